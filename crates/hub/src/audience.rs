@@ -1,0 +1,203 @@
+//! Who reads a topic, how far each has come, and whom publishers wait for.
+//!
+//! Publishers of events are slowed while a *live* reader is more than `lag_bytes` behind. A reader stops being live when it
+//! has not come half-way within `patience`, or when it has kept others waiting for that long in all without once catching up.
+//! It is then overrun like any slow reader, and becomes live again when it has caught up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nyx_core::Instant;
+use nyx_stream::Cursor;
+use slab::Slab;
+
+use crate::shared::Shared;
+
+/// Where a reader stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// In a ring.
+    Ring(Cursor),
+    /// At a version of a document; `None`: it has nothing yet.
+    Document(Option<u64>),
+}
+
+pub(crate) struct Reader {
+    pub(crate) session: Arc<Shared>,
+    slot: u32,
+    pub(crate) place: Place,
+    /// Waits to be told of news.
+    armed: bool,
+    live: bool,
+    /// For how long it has held publishers back while others had nothing to read, since it last caught up.
+    held: Duration,
+}
+
+impl Reader {
+    fn offset(&self) -> u64 {
+        match &self.place {
+            Place::Ring(cursor) => cursor.offset(),
+            Place::Document(_) => u64::MAX,
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Audience {
+    readers: Slab<Reader>,
+    armed: Vec<usize>,
+    /// Publishers that wait.
+    blocked: Vec<Arc<Shared>>,
+    blocked_since: Instant,
+    /// No live reader is behind this offset. Readers only move forward, so it stays true while it is not renewed.
+    slowest: u64,
+}
+
+/// What publishers wait for, and how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) lag_bytes: u64,
+    pub(crate) patience: Duration,
+}
+
+impl Audience {
+    pub(crate) fn len(&self) -> usize {
+        self.readers.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Reader> {
+        self.readers.iter().map(|(_, reader)| reader)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: usize) -> Option<&mut Reader> {
+        self.readers.get_mut(key)
+    }
+
+    pub(crate) fn join(&mut self, session: Arc<Shared>, slot: u32, place: Place) -> usize {
+        let reader = Reader { session, slot, place, armed: false, live: true, held: Duration::ZERO };
+        self.slowest = self.slowest.min(reader.offset());
+        self.readers.insert(reader)
+    }
+
+    /// Removes a reader, and lets publishers go on that waited for it.
+    pub(crate) fn leave(&mut self, key: usize) {
+        self.readers.try_remove(key);
+        self.armed.retain(|armed| *armed != key);
+        self.release();
+    }
+
+    /// No reader has a version any more that a delta could start from.
+    pub(crate) fn forget_bases(&mut self) {
+        for (_, reader) in &mut self.readers {
+            if let Place::Document(base) = &mut reader.place {
+                *base = None;
+            }
+        }
+    }
+
+    /// There is nothing more for this reader: it is told when there is.
+    pub(crate) fn arm(&mut self, key: usize) {
+        let Some(reader) = self.readers.get_mut(key) else { return };
+        (reader.live, reader.held) = (true, Duration::ZERO);
+        if !reader.armed {
+            reader.armed = true;
+            self.armed.push(key);
+        }
+    }
+
+    /// Tells those who wait that there is news. Those who are busy will look by themselves.
+    pub(crate) fn notify(&mut self) {
+        for key in self.armed.drain(..) {
+            if let Some(reader) = self.readers.get_mut(key) {
+                reader.armed = false;
+                reader.session.notify(reader.slot);
+            }
+        }
+    }
+
+    /// May a publisher append, `appended` bytes having been appended so far? If not: until when it should wait at most.
+    /// It is woken when it may try again.
+    pub(crate) fn admit(
+        &mut self,
+        now: Instant,
+        appended: u64,
+        terms: Patience,
+        publisher: &Arc<Shared>,
+    ) -> Result<(), Instant> {
+        if appended - self.slowest.min(appended) <= terms.lag_bytes {
+            return Ok(());
+        }
+        self.renew_slowest(appended);
+        if appended - self.slowest <= terms.lag_bytes {
+            return Ok(());
+        }
+        if self.blocked.is_empty() {
+            self.blocked_since = now;
+        }
+        let waited = now.since(self.blocked_since);
+        let behind =
+            |reader: &Reader| reader.live && appended - reader.offset().min(appended) > terms.lag_bytes / 2;
+        let mut deadline = None;
+        for (_, reader) in &mut self.readers {
+            if !behind(reader) {
+                continue;
+            }
+            let left = terms.patience.saturating_sub(reader.held + waited);
+            if left.is_zero() {
+                reader.live = false;
+            } else {
+                deadline = Some(deadline.map_or(now + left, |at: Instant| at.min(now + left)));
+            }
+        }
+        self.renew_slowest(appended);
+        match deadline {
+            Some(deadline) if appended - self.slowest > terms.lag_bytes => {
+                if !self.blocked.iter().any(|waiting| Arc::ptr_eq(waiting, publisher)) {
+                    self.blocked.push(publisher.clone());
+                }
+                Err(deadline)
+            }
+            _ => {
+                self.release();
+                Ok(())
+            }
+        }
+    }
+
+    /// Reader `key`, which stood at `from`, has moved on. Lets publishers go on when the slowest has come half-way.
+    pub(crate) fn handle_progress(
+        &mut self,
+        now: Instant,
+        key: usize,
+        from: u64,
+        appended: u64,
+        terms: Patience,
+    ) {
+        if self.blocked.is_empty() || from > self.slowest {
+            return;
+        }
+        self.renew_slowest(appended);
+        if appended - self.slowest > terms.lag_bytes / 2 {
+            return;
+        }
+        let kept_waiting = now.since(self.blocked_since);
+        let others_idle = self.armed.iter().any(|armed| *armed != key);
+        if let Some(reader) = self.readers.get_mut(key)
+            && others_idle
+        {
+            reader.held += kept_waiting;
+        }
+        self.release();
+    }
+
+    fn renew_slowest(&mut self, appended: u64) {
+        let live = self.readers.iter().filter(|(_, reader)| reader.live);
+        self.slowest = live.map(|(_, reader)| reader.offset()).min().unwrap_or(appended).min(appended);
+    }
+
+    fn release(&mut self) {
+        for publisher in self.blocked.drain(..) {
+            publisher.wake();
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What a hub allows, and how long it waits.
+
+use std::time::Duration;
+
+use nyx_protocol::state;
+use nyx_protocol::wire::Kind;
+
+/// Limits and times of a hub. Every bound has a default that suits one machine and some thousand peers.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The server's name in `Welcome`.
+    pub server: String,
+    /// Bytes of a data message's payload. Default 16 MiB.
+    pub message_bytes: usize,
+    /// Sessions at a time. Default 10,000.
+    pub sessions: usize,
+    /// Topics. Default 10,000; a topic without a document or items costs about 1 KiB.
+    pub topics: usize,
+    /// Bytes of memory that the items of one topic may pin. Default 8 MiB; the newest item is kept whatever its size.
+    pub topic_bytes: usize,
+    /// Items or runs of them that one topic keeps. Default 4,096.
+    pub topic_entries: usize,
+    /// What a state document may have.
+    pub document: state::Limits,
+    /// Subscriptions of one session. Default 256.
+    pub subscriptions: usize,
+    /// Topics that one session publishes. Default 4,096.
+    pub aliases: usize,
+    /// Bytes of a topic's events that a live subscriber may be behind before publishers are slowed. Default 1 MiB.
+    pub lag_bytes: u64,
+    /// How long a subscriber may hold publishers back before it is no longer waited for. Default 1 s.
+    pub patience: Duration,
+    /// Bytes under way, not acknowledged, to a subscriber of things that don't age. Default 1 MiB.
+    pub window_bytes: usize,
+    /// `max_age` of frames, unless the topic says otherwise. Default 1 s.
+    pub frame_max_age: Duration,
+    /// `max_age` of audio, unless the topic says otherwise. Default 500 ms.
+    pub audio_max_age: Duration,
+    /// How long a peer may take to say hello. Default 5 s.
+    pub handshake: Duration,
+    /// After how much silence a peer is asked whether it is there. Default 10 s.
+    pub ping_after: Duration,
+    /// After how much silence a peer is taken to be gone. Default 30 s.
+    pub silence: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: concat!("nyx ", env!("CARGO_PKG_VERSION")).to_owned(),
+            message_bytes: 16 << 20,
+            sessions: 10_000,
+            topics: 10_000,
+            topic_bytes: 8 << 20,
+            topic_entries: 4_096,
+            document: state::Limits::default(),
+            subscriptions: 256,
+            aliases: 4_096,
+            lag_bytes: 1 << 20,
+            patience: Duration::from_secs(1),
+            window_bytes: 1 << 20,
+            frame_max_age: Duration::from_secs(1),
+            audio_max_age: Duration::from_millis(500),
+            handshake: Duration::from_secs(5),
+            ping_after: Duration::from_secs(10),
+            silence: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Config {
+    /// What a topic of this kind has for `max_age` when nobody says.
+    pub const fn max_age(&self, kind: Kind) -> Option<Duration> {
+        match kind {
+            Kind::Frame => Some(self.frame_max_age),
+            Kind::Audio => Some(self.audio_max_age),
+            Kind::State | Kind::Event => None,
+        }
+    }
+}

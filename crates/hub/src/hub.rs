@@ -1,0 +1,207 @@
+//! The registry: topics by name and id, sessions, and who waits for topics that don't exist yet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use nyx_core::Instant;
+use nyx_protocol::topic::{Name, Pattern};
+use nyx_protocol::wire::Kind;
+use parking_lot::{Mutex, RwLock};
+use thiserror::Error;
+
+use crate::config::Config;
+use crate::document::random_epoch;
+use crate::session::Session;
+use crate::shared::{Peer, Shared};
+use crate::stats::Refusals;
+use crate::topic::{Spec, Topic};
+
+/// Topics and sessions. Cheap to clone; clones are the same hub.
+#[derive(Clone)]
+pub struct Hub {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    topics: RwLock<Topics>,
+    /// Locked after `topics`.
+    watches: Mutex<Vec<Watch>>,
+    pub(crate) sessions: Mutex<HashMap<u64, Arc<Shared>>>,
+    next_session: AtomicU64,
+    draining: AtomicBool,
+    pub(crate) refusals: Refusals,
+}
+
+#[derive(Default)]
+struct Topics {
+    by_name: HashMap<Name, Arc<Topic>>,
+    by_id: Vec<Arc<Topic>>,
+}
+
+struct Watch {
+    session: Arc<Shared>,
+    subscription: u32,
+    pattern: Pattern,
+}
+
+/// Why a topic can't be had.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CreateError {
+    /// The topic exists and carries something else. The publisher erred.
+    #[error("topic `{name}` carries {has}, not {wanted}: publish {has} there, or use another name")]
+    KindMismatch {
+        /// The topic.
+        name: Name,
+        /// What it carries.
+        has: Kind,
+        /// What was asked for.
+        wanted: Kind,
+    },
+    /// The name is the hub's own.
+    #[error("topic `{0}` is the hub's own: use a name that does not start with `$`")]
+    Reserved(Name),
+    /// There are as many topics as the configuration allows.
+    #[error("there are {0} topics, as many as the hub allows: reuse names, or raise limits.topics")]
+    TooMany(usize),
+}
+
+/// Why a peer is not admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AdmitError {
+    /// There are as many sessions as the configuration allows.
+    #[error("there are {0} sessions, as many as the hub allows: come back later, or raise limits.sessions")]
+    TooMany(usize),
+    /// The hub is shutting down.
+    #[error("the hub is shutting down: come back when it has restarted")]
+    Draining,
+}
+
+impl Hub {
+    /// A hub without topics and sessions.
+    pub fn new(config: Config) -> Self {
+        let inner = Inner {
+            config,
+            topics: RwLock::default(),
+            watches: Mutex::default(),
+            sessions: Mutex::default(),
+            next_session: AtomicU64::new(1),
+            draining: AtomicBool::new(false),
+            refusals: Refusals::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// What it allows.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Admits a peer.
+    ///
+    /// # Errors
+    /// When there are too many, or the hub is shutting down.
+    pub fn session(&self, now: Instant, peer: Peer) -> Result<Session, AdmitError> {
+        if self.is_draining() {
+            return Err(AdmitError::Draining);
+        }
+        let mut sessions = self.inner.sessions.lock();
+        if sessions.len() >= self.inner.config.sessions {
+            return Err(AdmitError::TooMany(sessions.len()));
+        }
+        let id = self.inner.next_session.fetch_add(1, Ordering::Relaxed);
+        let shared = Arc::new(Shared::new(id, peer));
+        sessions.insert(id, shared.clone());
+        Ok(Session::new(self.clone(), shared, now))
+    }
+
+    /// The topic of this name, which is created if it does not exist.
+    ///
+    /// # Errors
+    /// When it carries something else, when its name is reserved, or when there are too many.
+    pub fn create(&self, name: &Name, spec: &Spec) -> Result<Arc<Topic>, CreateError> {
+        if name.is_reserved() {
+            return Err(CreateError::Reserved(name.clone()));
+        }
+        self.create_own(name, spec)
+    }
+
+    /// Like [`create`](Self::create), for names that start with `$` too: for the hub's owner, not for peers.
+    ///
+    /// # Errors
+    /// When it carries something else, or when there are too many.
+    pub fn create_own(&self, name: &Name, spec: &Spec) -> Result<Arc<Topic>, CreateError> {
+        if let Some(topic) = self.topic(name) {
+            return check_kind(topic, spec);
+        }
+        let mut topics = self.inner.topics.write();
+        if let Some(topic) = topics.by_name.get(name) {
+            return check_kind(topic.clone(), spec);
+        }
+        if topics.by_id.len() >= self.inner.config.topics {
+            return Err(CreateError::TooMany(topics.by_id.len()));
+        }
+        let id = topics.by_id.len() as u32;
+        let topic = Arc::new(Topic::new(id, name.clone(), spec.clone(), random_epoch(), &self.inner.config));
+        topics.by_name.insert(name.clone(), topic.clone());
+        topics.by_id.push(topic.clone());
+        for watch in self.inner.watches.lock().iter() {
+            if watch.pattern.matches(name) {
+                watch.session.invite(topic.clone());
+            }
+        }
+        Ok(topic)
+    }
+
+    /// The topic of this name, if there is one.
+    pub fn topic(&self, name: &Name) -> Option<Arc<Topic>> {
+        self.inner.topics.read().by_name.get(name).cloned()
+    }
+
+    /// All topics, oldest first.
+    pub fn topics(&self) -> Vec<Arc<Topic>> {
+        self.inner.topics.read().by_id.clone()
+    }
+
+    /// Shuts down: no peer is admitted any more, publishers are no longer read, subscribers get what is there and a goodbye.
+    pub fn drain(&self) {
+        self.inner.draining.store(true, Ordering::Release);
+        for session in self.inner.sessions.lock().values() {
+            session.wake();
+        }
+    }
+
+    /// Whether it is shutting down.
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Acquire)
+    }
+
+    /// From now on the session is invited to topics that match. Returns those that exist and do.
+    pub(crate) fn watch(
+        &self,
+        session: &Arc<Shared>,
+        subscription: u32,
+        pattern: &Pattern,
+    ) -> Vec<Arc<Topic>> {
+        // Nobody creates a topic meanwhile, so none is missed and none comes twice.
+        let topics = self.inner.topics.read();
+        let watch = Watch { session: session.clone(), subscription, pattern: pattern.clone() };
+        self.inner.watches.lock().push(watch);
+        topics.by_id.iter().filter(|topic| pattern.matches(&topic.name)).cloned().collect()
+    }
+
+    /// Ends one subscription's watch, or all of the session's.
+    pub(crate) fn unwatch(&self, session: &Arc<Shared>, subscription: Option<u32>) {
+        self.inner.watches.lock().retain(|watch| {
+            !Arc::ptr_eq(&watch.session, session) || subscription.is_some_and(|id| id != watch.subscription)
+        });
+    }
+}
+
+fn check_kind(topic: Arc<Topic>, spec: &Spec) -> Result<Arc<Topic>, CreateError> {
+    if topic.spec.kind == spec.kind {
+        return Ok(topic);
+    }
+    Err(CreateError::KindMismatch { name: topic.name.clone(), has: topic.spec.kind, wanted: spec.kind })
+}

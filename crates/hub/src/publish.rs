@@ -1,0 +1,108 @@
+//! Publishing and reading without a session, for adapters that have one item at a time.
+
+use bytes::{Bytes, BytesMut};
+use nyx_core::Instant;
+use nyx_protocol::state::{Patch, PatchError, Value};
+use nyx_protocol::topic::Name;
+use nyx_protocol::wire::{self, Flags, Kind, Run};
+use std::sync::Arc;
+use thiserror::Error;
+
+use crate::hub::{CreateError, Hub};
+use crate::shared::{Peer, Shared, Transport};
+use crate::topic::{Spec, Topic};
+
+/// The newest that a topic has.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Latest {
+    /// A state topic's document.
+    Document(Value),
+    /// The newest item, a whole message with its header.
+    Message(Bytes),
+}
+
+/// Why something was not published.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The topic can't be had.
+    #[error(transparent)]
+    Topic(#[from] CreateError),
+    /// The item is too long.
+    #[error(
+        "an item of {length} bytes is over the limit of {limit}: send smaller ones or raise limits.message_bytes"
+    )]
+    TooLarge {
+        /// Bytes of the item.
+        length: usize,
+        /// What the hub takes.
+        limit: usize,
+    },
+    /// The patch does not fit the document. Nothing changed.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
+    /// Subscribers lag and publishers are being slowed. Nothing was taken.
+    #[error("subscribers of this topic are behind: try again in a moment")]
+    Busy {
+        /// When it will be taken at the latest.
+        until: Instant,
+    },
+}
+
+impl Hub {
+    /// Publishes one item of a kind other than state, on a topic that is created if need be.
+    ///
+    /// # Errors
+    /// Nothing was published then.
+    pub fn publish(
+        &self,
+        now: Instant,
+        topic: &Arc<Topic>,
+        codec: u8,
+        unix_micros: Option<u64>,
+        payload: &[u8],
+    ) -> Result<(), PublishError> {
+        let limit = self.inner.config.message_bytes;
+        if payload.len() > limit {
+            return Err(PublishError::TooLarge { length: payload.len(), limit });
+        }
+        let flags = if topic.spec.kind == Kind::Frame { Flags::KEYFRAME } else { Flags::NONE };
+        let header = wire::Header { codec, flags, ..topic.header() };
+        let mut message = BytesMut::with_capacity(wire::HEADER_LEN + wire::TIMESTAMP_LEN + payload.len());
+        match unix_micros {
+            Some(micros) => wire::put_stamped(&mut message, header, micros, payload),
+            None => wire::put_message(&mut message, header, payload),
+        }
+        let run = Run { kind: topic.spec.kind, topic: topic.id, len: message.len(), count: 1 };
+        // Nobody is woken when there is room: the caller is told when to try again.
+        let nobody = Arc::new(Shared::new(0, Peer::new("", Transport::Http)));
+        topic.publish_run(now, &mut message, run, &nobody).map_err(|until| PublishError::Busy { until })
+    }
+
+    /// Changes a state topic's document. Says whether that changed anything.
+    ///
+    /// # Errors
+    /// Nothing changed then.
+    pub fn patch(&self, topic: &Topic, patch: &Patch) -> Result<bool, PublishError> {
+        let mut encoded = BytesMut::new();
+        patch.encode(&mut encoded);
+        Ok(topic.publish_patch(patch, encoded.len())?)
+    }
+
+    /// The newest that this topic has, if it has anything.
+    pub fn latest(&self, name: &Name) -> Option<Latest> {
+        let topic = self.topic(name)?;
+        match topic.spec.kind {
+            Kind::State => topic.value().map(Latest::Document),
+            _ => topic.latest().map(Latest::Message),
+        }
+    }
+
+    /// A topic of this kind: what an adapter that was told no more than a name and a kind publishes to.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn topic_for(&self, name: &Name, kind: Kind) -> Result<Arc<Topic>, CreateError> {
+        self.create(name, &Spec::new(kind))
+    }
+}

@@ -1,0 +1,155 @@
+//! Bytes out: what to send is decided here, when the socket can take it.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nyx_core::Instant;
+use nyx_protocol::control;
+use nyx_stream::flight::Mode;
+use nyx_stream::policy::{Pull, Terms};
+use nyx_stream::{Drops, Reason};
+
+use super::{Phase, Session, UnderWay};
+use crate::shared::add;
+use crate::topic::{Start, Topic};
+
+/// Data handed out in one turn: enough for one vectored write to be worth its system call.
+const TURN_BYTES: usize = 256 * 1024;
+
+/// How often the path is measured again while things that age flow: often enough for a route that changes.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// Items under way whose age is measured on arrival. When there are more, the oldest are not.
+const UNDER_WAY_MAX: usize = 256;
+
+impl Session {
+    /// Appends to `out` what should be sent now. Call it when all that it returned before is written; when it appends nothing,
+    /// there is nothing to send until the waker is woken or input comes.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<Bytes>) {
+        self.collect_mail();
+        let mut data = Vec::new();
+        let mut taken = 0;
+        while taken < TURN_BYTES
+            && let Some(allowance) = self.flight.allowance()
+            && let Some(number) = self.slots.pop()
+        {
+            taken += self.pull(now, number, allowance.min(TURN_BYTES), &mut data);
+        }
+        if self.hub.is_draining() && self.phase == Phase::Open && self.slots.is_idle() && data.is_empty() {
+            control::put(
+                &mut self.outbox,
+                control::Goodbye { reason: "the hub is shutting down".to_owned() },
+            );
+            self.end();
+        }
+        self.publish_counters();
+        // Announcements and gaps stand in front of the data that they are about.
+        if !self.outbox.is_empty() {
+            out.push(self.outbox.split().freeze());
+        }
+        out.append(&mut data);
+    }
+
+    fn collect_mail(&mut self) {
+        let mut mail = std::mem::take(&mut self.mail);
+        self.shared.collect(&mut mail);
+        for topic in mail.created.drain(..) {
+            self.join(topic, Start::Beginning);
+        }
+        for number in mail.ready.drain(..) {
+            self.slots.enqueue(number);
+        }
+        self.mail = mail;
+    }
+
+    /// Takes what slot `number` should be sent. Returns its bytes.
+    fn pull(&mut self, now: Instant, number: u32, allowance: usize, data: &mut Vec<Bytes>) -> usize {
+        let Some(slot) = self.slots.get_mut(number) else { return 0 };
+        let mut pull = std::mem::take(&mut self.pull);
+        pull.clear();
+        if let Some(rest) = slot.rest.take() {
+            pull.items = nyx_protocol::wire::Messages::new(&rest).count() as u64;
+            pull.bytes = rest.len();
+            pull.chunks.push(rest);
+        }
+        let bytes_per_second = self.flight.bytes_per_second();
+        let terms = Terms { now, max_age: slot.max_age, budget: allowance, bytes_per_second };
+        let topic = slot.topic.clone();
+        let more = topic.pull(slot.key, &terms, &mut pull);
+        let bytes = pull.bytes;
+        self.report_gap(&topic, &pull);
+        if bytes > 0 {
+            self.probe_path(now);
+            self.flight.handle_sent(now, bytes);
+            self.note_age(now, &topic, &pull);
+            add(&self.shared.counters.delivered, pull.items);
+            add(&self.shared.counters.bytes, bytes as u64);
+        }
+        data.append(&mut pull.chunks);
+        self.pull = pull;
+        self.slots.charge(number, bytes);
+        if more {
+            self.slots.enqueue(number);
+        }
+        bytes
+    }
+
+    fn report_gap(&mut self, topic: &Topic, pull: &Pull) {
+        if pull.drops.is_empty() {
+            return;
+        }
+        self.shared.counters.add_drops(topic.lane, &pull.drops);
+        // Versions that a delta spans are no loss.
+        if let Some(first) = pull.first_dropped {
+            let drops = wire_drops(&pull.drops);
+            control::put(
+                &mut self.outbox,
+                control::Gap { topic_id: topic.id, first_sequence: first as u32, drops },
+            );
+        }
+    }
+
+    /// Measures the path from time to time, when nothing is on it: a large item would measure itself.
+    fn probe_path(&mut self, now: Instant) {
+        let due = self.probe.last.is_none_or(|last| now.since(last) >= PROBE_EVERY);
+        if due
+            && self.flight.mode() == Mode::Fresh
+            && self.flight.in_flight() == 0
+            && self.probe.sent.is_none()
+        {
+            self.ping(now);
+        }
+    }
+
+    /// Ages are measured on arrival where that is told item by item, and on departure elsewhere.
+    fn note_age(&mut self, now: Instant, topic: &std::sync::Arc<Topic>, pull: &Pull) {
+        let Some(born) = pull.oldest else { return };
+        if self.flight.mode() != Mode::Fresh {
+            return topic.record_age(now, born);
+        }
+        if self.under_way.len() == UNDER_WAY_MAX {
+            self.under_way.pop_front();
+        }
+        self.under_way.push_back(UnderWay { end: self.flight.sent(), born, topic: topic.clone() });
+    }
+
+    fn publish_counters(&self) {
+        let counters = &self.shared.counters;
+        counters.in_flight.store(self.flight.in_flight(), Ordering::Relaxed);
+        let round_trip = self.flight.round_trip_min();
+        let nanos = round_trip.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1) + 1);
+        counters.round_trip.store(nanos, Ordering::Relaxed);
+    }
+}
+
+fn wire_drops(drops: &Drops) -> Vec<control::Drop> {
+    let wire = |reason| match reason {
+        Reason::Expired => control::Reason::Expired,
+        Reason::Conflated => control::Reason::Conflated,
+        Reason::Overrun => control::Reason::Overrun,
+        Reason::PredictedLate => control::Reason::PredictedLate,
+        Reason::RateLimited => control::Reason::RateLimited,
+    };
+    drops.iter().map(|(reason, count)| control::Drop { reason: wire(reason).into(), count }).collect()
+}

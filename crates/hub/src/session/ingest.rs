@@ -1,0 +1,111 @@
+//! Bytes in.
+
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use nyx_core::Instant;
+use nyx_protocol::control::{self, ErrorCode};
+use nyx_protocol::state::Patch;
+use nyx_protocol::wire::{self, DecodeError, Kind, Messages, Run, Scan, codec};
+
+use super::{Alias, Closed, Ingest, Phase, Session};
+use crate::topic::Topic;
+
+/// Output that may wait before no more input is taken: a peer that asks and does not read the answers waits for itself.
+const OUTBOX_MAX: usize = 64 * 1024;
+
+impl Session {
+    /// Takes whole messages off the front of `buffer`. Data of size is split off without a copy.
+    ///
+    /// # Errors
+    /// The peer erred in a way after which its stream can't be trusted, or the session is over.
+    pub fn handle_input(&mut self, now: Instant, buffer: &mut BytesMut) -> Result<Ingest, Closed> {
+        if self.phase == Phase::Ended {
+            return Err(Closed);
+        }
+        self.heard = now;
+        loop {
+            if self.outbox.len() > OUTBOX_MAX || self.hub.is_draining() {
+                return Ok(Ingest::Paused);
+            }
+            match wire::scan(buffer, self.hub.inner.config.message_bytes) {
+                Ok(Scan::Incomplete { needed }) => {
+                    self.paused_until = None;
+                    return Ok(Ingest::Needs(needed));
+                }
+                Ok(Scan::Control { len }) => self.take_control(now, &buffer.split_to(len))?,
+                Ok(Scan::Run(run)) => {
+                    if matches!(self.phase, Phase::Greeting { .. }) {
+                        return Err(
+                            self.fail(ErrorCode::Unexpected, "data came before Hello: send Hello first")
+                        );
+                    }
+                    if let Err(until) = self.take_run(now, buffer, run) {
+                        self.paused_until = Some(until);
+                        return Ok(Ingest::Paused);
+                    }
+                }
+                Err(error) => {
+                    let code = match error {
+                        DecodeError::TooLarge { .. } => ErrorCode::TooLarge,
+                        _ => ErrorCode::Malformed,
+                    };
+                    return Err(self.fail(code, error));
+                }
+            }
+        }
+    }
+
+    fn take_control(&mut self, now: Instant, message: &[u8]) -> Result<(), Closed> {
+        match control::parse(message) {
+            Ok(Some(body)) => self.handle_control(now, body),
+            Ok(None) => Ok(()),
+            Err(error) => Err(self.fail(ErrorCode::Malformed, error)),
+        }
+    }
+
+    /// Publishes a run, or answers why not. `Err`: it has to wait.
+    fn take_run(&mut self, now: Instant, buffer: &mut BytesMut, run: Run) -> Result<(), Instant> {
+        match self.aliases.get(run.topic as usize) {
+            Some(Some(Alias::Topic(topic))) if topic.spec.kind == run.kind => {
+                if run.kind == Kind::State {
+                    let topic = topic.clone();
+                    self.take_patch(&topic, &buffer.split_to(run.len), run.topic);
+                    return Ok(());
+                }
+                return topic.publish_run(now, buffer, run, &self.shared);
+            }
+            Some(Some(Alias::Topic(topic))) => {
+                let text = format!("topic `{}` carries {}, not {}", topic.name, topic.spec.kind, run.kind);
+                self.refuse_alias(run.topic, ErrorCode::KindMismatch, text);
+            }
+            // It was told when it advertised.
+            Some(Some(Alias::Refused)) => {}
+            _ => {
+                self.refuse_alias(run.topic, ErrorCode::UnknownAlias, "advertise the alias first".to_owned())
+            }
+        }
+        buffer.advance(run.len);
+        Ok(())
+    }
+
+    fn take_patch(&mut self, topic: &Arc<Topic>, message: &[u8], alias: u32) {
+        let Some(message) = Messages::new(message).next() else { return };
+        if message.header.codec != codec::STATE_PATCH {
+            let text = format!("state is published as patches, codec 1, not codec {}", message.header.codec);
+            return self.refuse_alias(alias, ErrorCode::BadDocument, text);
+        }
+        let outcome = Patch::decode(message.payload, &self.hub.inner.config.document)
+            .map_err(|error| error.to_string())
+            .and_then(|patch| {
+                topic.publish_patch(&patch, message.header.message_len()).map_err(|error| error.to_string())
+            });
+        if let Err(text) = outcome {
+            self.refuse_alias(alias, ErrorCode::BadDocument, text);
+        }
+    }
+
+    pub(super) fn refuse_alias(&mut self, alias: u32, code: ErrorCode, message: String) {
+        self.refuse(control::Error { code: code.into(), message, alias: Some(alias), ..Default::default() });
+    }
+}

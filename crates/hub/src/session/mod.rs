@@ -1,0 +1,226 @@
+//! One peer.
+//!
+//! - `ingest`: bytes in.
+//! - `requests`: what control messages do.
+//! - `slots`: the topics that it reads.
+//! - `egress`: bytes out.
+
+mod egress;
+mod ingest;
+mod requests;
+mod slots;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::BytesMut;
+use nyx_core::Instant;
+use nyx_protocol::control::{self, ErrorCode};
+use nyx_protocol::topic::Pattern;
+use nyx_stream::flight::{Flight, Mode};
+use nyx_stream::policy::Pull;
+
+use crate::hub::Hub;
+use crate::shared::{Mail, Shared};
+use crate::topic::Topic;
+use slots::Slots;
+
+/// One peer of a [`Hub`]: bytes in, bytes out, deadlines.
+///
+/// The rule for driving it stands at the top of this crate. Dropping it ends all that the peer published and subscribed.
+pub struct Session {
+    hub: Hub,
+    shared: Arc<Shared>,
+    phase: Phase,
+    acknowledges: bool,
+    heard: Instant,
+    /// Until when a publisher is to wait for its topic's subscribers.
+    paused_until: Option<Instant>,
+    /// Control messages that wait to be sent.
+    outbox: BytesMut,
+    aliases: Vec<Option<Alias>>,
+    subscriptions: Vec<Subscription>,
+    slots: Slots,
+    flight: Flight,
+    probe: Probe,
+    /// When the items under way were born, in the order in which they will be acknowledged.
+    under_way: VecDeque<UnderWay>,
+    /// Kept for their memory.
+    pull: Pull,
+    mail: Mail,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No hello yet.
+    Greeting {
+        deadline: Instant,
+    },
+    Open,
+    /// What is in the outbox is the last.
+    Ended,
+}
+
+enum Alias {
+    Topic(Arc<Topic>),
+    /// The topic was refused: what comes on this alias is discarded.
+    Refused,
+}
+
+struct Subscription {
+    id: u32,
+    pattern: Pattern,
+    max_age_ms: u32,
+    resume: Vec<control::Resume>,
+}
+
+/// A ping that measures the path, or asks whether the peer is there.
+#[derive(Default)]
+struct Probe {
+    nonce: u64,
+    sent: Option<Instant>,
+    last: Option<Instant>,
+}
+
+struct UnderWay {
+    /// Bytes sent when it had been.
+    end: u64,
+    born: Instant,
+    topic: Arc<Topic>,
+}
+
+/// What became of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ingest {
+    /// All whole messages were taken. At least this many bytes more are needed for the next.
+    Needs(usize),
+    /// Read no more for now, and call again with what is left when woken, when a timeout has been handled, or when the output has been written.
+    Paused,
+}
+
+/// The session is over: write what `poll_transmit` returns, and close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+impl Session {
+    pub(crate) fn new(hub: Hub, shared: Arc<Shared>, now: Instant) -> Self {
+        let deadline = now + hub.inner.config.handshake;
+        let window = hub.inner.config.window_bytes;
+        Self {
+            hub,
+            shared,
+            phase: Phase::Greeting { deadline },
+            acknowledges: true,
+            heard: now,
+            paused_until: None,
+            outbox: BytesMut::new(),
+            aliases: Vec::new(),
+            subscriptions: Vec::new(),
+            slots: Slots::default(),
+            flight: Flight::new(Mode::Window(window)),
+            probe: Probe::default(),
+            under_way: VecDeque::new(),
+            pull: Pull::default(),
+            mail: Mail::default(),
+        }
+    }
+
+    /// Its number in the hub.
+    pub fn id(&self) -> u64 {
+        self.shared.id
+    }
+
+    /// `waker` is woken when there may be output, or when paused input may be taken.
+    pub fn register(&self, waker: &Waker) {
+        self.shared.register(waker);
+    }
+
+    /// When `handle_timeout` wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Greeting { deadline } => Some(deadline),
+            Phase::Ended => None,
+            Phase::Open => {
+                let config = &self.hub.inner.config;
+                let silence = self.heard + config.silence;
+                let ping = match self.probe.sent {
+                    Some(_) => silence,
+                    None => self.heard + config.ping_after,
+                };
+                let alive = silence.min(ping);
+                let alive = self.acknowledges.then_some(alive);
+                [alive, self.paused_until].into_iter().flatten().min()
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.paused_until.is_some_and(|until| until <= now) {
+            self.paused_until = None;
+        }
+        match self.phase {
+            Phase::Greeting { deadline } if deadline <= now => {
+                self.fail(ErrorCode::Timeout, "no hello came in time: send Hello first");
+            }
+            Phase::Open if self.acknowledges => {
+                let config = &self.hub.inner.config;
+                if now >= self.heard + config.silence {
+                    self.fail(ErrorCode::Timeout, "nothing was heard for too long: answer pings");
+                } else if now >= self.heard + config.ping_after && self.probe.sent.is_none() {
+                    self.ping(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether nothing more will come out than what `poll_transmit` has returned.
+    pub fn is_finished(&self) -> bool {
+        self.phase == Phase::Ended && self.outbox.is_empty()
+    }
+
+    fn ping(&mut self, now: Instant) {
+        self.probe.nonce += 1;
+        self.probe.sent = Some(now);
+        self.probe.last = Some(now);
+        control::put(&mut self.outbox, control::Ping { nonce: self.probe.nonce });
+    }
+
+    /// Tells the peer about an error that does not end the session.
+    fn refuse(&mut self, error: control::Error) {
+        self.hub.inner.refusals.count(error.code());
+        control::put(&mut self.outbox, error);
+    }
+
+    /// Tells the peer about an error that does.
+    fn fail(&mut self, code: ErrorCode, message: impl std::fmt::Display) -> Closed {
+        let error = control::Error {
+            code: code.into(),
+            message: message.to_string(),
+            fatal: true,
+            ..Default::default()
+        };
+        self.refuse(error);
+        self.end();
+        Closed
+    }
+
+    /// Lets go of everything; what is in the outbox will still be sent.
+    fn end(&mut self) {
+        self.phase = Phase::Ended;
+        self.paused_until = None;
+        self.hub.unwatch(&self.shared, None);
+        self.slots.leave_all();
+        self.aliases.clear();
+        self.under_way.clear();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.end();
+        self.hub.inner.sessions.lock().remove(&self.shared.id);
+    }
+}

@@ -1,0 +1,272 @@
+//! What control messages do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nyx_core::Instant;
+use nyx_protocol::control::{self, Body, ErrorCode, Lane as WireLane};
+use nyx_protocol::topic::{Name, Pattern};
+use nyx_protocol::wire::Kind;
+use nyx_stream::Lane;
+use nyx_stream::flight::Mode;
+
+use super::slots::Slot;
+use super::{Alias, Closed, Phase, Session, Subscription};
+use crate::shared::add;
+use crate::topic::{Spec, Start, Topic};
+
+/// Aliases are indices; this is the largest, whatever the limit on their number.
+const ALIAS_MAX: u32 = 65_535;
+
+/// Bytes of a peer's name that are kept.
+const NAME_MAX: usize = 64;
+
+impl Session {
+    pub(super) fn handle_control(&mut self, now: Instant, body: Body) -> Result<(), Closed> {
+        match (self.phase, body) {
+            (Phase::Greeting { .. }, Body::Hello(hello)) => self.handle_hello(hello),
+            (Phase::Greeting { .. }, _) => {
+                Err(self.fail(ErrorCode::Unexpected, "the first message was no Hello: send Hello first"))
+            }
+            (_, body) => {
+                self.handle_body(now, body);
+                Ok(())
+            }
+        }
+    }
+
+    fn handle_body(&mut self, now: Instant, body: Body) {
+        match body {
+            Body::Advertise(advertise) => self.handle_advertise(advertise),
+            Body::Subscribe(subscribe) => self.handle_subscribe(now, subscribe),
+            Body::Unsubscribe(unsubscribe) => self.handle_unsubscribe(unsubscribe.id),
+            Body::Ack(ack) => self.handle_ack(now, ack.bytes),
+            Body::Ping(ping) => control::put(&mut self.outbox, control::Pong { nonce: ping.nonce }),
+            Body::Pong(pong) => self.handle_pong(now, pong.nonce),
+            Body::Resync(resync) => self.handle_resync(resync.topic_id),
+            // A second hello, or what only a hub sends: nothing that we could act on, nothing that harms.
+            _ => self.refuse(control::Error {
+                code: ErrorCode::Unexpected.into(),
+                message: "this message is not one that a client sends at this point".to_owned(),
+                ..Default::default()
+            }),
+        }
+    }
+
+    fn handle_hello(&mut self, hello: control::Hello) -> Result<(), Closed> {
+        if hello.version != control::VERSION {
+            let text =
+                format!("version {} is not spoken here: use version {}", hello.version, control::VERSION);
+            return Err(self.fail(ErrorCode::UnsupportedVersion, text));
+        }
+        self.open(&hello.name, hello.acknowledges);
+        let config = &self.hub.inner.config;
+        let welcome = control::Welcome {
+            version: control::VERSION,
+            session_id: self.shared.id,
+            server: config.server.clone(),
+            max_message_bytes: u32::try_from(config.message_bytes).unwrap_or(u32::MAX),
+        };
+        control::put(&mut self.outbox, welcome);
+        Ok(())
+    }
+
+    /// Begins without a hello, for adapters whose peers don't speak the protocol. Nothing acknowledges what they send.
+    pub fn open_unacknowledged(&mut self, name: &str) {
+        self.open(name, false);
+    }
+
+    fn open(&mut self, name: &str, acknowledges: bool) {
+        let printable = name.chars().filter(|c| !c.is_control());
+        let mut kept = String::new();
+        kept.extend(printable.take(NAME_MAX));
+        while kept.len() > NAME_MAX {
+            kept.pop();
+        }
+        *self.shared.name.lock() = kept;
+        self.acknowledges = acknowledges;
+        self.phase = Phase::Open;
+        self.set_mode();
+    }
+
+    fn handle_advertise(&mut self, advertise: control::Advertise) {
+        let alias = advertise.alias;
+        let limit = self.hub.inner.config.aliases.min(ALIAS_MAX as usize + 1);
+        if alias as usize >= limit {
+            let text = format!("aliases are numbers below {limit} here: reuse them, or raise limits.aliases");
+            return self.refuse_alias(alias, ErrorCode::Limit, text);
+        }
+        let entry = match self.advertised_topic(&advertise) {
+            Ok(topic) => {
+                control::put(&mut self.outbox, control::Advertised { alias, topic_id: topic.id });
+                Alias::Topic(topic)
+            }
+            Err((code, text)) => {
+                self.refuse_alias(alias, code, text);
+                Alias::Refused
+            }
+        };
+        let alias = alias as usize;
+        if self.aliases.len() <= alias {
+            self.aliases.resize_with(alias + 1, || None);
+        }
+        self.aliases[alias] = Some(entry);
+    }
+
+    fn advertised_topic(&self, advertise: &control::Advertise) -> Result<Arc<Topic>, (ErrorCode, String)> {
+        let name = Name::new(&advertise.topic).map_err(|error| (ErrorCode::BadTopic, error.to_string()))?;
+        let kind = advertise
+            .kind()
+            .to_wire()
+            .ok_or_else(|| (ErrorCode::BadTopic, "say which kind the topic has".to_owned()))?;
+        let spec = Spec {
+            content_type: advertise.content_type.chars().filter(|c| !c.is_control()).take(255).collect(),
+            audio: advertise.audio,
+            max_age: (advertise.max_age_ms > 0).then(|| Duration::from_millis(advertise.max_age_ms.into())),
+            lane: match advertise.lane() {
+                WireLane::Default => None,
+                WireLane::High => Some(Lane::High),
+                WireLane::Medium => Some(Lane::Medium),
+                WireLane::Low => Some(Lane::Low),
+            },
+            ..Spec::new(kind)
+        };
+        self.hub.create(&name, &spec).map_err(|error| {
+            use crate::hub::CreateError;
+            let code = match error {
+                CreateError::KindMismatch { .. } => ErrorCode::KindMismatch,
+                CreateError::Reserved(_) => ErrorCode::BadTopic,
+                CreateError::TooMany(_) => ErrorCode::Limit,
+            };
+            (code, error.to_string())
+        })
+    }
+
+    fn handle_subscribe(&mut self, now: Instant, subscribe: control::Subscribe) {
+        let id = subscribe.id;
+        let refused = |code: ErrorCode, message: String| control::Error {
+            code: code.into(),
+            message,
+            subscription: Some(id),
+            ..Default::default()
+        };
+        let pattern = match Pattern::new(&subscribe.pattern) {
+            Ok(pattern) => pattern,
+            Err(error) => return self.refuse(refused(ErrorCode::BadTopic, error.to_string())),
+        };
+        if self.subscriptions.iter().any(|present| present.id == id) {
+            return self
+                .refuse(refused(ErrorCode::Unexpected, "the id is in use: choose another".to_owned()));
+        }
+        let limit = self.hub.inner.config.subscriptions;
+        if self.subscriptions.len() >= limit {
+            let text = format!("a session has at most {limit} subscriptions: use patterns");
+            return self.refuse(refused(ErrorCode::Limit, text));
+        }
+        self.subscribe(now, id, pattern, subscribe.max_age_ms, subscribe.resume);
+        control::put(&mut self.outbox, control::Subscribed { id });
+    }
+
+    /// Subscribes on behalf of a peer that can't ask itself.
+    pub fn subscribe_for(&mut self, now: Instant, pattern: Pattern, max_age: Option<Duration>) {
+        let max_age_ms = max_age.map_or(0, |age| u32::try_from(age.as_millis()).unwrap_or(u32::MAX));
+        let id = self.subscriptions.len() as u32;
+        self.subscribe(now, id, pattern, max_age_ms, Vec::new());
+    }
+
+    fn subscribe(
+        &mut self,
+        now: Instant,
+        id: u32,
+        pattern: Pattern,
+        max_age_ms: u32,
+        resume: Vec<control::Resume>,
+    ) {
+        // The path is measured while nothing is on it.
+        if self.acknowledges && self.probe.sent.is_none() {
+            self.ping(now);
+        }
+        let topics = self.hub.watch(&self.shared, id, &pattern);
+        self.subscriptions.push(Subscription { id, pattern, max_age_ms, resume });
+        for topic in topics {
+            self.join(topic, Start::Now);
+        }
+    }
+
+    /// Begins to read a topic that a subscription matches, unless it does already.
+    pub(super) fn join(&mut self, topic: Arc<Topic>, start: Start) {
+        if self.slots.reads(&topic) {
+            return;
+        }
+        let Some(subscription) =
+            self.subscriptions.iter().find(|present| present.pattern.matches(&topic.name))
+        else {
+            return;
+        };
+        let asked = (subscription.max_age_ms > 0 && topic.spec.kind != Kind::State)
+            .then(|| Duration::from_millis(subscription.max_age_ms.into()));
+        let max_age = [asked, topic.max_age].into_iter().flatten().min();
+        let resume = subscription
+            .resume
+            .iter()
+            .find(|resume| resume.topic == topic.name.as_str() && resume.epoch == topic.epoch)
+            .map(|resume| Start::Resume(resume.position));
+        let joined = topic.join(&self.shared, self.slots.next(), resume.unwrap_or(start));
+        let announce = control::Announce {
+            topic_id: topic.id,
+            topic: topic.name.as_str().to_owned(),
+            kind: control::Kind::from(topic.spec.kind).into(),
+            content_type: topic.spec.content_type.clone(),
+            audio: topic.spec.audio,
+            max_age_ms: max_age.map_or(0, |age| u32::try_from(age.as_millis()).unwrap_or(u32::MAX)),
+            prompt: topic.is_prompt(),
+            epoch: topic.epoch,
+            position: joined.position,
+        };
+        control::put(&mut self.outbox, announce);
+        self.slots.add(Slot { topic, key: joined.key, max_age, rest: joined.rest, queued: false });
+        add(&self.shared.counters.topics, 1);
+        self.set_mode();
+    }
+
+    fn handle_unsubscribe(&mut self, id: u32) {
+        self.hub.unwatch(&self.shared, Some(id));
+        self.subscriptions.retain(|subscription| subscription.id != id);
+        let left = &self.subscriptions;
+        self.slots.retain(|topic| left.iter().any(|subscription| subscription.pattern.matches(&topic.name)));
+        self.shared.counters.topics.store(self.slots.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        self.set_mode();
+    }
+
+    fn set_mode(&mut self) {
+        self.flight.set_mode(match (self.acknowledges, self.slots.has_prompt()) {
+            (false, _) => Mode::Unacknowledged,
+            (true, true) => Mode::Fresh,
+            (true, false) => Mode::Window(self.hub.inner.config.window_bytes),
+        });
+    }
+
+    fn handle_ack(&mut self, now: Instant, bytes: u64) {
+        self.flight.handle_ack(now, bytes);
+        let acked = self.flight.acked();
+        while let Some(arrived) = self.under_way.pop_front_if(|item| item.end <= acked) {
+            arrived.topic.record_age(now, arrived.born);
+        }
+    }
+
+    fn handle_pong(&mut self, now: Instant, nonce: u64) {
+        if nonce == self.probe.nonce
+            && let Some(sent) = self.probe.sent.take()
+        {
+            self.flight.handle_probe(now, now.since(sent));
+        }
+    }
+
+    fn handle_resync(&mut self, topic_id: u32) {
+        let Some(number) = self.slots.by_topic(topic_id) else { return };
+        if let Some(slot) = self.slots.get_mut(number) {
+            slot.topic.forget_base(slot.key);
+        }
+        self.slots.enqueue(number);
+    }
+}

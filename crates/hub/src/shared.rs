@@ -1,0 +1,151 @@
+//! What the hub and its topics see of a session: where to knock, and what to count.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+use nyx_stream::{Drops, Lane, Reason};
+use parking_lot::Mutex;
+
+use crate::topic::Topic;
+
+/// How a peer is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// The native protocol over TCP.
+    Tcp,
+    /// The native protocol, or plain images, over WebSocket.
+    WebSocket,
+    /// A stream of HTTP.
+    Http,
+}
+
+impl Transport {
+    /// The transport's name in metrics and in the console.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::WebSocket => "ws",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address, as people read it.
+    pub address: String,
+    /// How it is connected.
+    pub transport: Transport,
+}
+
+impl Peer {
+    /// A peer at `address`.
+    pub fn new(address: impl fmt::Display, transport: Transport) -> Self {
+        Self { address: address.to_string(), transport }
+    }
+}
+
+/// The part of a session that others reach.
+pub(crate) struct Shared {
+    pub(crate) id: u64,
+    pub(crate) peer: Peer,
+    pub(crate) name: Mutex<String>,
+    pub(crate) counters: Counters,
+    mail: Mutex<Mail>,
+}
+
+/// What others have left for a session.
+#[derive(Default)]
+pub(crate) struct Mail {
+    /// Slots whose topic has something new.
+    pub(crate) ready: Vec<u32>,
+    /// Topics that were created and match one of its patterns.
+    pub(crate) created: Vec<Arc<Topic>>,
+    waker: Option<Waker>,
+}
+
+impl Shared {
+    pub(crate) fn new(id: u64, peer: Peer) -> Self {
+        Self { id, peer, name: Mutex::default(), counters: Counters::default(), mail: Mutex::default() }
+    }
+
+    pub(crate) fn register(&self, waker: &Waker) {
+        let mut mail = self.mail.lock();
+        match &mut mail.waker {
+            Some(present) => present.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+
+    /// Moves what was left into `mail`, whose former content is discarded. Both keep their memory.
+    pub(crate) fn collect(&self, mail: &mut Mail) {
+        let mut left = self.mail.lock();
+        mail.ready.clear();
+        mail.created.clear();
+        std::mem::swap(&mut left.ready, &mut mail.ready);
+        std::mem::swap(&mut left.created, &mut mail.created);
+    }
+
+    pub(crate) fn wake(&self) {
+        let mail = self.mail.lock();
+        if let Some(waker) = &mail.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// The topic of `slot` has something new. One wake-up is enough until the session has looked.
+    pub(crate) fn notify(&self, slot: u32) {
+        let mut mail = self.mail.lock();
+        mail.ready.push(slot);
+        if mail.ready.len() == 1
+            && let Some(waker) = &mail.waker
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(crate) fn invite(&self, topic: Arc<Topic>) {
+        let mut mail = self.mail.lock();
+        mail.created.push(topic);
+        if let Some(waker) = &mail.waker {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// What a session counts for others to read. Only the session itself writes, so a load and a store make an addition.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) topics: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) in_flight: AtomicU64,
+    /// In nanoseconds, plus one; zero: not known.
+    pub(crate) round_trip: AtomicU64,
+    drops: [[AtomicU64; Reason::ALL.len()]; Lane::ALL.len()],
+}
+
+pub(crate) fn add(counter: &AtomicU64, value: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(value), Ordering::Relaxed);
+}
+
+impl Counters {
+    pub(crate) fn add_drops(&self, lane: Lane, drops: &Drops) {
+        for (reason, count) in drops.iter() {
+            add(&self.drops[lane as usize][reason as usize], count);
+        }
+    }
+
+    pub(crate) fn drops(&self) -> [Drops; Lane::ALL.len()] {
+        self.drops.each_ref().map(|lane| {
+            let mut drops = Drops::default();
+            for (reason, count) in Reason::ALL.into_iter().zip(lane) {
+                drops.add(reason, count.load(Ordering::Relaxed));
+            }
+            drops
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! What a hub has done so far, for metrics and consoles.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nyx_core::Instant;
+use nyx_protocol::control::ErrorCode;
+use nyx_protocol::topic::Name;
+use nyx_protocol::wire::Kind;
+use nyx_stream::{Drops, Histogram, Lane};
+
+use crate::hub::Hub;
+use crate::shared::Transport;
+
+/// All that a hub counts. Totals since it started.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Its topics, oldest first.
+    pub topics: Vec<Topic>,
+    /// Its sessions, in no order.
+    pub sessions: Vec<Session>,
+    /// Errors sent to peers, by code.
+    pub refused: Vec<(ErrorCode, u64)>,
+}
+
+/// One topic.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Topic {
+    /// Its name.
+    pub name: Name,
+    /// What it carries.
+    pub kind: Kind,
+    /// Media type of its items.
+    pub content_type: String,
+    /// Items that were published.
+    pub messages: u64,
+    /// Their bytes, headers included.
+    pub bytes: u64,
+    /// Sessions that read it.
+    pub subscribers: usize,
+    /// Bytes of memory that it holds.
+    pub retained_bytes: usize,
+    /// Items that some subscriber did not get, added up over subscribers.
+    pub drops: Drops,
+    /// Ages at delivery in the last 5 to 10 seconds, in microseconds; `None` if nothing was delivered.
+    pub ages: Option<Histogram>,
+}
+
+/// One session.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Session {
+    /// Its number.
+    pub id: u64,
+    /// What it calls itself.
+    pub name: String,
+    /// Its address.
+    pub peer: String,
+    /// How it is connected.
+    pub transport: Transport,
+    /// Topics that it reads.
+    pub topics: u64,
+    /// Items that it was sent.
+    pub delivered: u64,
+    /// Their bytes, headers included.
+    pub bytes: u64,
+    /// Bytes sent and not acknowledged.
+    pub in_flight: u64,
+    /// The shortest round trip of late.
+    pub round_trip: Option<Duration>,
+    /// The age of the oldest item that it has not got.
+    pub lag: Duration,
+    /// Items that it did not get, by lane.
+    pub drops: [Drops; Lane::ALL.len()],
+}
+
+impl Session {
+    /// Items that it did not get, over all lanes.
+    pub fn all_drops(&self) -> Drops {
+        let mut all = Drops::default();
+        self.drops.iter().for_each(|drops| all.merge(drops));
+        all
+    }
+}
+
+impl Hub {
+    /// What it has done so far. O(topics × readers).
+    pub fn stats(&self, now: Instant) -> Stats {
+        let mut lags: HashMap<u64, Duration> = HashMap::new();
+        let topics = self.topics().into_iter().map(|topic| {
+            topic.lags(now, |session, lag| {
+                let most = lags.entry(session).or_default();
+                *most = (*most).max(lag);
+            });
+            let (tally, subscribers, retained_bytes) = topic.tally(now);
+            Topic {
+                name: topic.name.clone(),
+                kind: topic.spec.kind,
+                content_type: topic.spec.content_type.clone(),
+                messages: tally.messages,
+                bytes: tally.bytes,
+                subscribers,
+                retained_bytes,
+                drops: tally.drops,
+                ages: tally.ages(),
+            }
+        });
+        let topics = topics.collect();
+        let sessions = self.inner.sessions.lock();
+        let sessions = sessions.values().map(|shared| {
+            let counters = &shared.counters;
+            let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            Session {
+                id: shared.id,
+                name: shared.name.lock().clone(),
+                peer: shared.peer.address.clone(),
+                transport: shared.peer.transport,
+                topics: read(&counters.topics),
+                delivered: read(&counters.delivered),
+                bytes: read(&counters.bytes),
+                in_flight: read(&counters.in_flight),
+                round_trip: read(&counters.round_trip).checked_sub(1).map(Duration::from_nanos),
+                lag: lags.get(&shared.id).copied().unwrap_or_default(),
+                drops: counters.drops(),
+            }
+        });
+        Stats { topics, sessions: sessions.collect(), refused: self.inner.refusals.read() }
+    }
+}
+
+/// Errors that were sent, by code.
+#[derive(Default)]
+pub(crate) struct Refusals([AtomicU64; CODES.len()]);
+
+const CODES: [ErrorCode; 10] = [
+    ErrorCode::Malformed,
+    ErrorCode::UnsupportedVersion,
+    ErrorCode::TooLarge,
+    ErrorCode::BadTopic,
+    ErrorCode::KindMismatch,
+    ErrorCode::UnknownAlias,
+    ErrorCode::BadDocument,
+    ErrorCode::Limit,
+    ErrorCode::Timeout,
+    ErrorCode::Unexpected,
+];
+
+impl Refusals {
+    pub(crate) fn count(&self, code: ErrorCode) {
+        if let Some(at) = CODES.iter().position(|known| *known == code) {
+            self.0[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn read(&self) -> Vec<(ErrorCode, u64)> {
+        CODES.into_iter().zip(&self.0).map(|(code, count)| (code, count.load(Ordering::Relaxed))).collect()
+    }
+}

@@ -1,0 +1,382 @@
+//! A topic: what it is, what it keeps, who reads it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use nyx_core::Instant;
+use nyx_protocol::control::AudioFormat;
+use nyx_protocol::state::{Patch, PatchError, Value};
+use nyx_protocol::topic::Name;
+use nyx_protocol::wire::{self, Flags, Header, Kind, Run};
+use nyx_stream::policy::{self, Pull, Terms};
+use nyx_stream::{Cursor, Drops, Histogram, Lane, Reason, Ring, ring};
+use parking_lot::Mutex;
+
+use crate::audience::{Audience, Patience, Place};
+use crate::config::Config;
+use crate::document::{Patched, Shelf};
+use crate::shared::Shared;
+
+/// What a topic carries and on what terms.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Spec {
+    /// What it carries.
+    pub kind: Kind,
+    /// Media type of its items, such as `image/jpeg`; empty when not known.
+    pub content_type: String,
+    /// For audio.
+    pub audio: Option<AudioFormat>,
+    /// Older items are not delivered. `None`: the kind's default.
+    pub max_age: Option<Duration>,
+    /// How urgent it is. `None`: the kind's default.
+    pub lane: Option<Lane>,
+}
+
+impl Spec {
+    /// A topic of this kind, with the defaults of its kind.
+    pub const fn new(kind: Kind) -> Self {
+        Self { kind, content_type: String::new(), audio: None, max_age: None, lane: None }
+    }
+}
+
+/// A topic of a [`Hub`](crate::Hub).
+pub struct Topic {
+    pub(crate) id: u32,
+    pub(crate) name: Name,
+    pub(crate) spec: Spec,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) lane: Lane,
+    pub(crate) epoch: u64,
+    patience: Patience,
+    inside: Mutex<Inside>,
+}
+
+struct Inside {
+    store: Store,
+    audience: Audience,
+    tally: Tally,
+}
+
+enum Store {
+    Ring(Ring),
+    Document(Box<Shelf>),
+}
+
+/// What a topic counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) drops: Drops,
+    /// Ages at delivery in microseconds, of this period and the last.
+    ages: Option<Box<[Histogram; 2]>>,
+    ages_since: Instant,
+}
+
+/// How long ages count in the quantiles that are shown: one to two of these.
+const AGES_PERIOD: Duration = Duration::from_secs(5);
+
+/// Bytes after which a run is cut, so that a subscriber of few bytes at a time need not take a whole read buffer at once.
+const RUN_BYTES: usize = 64 * 1024;
+
+impl Topic {
+    pub(crate) fn new(id: u32, name: Name, spec: Spec, epoch: u64, config: &Config) -> Self {
+        let store = match spec.kind {
+            Kind::State => Store::Document(Box::new(Shelf::new(epoch, config.document.clone()))),
+            _ => Store::Ring(Ring::new(ring::Limits::new(config.topic_bytes, config.topic_entries))),
+        };
+        Self {
+            id,
+            name,
+            max_age: spec.max_age.or(config.max_age(spec.kind)).filter(|_| spec.kind != Kind::State),
+            lane: spec.lane.unwrap_or(match spec.kind {
+                Kind::State | Kind::Audio => Lane::High,
+                Kind::Event => Lane::Medium,
+                Kind::Frame => Lane::Low,
+            }),
+            spec,
+            epoch,
+            patience: Patience { lag_bytes: config.lag_bytes, patience: config.patience },
+            inside: Mutex::new(Inside { store, audience: Audience::default(), tally: Tally::default() }),
+        }
+    }
+
+    /// Its name.
+    pub const fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// What it carries.
+    pub const fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Whether its subscribers acknowledge each message: when what they get should be as fresh as can be.
+    pub(crate) const fn is_prompt(&self) -> bool {
+        self.max_age.is_some() || matches!(self.spec.kind, Kind::State)
+    }
+
+    /// Publishers of this topic wait for its subscribers, for a while.
+    const fn is_lossless(&self) -> bool {
+        matches!(self.spec.kind, Kind::Event) && self.max_age.is_none()
+    }
+
+    /// Takes `run` off the front of `buffer` into the ring; copies it if it is small against what it would pin.
+    ///
+    /// # Errors
+    /// Publishers have to wait, until the given moment at most; `publisher` is woken when it may try again. Nothing was taken.
+    pub(crate) fn publish_run(
+        &self,
+        now: Instant,
+        buffer: &mut BytesMut,
+        run: Run,
+        publisher: &Arc<Shared>,
+    ) -> Result<(), Instant> {
+        let pinned = buffer.capacity();
+        let mut inside = self.inside.lock();
+        let Inside { store: Store::Ring(ring), audience, tally } = &mut *inside else {
+            debug_assert!(false, "a session compares kinds first");
+            buffer.advance(run.len);
+            return Ok(());
+        };
+        if self.is_lossless() {
+            audience.admit(now, ring.appended_bytes(), self.patience, publisher)?;
+        }
+        tally.messages += u64::from(run.count);
+        tally.bytes += run.len as u64;
+        let copied = run.len < pinned / 4;
+        let mut left = run.len;
+        while left > 0 {
+            let sequence = ring.next_sequence() as u32;
+            let (len, count) = wire::patch_run(&mut buffer[..left], self.id, sequence, RUN_BYTES);
+            let keyframe = Flags::KEYFRAME_BIT & buffer[1] != 0;
+            let bytes = if copied {
+                let bytes = Bytes::copy_from_slice(&buffer[..len]);
+                buffer.advance(len);
+                bytes
+            } else {
+                buffer.split_to(len).freeze()
+            };
+            ring.append(now, bytes, count, keyframe, if copied { len } else { pinned });
+            left -= len;
+        }
+        audience.notify();
+        Ok(())
+    }
+
+    /// Applies a patch to the document. Says whether that changed anything.
+    pub(crate) fn publish_patch(&self, patch: &Patch, wire_bytes: usize) -> Result<bool, PatchError> {
+        let mut inside = self.inside.lock();
+        let Inside { store: Store::Document(shelf), audience, tally } = &mut *inside else {
+            debug_assert!(false, "a session compares kinds first");
+            return Ok(false);
+        };
+        let patched = shelf.patch(patch)?;
+        tally.messages += 1;
+        tally.bytes += wire_bytes as u64;
+        if patched == Patched::Renewed {
+            audience.forget_bases();
+        }
+        if patched != Patched::Unchanged {
+            audience.notify();
+        }
+        Ok(patched != Patched::Unchanged)
+    }
+
+    /// Adds a reader. It is asked once whether there is something for it already.
+    pub(crate) fn join(&self, session: &Arc<Shared>, slot: u32, start: Start) -> Joined {
+        let mut inside = self.inside.lock();
+        let Inside { store, audience, .. } = &mut *inside;
+        let (place, position, rest) = match store {
+            Store::Document(shelf) => {
+                let base = match start {
+                    Start::Resume(base) if base <= shelf.document().version() => Some(base),
+                    _ => None,
+                };
+                (Place::Document(base), base.unwrap_or(0), None)
+            }
+            Store::Ring(ring) => {
+                let (cursor, position, rest) = match (self.spec.kind, start) {
+                    (Kind::Event, Start::Resume(sequence)) if sequence <= ring.next_sequence() => {
+                        (Cursor::after(ring, sequence), sequence, rest_of_run(ring, sequence))
+                    }
+                    (Kind::Frame, _) => {
+                        let cursor = Cursor::at_latest_keyframe(ring);
+                        (cursor, cursor.sequence(), None)
+                    }
+                    (_, Start::Beginning) => (Cursor::after(ring, 0), 0, None),
+                    _ => (Cursor::at_head(ring), ring.next_sequence(), None),
+                };
+                (Place::Ring(cursor), position, rest)
+            }
+        };
+        let key = audience.join(session.clone(), slot, place);
+        Joined { key, position, rest }
+    }
+
+    pub(crate) fn leave(&self, key: usize) {
+        self.inside.lock().audience.leave(key);
+    }
+
+    /// What reader `key` should be sent now. Says whether there may be more.
+    pub(crate) fn pull(&self, key: usize, terms: &Terms, pull: &mut Pull) -> bool {
+        let mut inside = self.inside.lock();
+        let Inside { store, audience, tally } = &mut *inside;
+        let Some(reader) = audience.get_mut(key) else { return false };
+        let more = match (store, &mut reader.place) {
+            (Store::Ring(ring), Place::Ring(cursor)) => {
+                let from = cursor.offset();
+                match self.spec.kind {
+                    Kind::Frame => policy::frames(ring, cursor, terms, pull),
+                    Kind::Audio => policy::audio(ring, cursor, terms, pull),
+                    Kind::Event | Kind::State => policy::events(ring, cursor, terms, pull),
+                }
+                let more = !cursor.is_at_head(ring);
+                if self.is_lossless() {
+                    audience.handle_progress(terms.now, key, from, ring.appended_bytes(), self.patience);
+                }
+                more
+            }
+            (Store::Document(shelf), Place::Document(base)) => {
+                let version = shelf.document().version();
+                if version > 0 && *base != Some(version) {
+                    let message = shelf.message_from(*base, self.id);
+                    pull.bytes += message.len();
+                    pull.items += 1;
+                    pull.oldest = Some(terms.now);
+                    pull.chunks.push(message);
+                    if let Some(base) = *base {
+                        pull.drops.add(Reason::Conflated, version - base - 1);
+                    }
+                    *base = Some(version);
+                }
+                false
+            }
+            _ => false,
+        };
+        tally.drops.merge(&pull.drops);
+        if !more {
+            audience.arm(key);
+        }
+        more
+    }
+
+    /// Reader `key` could not apply what it got: it is sent a snapshot next.
+    pub(crate) fn forget_base(&self, key: usize) {
+        if let Some(reader) = self.inside.lock().audience.get_mut(key)
+            && let Place::Document(base) = &mut reader.place
+        {
+            *base = None;
+        }
+    }
+
+    /// Something arrived that was this old.
+    pub(crate) fn record_age(&self, now: Instant, born: Instant) {
+        let mut inside = self.inside.lock();
+        inside.tally.record_age(now, now.since(born));
+    }
+
+    pub(crate) fn tally(&self, now: Instant) -> (Tally, usize, usize) {
+        let mut inside = self.inside.lock();
+        inside.tally.turn_ages(now);
+        let held = match &inside.store {
+            Store::Ring(ring) => ring.held_bytes(),
+            Store::Document(shelf) => shelf.held_bytes(),
+        };
+        (inside.tally.clone(), inside.audience.len(), held)
+    }
+
+    /// For each reader that is behind: its session, and the age of the oldest item that it has not got.
+    pub(crate) fn lags(&self, now: Instant, mut each: impl FnMut(u64, Duration)) {
+        let inside = self.inside.lock();
+        let Store::Ring(ring) = &inside.store else { return };
+        for reader in inside.audience.iter() {
+            if let Place::Ring(cursor) = &reader.place
+                && let Some(next) = ring.ahead(cursor).next()
+            {
+                each(reader.session.id, now.since(next.born));
+            }
+        }
+    }
+
+    pub(crate) fn value(&self) -> Option<Value> {
+        match &self.inside.lock().store {
+            Store::Document(shelf) => (shelf.document().version() > 0).then(|| shelf.document().value()),
+            Store::Ring(_) => None,
+        }
+    }
+
+    /// The newest item as a whole message.
+    pub(crate) fn latest(&self) -> Option<Bytes> {
+        let inside = self.inside.lock();
+        let Store::Ring(ring) = &inside.store else { return None };
+        let run = ring.latest()?.bytes.clone();
+        let last = wire::Messages::new(&run).last()?;
+        let len = last.header.message_len();
+        Some(run.slice(run.len() - len..))
+    }
+
+    /// The header that an item published by the hub's owner has.
+    pub(crate) const fn header(&self) -> Header {
+        Header { topic: self.id, ..Header::data(self.spec.kind) }
+    }
+}
+
+/// Where a reader begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// With what comes next, or, for frames and state, the newest that there is.
+    Now,
+    /// With the first item: it had subscribed before the topic was created.
+    Beginning,
+    /// State: after this version. Events: with the item of this sequence.
+    Resume(u64),
+}
+
+/// A reader's key in its topic, where it begins, and the rest of a run in the middle of which it goes on.
+pub(crate) struct Joined {
+    pub(crate) key: usize,
+    pub(crate) position: u64,
+    pub(crate) rest: Option<Bytes>,
+}
+
+/// The messages from `sequence` to the end of its run, if it is not the first of it.
+fn rest_of_run(ring: &Ring, sequence: u64) -> Option<Bytes> {
+    let entry = ring.containing(sequence).filter(|entry| entry.sequence < sequence)?;
+    let before = (sequence - entry.sequence) as usize;
+    let skip: usize = wire::Messages::new(&entry.bytes).take(before).map(|m| m.header.message_len()).sum();
+    Some(entry.bytes.slice(skip..))
+}
+
+impl Tally {
+    fn record_age(&mut self, now: Instant, age: Duration) {
+        self.turn_ages(now);
+        let micros = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+        self.ages.get_or_insert_default()[0].record(micros);
+    }
+
+    /// Forgets the ages of the period before the last.
+    fn turn_ages(&mut self, now: Instant) {
+        let passed = now.since(self.ages_since);
+        if passed < AGES_PERIOD {
+            return;
+        }
+        self.ages_since = now;
+        let Some(ages) = &mut self.ages else { return };
+        ages.swap(0, 1);
+        ages[0].clear();
+        if passed >= 2 * AGES_PERIOD {
+            self.ages = None;
+        }
+    }
+
+    /// Ages of what was delivered in the last seconds, in microseconds.
+    pub(crate) fn ages(&self) -> Option<Histogram> {
+        let [present, last] = self.ages.as_deref()?;
+        let mut ages = present.clone();
+        ages.merge(last);
+        (ages.total() > 0).then_some(ages)
+    }
+}

@@ -1,0 +1,137 @@
+//! Control messages: who is there, what is published and subscribed, what was lost.
+//!
+//! The types are those of `proto/control.proto`; `docs/WIRE.md` says when each is sent.
+
+use bytes::BytesMut;
+use prost::Message as _;
+use thiserror::Error;
+
+use crate::wire::{self, HEADER_LEN, Header, MAX_CONTROL_LEN};
+
+/// The version of the protocol that this crate speaks.
+pub const VERSION: u32 = 1;
+
+/// Appends a whole control message to `out`.
+///
+/// ```
+/// use nyx_protocol::control::{self, Body, Ping};
+///
+/// let mut out = bytes::BytesMut::new();
+/// control::put(&mut out, Ping { nonce: 7 });
+/// assert_eq!(control::parse(&out).unwrap(), Some(Body::Ping(Ping { nonce: 7 })));
+/// ```
+pub fn put(out: &mut BytesMut, body: impl Into<Body>) {
+    let control = Control { body: Some(body.into()) };
+    let length = control.encoded_len();
+    debug_assert!(length <= MAX_CONTROL_LEN, "callers keep names and lists short");
+    out.reserve(HEADER_LEN + length);
+    let header = Header { length: length as u32, ..Header::CONTROL };
+    out.extend_from_slice(&header.to_bytes());
+    control.encode_raw(out);
+}
+
+/// Reads a whole control message, header included, as [`wire::scan`] delimits it. `None` is a message that a later
+/// version of the protocol defines: it is to be ignored.
+///
+/// # Errors
+/// When the payload is no such message; the peer erred, and the stream can't be trusted any more.
+pub fn parse(message: &[u8]) -> Result<Option<Body>, ParseError> {
+    let payload = message.get(HEADER_LEN..).ok_or(ParseError::Truncated)?;
+    if payload.len() > MAX_CONTROL_LEN {
+        return Err(ParseError::Truncated);
+    }
+    Ok(Control::decode(payload)?.body)
+}
+
+/// Why a control message could not be read.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum ParseError {
+    /// It is no whole message.
+    #[error("a control message is cut off or too long")]
+    Truncated,
+    /// Its payload is no protobuf of the schema.
+    #[error("a control message does not decode: {0}")]
+    Protobuf(#[from] prost::DecodeError),
+}
+
+impl From<wire::Kind> for Kind {
+    fn from(kind: wire::Kind) -> Self {
+        match kind {
+            wire::Kind::State => Self::State,
+            wire::Kind::Frame => Self::Frame,
+            wire::Kind::Audio => Self::Audio,
+            wire::Kind::Event => Self::Event,
+        }
+    }
+}
+
+impl Kind {
+    /// The kind on the wire; `None` where the sender left it out.
+    pub const fn to_wire(self) -> Option<wire::Kind> {
+        match self {
+            Self::Unspecified => None,
+            Self::State => Some(wire::Kind::State),
+            Self::Frame => Some(wire::Kind::Frame),
+            Self::Audio => Some(wire::Kind::Audio),
+            Self::Event => Some(wire::Kind::Event),
+        }
+    }
+}
+
+macro_rules! bodies {
+    ($($message:ident),* $(,)?) => {
+        $(impl From<$message> for Body {
+            fn from(message: $message) -> Self {
+                Self::$message(message)
+            }
+        })*
+    };
+}
+
+bodies!(
+    Hello,
+    Welcome,
+    Error,
+    Advertise,
+    Advertised,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Announce,
+    Ack,
+    Gap,
+    Ping,
+    Pong,
+    Resync,
+    Goodbye,
+);
+
+pub use control::Body;
+pub use schema::*;
+
+mod schema {
+    // Generated from proto/control.proto, whose comments are the documentation.
+    #![allow(missing_docs, unused_qualifications, clippy::use_self)]
+    include!(concat!(env!("OUT_DIR"), "/nyx.v1.rs"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_body_is_ignored() {
+        // Field 99, a string.
+        let mut message = Header { length: 5, ..Header::CONTROL }.to_bytes().to_vec();
+        message.extend_from_slice(&[0x9a, 0x06, 2, b'h', b'i']);
+        assert_eq!(parse(&message), Ok(None));
+    }
+
+    #[test]
+    fn garbage_is_an_error() {
+        let mut message = Header { length: 3, ..Header::CONTROL }.to_bytes().to_vec();
+        message.extend_from_slice(&[0xff, 0xff, 0xff]);
+        assert!(matches!(parse(&message), Err(ParseError::Protobuf(_))));
+        assert_eq!(parse(&[0; 3]), Err(ParseError::Truncated));
+    }
+}

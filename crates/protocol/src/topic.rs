@@ -1,0 +1,250 @@
+//! Topic names and the patterns that select them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// The most bytes that a name or pattern may have.
+pub const MAX_LEN: usize = 255;
+
+/// A topic's name: segments of UTF-8 separated by `/`, none empty, without control characters and `*`. Cheap to clone.
+///
+/// ```
+/// use nyx_protocol::topic::Name;
+///
+/// assert!(Name::new("game/world").is_ok());
+/// assert!(Name::new("game//world").is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// Says what the name lacks.
+    pub fn new(name: &str) -> Result<Self, NameError> {
+        check(name)?;
+        if name.contains('*') {
+            return Err(NameError::Wildcard);
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the name is one of the hub's own, under `$`.
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with('$')
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::borrow::Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Name {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        Self::new(name)
+    }
+}
+
+/// Selects topics: like a name, but a segment may be `*` (any one segment) or `**` (any number of them, also none).
+///
+/// Wildcards do not match a first segment that starts with `$`: the hub's own topics are named in full.
+///
+/// ```
+/// use nyx_protocol::topic::{Name, Pattern};
+///
+/// let pattern = Pattern::new("game/**/hp").unwrap();
+/// assert!(pattern.matches(&Name::new("game/entity/7/hp").unwrap()));
+/// assert!(pattern.matches(&Name::new("game/hp").unwrap()));
+/// assert!(!pattern.matches(&Name::new("game/hp/max").unwrap()));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pattern(Arc<str>);
+
+impl Pattern {
+    /// Checks a pattern.
+    ///
+    /// # Errors
+    /// Says what the pattern lacks.
+    pub fn new(pattern: &str) -> Result<Self, NameError> {
+        check(pattern)?;
+        if pattern.split('/').any(|segment| segment.contains('*') && segment != "*" && segment != "**") {
+            return Err(NameError::PartialWildcard);
+        }
+        Ok(Self(pattern.into()))
+    }
+
+    /// The pattern as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the pattern selects this topic. O(segments of the pattern × segments of the name).
+    pub fn matches(&self, name: &Name) -> bool {
+        if name.is_reserved() && self.0.starts_with('*') {
+            return false;
+        }
+        // The classic glob walk: on a mismatch, let the last `**` swallow one segment more. Earlier ones need no retry.
+        let (mut pattern, mut name) = (self.0.split('/'), name.0.split('/'));
+        let mut retry = None;
+        loop {
+            let at_name = name.clone();
+            match (pattern.next(), name.next()) {
+                (Some("**"), _) => {
+                    retry = Some((pattern.clone(), at_name.clone()));
+                    name = at_name;
+                }
+                (Some(want), Some(have)) if want == "*" || want == have => {}
+                (None, None) => return true,
+                _ => {
+                    let Some((after, mut swallowed)) = retry.clone() else { return false };
+                    if swallowed.next().is_none() {
+                        return false;
+                    }
+                    (pattern, name) = (after.clone(), swallowed.clone());
+                    retry = Some((after, swallowed));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for Pattern {
+    type Err = NameError;
+
+    fn from_str(pattern: &str) -> Result<Self, NameError> {
+        Self::new(pattern)
+    }
+}
+
+/// What is wrong with a topic name or pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NameError {
+    /// It is empty, or has an empty segment.
+    #[error("a topic has no empty segment: write `a/b`, not `/a`, `a//b` or `a/`")]
+    EmptySegment,
+    /// It has over 255 bytes.
+    #[error("a topic has at most 255 bytes")]
+    TooLong,
+    /// It has a control character.
+    #[error("a topic has no control characters")]
+    ControlCharacter,
+    /// A name has a wildcard.
+    #[error("a topic's name has no `*`: wildcards belong in patterns")]
+    Wildcard,
+    /// A wildcard shares its segment with other characters.
+    #[error("`*` and `**` stand for whole segments: write `a/*`, not `a*`")]
+    PartialWildcard,
+}
+
+fn check(text: &str) -> Result<(), NameError> {
+    if text.len() > MAX_LEN {
+        return Err(NameError::TooLong);
+    }
+    if text.split('/').any(str::is_empty) {
+        return Err(NameError::EmptySegment);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(NameError::ControlCharacter);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matches(pattern: &str, name: &str) -> bool {
+        Pattern::new(pattern).unwrap().matches(&Name::new(name).unwrap())
+    }
+
+    #[test]
+    fn bad_names_say_what_is_wrong() {
+        for (name, error) in [
+            ("", NameError::EmptySegment),
+            ("/a", NameError::EmptySegment),
+            ("a/", NameError::EmptySegment),
+            ("a\nb", NameError::ControlCharacter),
+            ("a/*", NameError::Wildcard),
+            (&"x".repeat(256), NameError::TooLong),
+        ] {
+            assert_eq!(Name::new(name), Err(error), "{name:?}");
+        }
+        assert_eq!(Pattern::new("a*/b"), Err(NameError::PartialWildcard));
+        assert!(Name::new(&"x".repeat(255)).is_ok());
+    }
+
+    #[test]
+    fn wildcards_select() {
+        for (pattern, name, expected) in [
+            ("a/b", "a/b", true),
+            ("a/*", "a/b", true),
+            ("a/*", "a", false),
+            ("a/*", "a/b/c", false),
+            ("**", "a/b/c", true),
+            ("a/**", "a", true),
+            ("**/c", "a/b/c", true),
+            ("**/b/**/d", "a/b/c/b/d", true),
+            ("**/b/*/d", "a/b/c/b/d", false),
+            ("**", "$nyx/stats", false),
+            ("*/stats", "$nyx/stats", false),
+            ("$nyx/*", "$nyx/stats", true),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} on {name}");
+        }
+    }
+
+    fn by_recursion(pattern: &[&str], name: &[&str]) -> bool {
+        match (pattern.split_first(), name.split_first()) {
+            (None, None) => true,
+            (Some((&"**", rest)), _) => {
+                by_recursion(rest, name) || (!name.is_empty() && by_recursion(pattern, &name[1..]))
+            }
+            (Some((want, pattern)), Some((have, name))) => {
+                (*want == "*" || want == have) && by_recursion(pattern, name)
+            }
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn matching_agrees_with_its_definition(
+            pattern in prop::collection::vec(prop::sample::select(vec!["a", "b", "*", "**"]), 1..7),
+            name in prop::collection::vec(prop::sample::select(vec!["a", "b"]), 1..7),
+        ) {
+            prop_assert_eq!(matches(&pattern.join("/"), &name.join("/")), by_recursion(&pattern, &name));
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! How much may be under way to a subscriber.
+//!
+//! What has left the hub can't be replaced by something fresher any more. So a subscriber of things that age has no more
+//! under way than its path carries within one round trip, plus one item: it is asked what is freshest as soon as the path
+//! can take it, and not before. Rate and round trip are measured from its acknowledgements, as BBR measures them from TCP's
+//! (Cardwell et al., *BBR: Congestion-Based Congestion Control*, ACM Queue 14(5), 2016; delivery rate samples as in
+//! draft-cheng-iccrg-delivery-rate-estimation). A subscriber of things that don't age has a plain window of bytes.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use nyx_core::Instant;
+
+/// What bounds the bytes under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Things that age, acknowledged one by one: rate × round trip, plus one item.
+    Fresh,
+    /// Things that don't: this many bytes.
+    Window(usize),
+    /// The subscriber can't acknowledge; only what the kernel takes bounds it.
+    Unacknowledged,
+}
+
+/// Accounts for what is under way to one subscriber.
+///
+/// ```
+/// use std::time::Duration;
+/// use nyx_core::Instant;
+/// use nyx_stream::flight::{Flight, Mode};
+///
+/// let ms = |n| Instant::ZERO + Duration::from_millis(n);
+/// let mut flight = Flight::new(Mode::Fresh);
+/// assert!(flight.allowance().is_some());
+/// flight.handle_sent(ms(0), 46_000);
+/// assert!(flight.allowance().is_none()); // wait until it has arrived
+/// flight.handle_ack(ms(92), 46_000);
+/// assert!(flight.allowance().is_some());
+/// assert_eq!(flight.bytes_per_second(), Some(500_000));
+/// ```
+#[derive(Debug)]
+pub struct Flight {
+    mode: Mode,
+    sent: u64,
+    acked: u64,
+    acked_at: Instant,
+    departures: VecDeque<Departure>,
+    rate: Windowed,
+    round_trip: Windowed,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Departure {
+    /// Bytes sent, this one included.
+    end: u64,
+    at: Instant,
+    /// What had been acknowledged when it was sent, and when.
+    acked: u64,
+    acked_at: Instant,
+}
+
+/// How long a measured rate counts: long enough to see a frame or two on a slow path, short enough to notice a change.
+const RATE_WINDOW: Duration = Duration::from_millis(500);
+
+/// How long a measured round trip counts, as in BBR.
+const ROUND_TRIP_WINDOW: Duration = Duration::from_secs(10);
+
+/// What one pull may take, in time on the wire: short against what a person notices, long against a round trip at hand.
+const PULL_TIME: Duration = Duration::from_millis(10);
+
+/// Bounds of what one pull may take, in bytes.
+const PULL_MIN: usize = 4 * 1024;
+const PULL_MAX: usize = 256 * 1024;
+
+/// Departures that are remembered. More than this are under way only when items are tiny; then neighbours are merged.
+const DEPARTURES_MAX: usize = 256;
+
+impl Flight {
+    /// Nothing under way, nothing known.
+    pub const fn new(mode: Mode) -> Self {
+        Self {
+            mode,
+            sent: 0,
+            acked: 0,
+            acked_at: Instant::ZERO,
+            departures: VecDeque::new(),
+            rate: Windowed::new(RATE_WINDOW),
+            round_trip: Windowed::new(ROUND_TRIP_WINDOW),
+        }
+    }
+
+    /// Changes what bounds the bytes under way.
+    pub const fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+    }
+
+    /// What bounds the bytes under way.
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Bytes that may be pulled now, about; `None`: wait for an acknowledgement.
+    pub fn allowance(&self) -> Option<usize> {
+        let under_way = self.in_flight();
+        match self.mode {
+            Mode::Unacknowledged => Some(PULL_MAX),
+            Mode::Window(window) => {
+                let room = (window as u64).saturating_sub(under_way) as usize;
+                (room > 0).then_some(room.min(PULL_MAX))
+            }
+            Mode::Fresh => (under_way <= self.path_bytes()).then(|| {
+                let rate = self.rate.get().unwrap_or(0);
+                let bytes = u128::from(rate) * PULL_TIME.as_nanos() / 1_000_000_000;
+                usize::try_from(bytes).unwrap_or(PULL_MAX).clamp(PULL_MIN, PULL_MAX)
+            }),
+        }
+    }
+
+    /// Rate × round trip, and a quarter more to find out whether the path carries more: what it holds without queueing.
+    /// Zero until both are known.
+    fn path_bytes(&self) -> u64 {
+        let (Some(rate), Some(round_trip)) = (self.rate.get(), self.round_trip_min()) else { return 0 };
+        u64::try_from(u128::from(rate) * round_trip.as_nanos() * 5 / 4_000_000_000).unwrap_or(u64::MAX)
+    }
+
+    /// Bytes were handed to the socket.
+    pub fn handle_sent(&mut self, now: Instant, bytes: usize) {
+        if self.mode == Mode::Unacknowledged {
+            return;
+        }
+        // After a pause the clock of the sample starts with the first byte that ends it.
+        if self.in_flight() == 0 {
+            self.acked_at = now;
+        }
+        self.sent += bytes as u64;
+        if self.mode != Mode::Fresh {
+            return;
+        }
+        if self.departures.len() == DEPARTURES_MAX {
+            self.departures.pop_back();
+        }
+        let departure = Departure { end: self.sent, at: now, acked: self.acked, acked_at: self.acked_at };
+        self.departures.push_back(departure);
+    }
+
+    /// The subscriber says that it has consumed `total` bytes since the session began. What it can't have is ignored.
+    pub fn handle_ack(&mut self, now: Instant, total: u64) {
+        if total <= self.acked || total > self.sent {
+            return;
+        }
+        self.acked = total;
+        self.acked_at = now;
+        let mut newest = None;
+        while let Some(departure) = self.departures.pop_front_if(|departure| departure.end <= total) {
+            newest = Some(departure);
+        }
+        let Some(departure) = newest else { return };
+        let elapsed = now.since(departure.acked_at).as_nanos().max(1);
+        let rate = u128::from(total - departure.acked) * 1_000_000_000 / elapsed;
+        self.rate.offer_max(now, u64::try_from(rate).unwrap_or(u64::MAX));
+        self.round_trip.offer_min(now, nanos(now.since(departure.at)));
+    }
+
+    /// A probe came back after `round_trip`. Probes are small and sent when nothing is under way, so they measure the path itself.
+    pub fn handle_probe(&mut self, now: Instant, round_trip: Duration) {
+        self.round_trip.offer_min(now, nanos(round_trip));
+    }
+
+    /// Bytes that were sent so far.
+    pub const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Bytes that were acknowledged so far.
+    pub const fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    /// Bytes that were sent and are not acknowledged.
+    pub const fn in_flight(&self) -> u64 {
+        self.sent - self.acked
+    }
+
+    /// What the path has been carrying lately, if that is known.
+    pub fn bytes_per_second(&self) -> Option<u64> {
+        self.rate.get()
+    }
+
+    /// The shortest round trip of late, if one was seen.
+    pub fn round_trip_min(&self) -> Option<Duration> {
+        self.round_trip.get().map(Duration::from_nanos)
+    }
+}
+
+/// The extreme value of the present and the last window.
+#[derive(Debug)]
+struct Windowed {
+    length: Duration,
+    began: Instant,
+    present: Option<u64>,
+    last: Option<u64>,
+    better: fn(u64, u64) -> u64,
+}
+
+impl Windowed {
+    const fn new(length: Duration) -> Self {
+        Self { length, began: Instant::ZERO, present: None, last: None, better: u64::max }
+    }
+
+    fn offer_max(&mut self, now: Instant, value: u64) {
+        self.offer(now, value, u64::max);
+    }
+
+    fn offer_min(&mut self, now: Instant, value: u64) {
+        self.offer(now, value, u64::min);
+    }
+
+    fn offer(&mut self, now: Instant, value: u64, better: fn(u64, u64) -> u64) {
+        self.better = better;
+        if now.since(self.began) >= self.length {
+            self.last = self.present.take();
+            self.began = now;
+        }
+        self.present = Some(self.present.map_or(value, |present| better(present, value)));
+    }
+
+    fn get(&self) -> Option<u64> {
+        match (self.present, self.last) {
+            (Some(present), Some(last)) => Some((self.better)(present, last)),
+            (present, last) => present.or(last),
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn us(micros: u64) -> Instant {
+        Instant::ZERO + Duration::from_micros(micros)
+    }
+
+    /// Sends items over a path of the given rate and delay for a second of virtual time, as often as the flight allows.
+    fn simulate(bytes_per_second: u64, delay: Duration, item: usize) -> (Flight, u64, u64) {
+        let mut flight = Flight::new(Mode::Fresh);
+        flight.handle_probe(Instant::ZERO, delay);
+        let mut arrivals: VecDeque<(Instant, u64)> = VecDeque::new();
+        let (mut link_free, mut sent, mut most) = (Instant::ZERO, 0u64, 0);
+        for micros in 0..1_000_000 {
+            let now = us(micros);
+            while let Some((_, total)) = arrivals.pop_front_if(|(at, _)| *at <= now) {
+                flight.handle_ack(now, total);
+            }
+            while flight.allowance().is_some() {
+                flight.handle_sent(now, item);
+                sent += item as u64;
+                link_free =
+                    link_free.max(now) + Duration::from_nanos(item as u64 * 1_000_000_000 / bytes_per_second);
+                arrivals.push_back((link_free + delay, sent));
+                most = most.max(flight.in_flight());
+            }
+        }
+        (flight, sent, most)
+    }
+
+    #[test]
+    fn a_slow_path_has_one_item_under_way_and_loses_no_goodput() {
+        let (flight, sent, most) = simulate(500_000, Duration::from_millis(1), 46_000);
+        assert_eq!(most, 46_000);
+        assert!(sent >= 480_000, "{sent} of 500000 bytes");
+        assert!(flight.bytes_per_second().is_some_and(|rate| (450_000..=510_000).contains(&rate)));
+    }
+
+    #[test]
+    fn a_long_path_is_filled() {
+        // 10 MB/s over 50 ms hold 500 KB: ten items of 46 KB. Finding that out takes half of the second.
+        let (_, sent, most) = simulate(10_000_000, Duration::from_millis(50), 46_000);
+        assert!(sent > 6_500_000, "{sent} of 10000000 bytes");
+        assert!(most < 700_000, "{most} bytes under way");
+    }
+
+    #[test]
+    fn a_window_is_a_window() {
+        let mut flight = Flight::new(Mode::Window(1000));
+        flight.handle_sent(us(0), 400);
+        assert_eq!(flight.allowance(), Some(600));
+        flight.handle_sent(us(0), 600);
+        assert_eq!(flight.allowance(), None);
+        flight.handle_ack(us(1), 1);
+        assert_eq!(flight.allowance(), Some(1));
+    }
+
+    #[test]
+    fn acknowledgements_that_cannot_be_are_ignored() {
+        let mut flight = Flight::new(Mode::Fresh);
+        flight.handle_sent(us(0), 100);
+        flight.handle_ack(us(1), 1_000_000);
+        assert_eq!(flight.in_flight(), 100);
+        flight.handle_ack(us(1), 60);
+        flight.handle_ack(us(2), 40);
+        assert_eq!(flight.in_flight(), 40);
+    }
+
+    #[test]
+    fn memory_is_bounded_when_items_are_tiny() {
+        let mut flight = Flight::new(Mode::Fresh);
+        for i in 0..100_000 {
+            flight.handle_sent(us(i), 1);
+        }
+        assert!(flight.departures.len() <= DEPARTURES_MAX);
+        flight.handle_ack(us(200_000), 100_000);
+        assert_eq!((flight.in_flight(), flight.departures.len()), (0, 0));
+    }
+}

@@ -1,0 +1,282 @@
+//! What is right to send now, for each kind of item.
+//!
+//! Each policy looks at what lies ahead of a cursor, takes what should go, moves the cursor behind it, and counts what
+//! it passed over. All that a policy drops, it drops before the first item that it takes: a gap always stands in front.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use nyx_core::Instant;
+
+use crate::drops::{Drops, Reason};
+use crate::ring::{Cursor, Entry, Ring};
+
+/// The circumstances of a pull.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// The present moment.
+    pub now: Instant,
+    /// Older items are not sent. `None`: items do not age.
+    pub max_age: Option<Duration>,
+    /// Bytes to take, about: one item is taken whatever its size, then none that would exceed this.
+    pub budget: usize,
+    /// What the path has been carrying lately; `None` when not known.
+    pub bytes_per_second: Option<u64>,
+}
+
+impl Terms {
+    fn is_late(&self, entry: &Entry) -> bool {
+        self.max_age.is_some_and(|max_age| self.now.since(entry.born) > max_age)
+    }
+
+    fn time_for(&self, bytes: usize) -> Option<Duration> {
+        let rate = self.bytes_per_second.filter(|rate| *rate > 0)?;
+        Some(Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / rate))
+    }
+}
+
+/// What a policy chose. Reuse it: it keeps its memory.
+#[derive(Debug, Default)]
+pub struct Pull {
+    /// What to send, in order.
+    pub chunks: Vec<Bytes>,
+    /// Bytes of all chunks.
+    pub bytes: usize,
+    /// Items in all chunks.
+    pub items: u64,
+    /// What was passed over.
+    pub drops: Drops,
+    /// The number of the first item that was passed over, if any was.
+    pub first_dropped: Option<u64>,
+    /// When the oldest item that was taken came.
+    pub oldest: Option<Instant>,
+}
+
+impl Pull {
+    /// Empties it for the next use.
+    pub fn clear(&mut self) {
+        self.chunks.clear();
+        *self = Self { chunks: std::mem::take(&mut self.chunks), ..Self::default() };
+    }
+
+    fn take(&mut self, cursor: &mut Cursor, entry: &Entry) {
+        self.chunks.push(entry.bytes.clone());
+        self.bytes += entry.bytes.len();
+        self.items += u64::from(entry.count);
+        self.oldest.get_or_insert(entry.born);
+        cursor.pass(entry, true);
+    }
+
+    fn pass_over(&mut self, cursor: &mut Cursor, entry: &Entry, reason: Reason) {
+        let first = cursor.sequence();
+        cursor.pass(entry, false);
+        self.drop(first, cursor.sequence() - first, reason);
+    }
+
+    fn drop(&mut self, first: u64, count: u64, reason: Reason) {
+        if count > 0 {
+            self.first_dropped.get_or_insert(first);
+            self.drops.add(reason, count);
+        }
+    }
+
+    fn catch_up(&mut self, ring: &Ring, cursor: &mut Cursor) {
+        let first = cursor.sequence();
+        let missed = cursor.catch_up(ring);
+        self.drop(first, missed, Reason::Overrun);
+    }
+
+    const fn is_full(&self, terms: &Terms, entry: &Entry) -> bool {
+        self.bytes > 0 && self.bytes + entry.bytes.len() > terms.budget
+    }
+}
+
+/// Every item in order. What the ring evicted is `overrun`; what is too old is `expired`.
+pub fn events(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
+    pull.catch_up(ring, cursor);
+    for entry in ring.ahead(&cursor.clone()) {
+        if terms.is_late(entry) {
+            pull.pass_over(cursor, entry, Reason::Expired);
+        } else if pull.is_full(terms, entry) {
+            break;
+        } else {
+            pull.take(cursor, entry);
+        }
+    }
+}
+
+/// The next chunk in order while it is in time. When it is not, the listener has fallen behind: go on with what is at most
+/// half as old as allowed, so that one long gap is heard and not a row of short ones.
+pub fn audio(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
+    pull.catch_up(ring, cursor);
+    let behind = ring.ahead(cursor).next().is_some_and(|next| terms.is_late(next));
+    let enough = terms.max_age.map_or(Duration::MAX, |max_age| max_age / 2);
+    let mut jumping = behind;
+    for entry in ring.ahead(&cursor.clone()) {
+        jumping = jumping && terms.now.since(entry.born) > enough;
+        if jumping {
+            pull.pass_over(cursor, entry, Reason::Expired);
+        } else if pull.is_full(terms, entry) {
+            break;
+        } else {
+            pull.take(cursor, entry);
+        }
+    }
+}
+
+/// The newest frames: all that are ahead if the path carries them with no delay that can be seen, otherwise the newest
+/// alone. A frame that depends on the one before it goes only when that has gone.
+pub fn frames(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
+    pull.catch_up(ring, cursor);
+    let backlog: usize = ring.ahead(cursor).map(|entry| entry.bytes.len()).sum();
+    let one_by_one = terms.time_for(backlog).is_some_and(|time| time <= IN_ORDER_DELAY);
+    let last = ring.next_sequence().saturating_sub(1);
+    // Where to go on: at the newest frame that can be decoded alone.
+    let start = ring.ahead(cursor).rev().find(|entry| entry.keyframe).map(|entry| entry.sequence);
+    for entry in ring.ahead(&cursor.clone()) {
+        let decodable = entry.keyframe || cursor.is_in_step();
+        let newest_start = start.is_none_or(|start| entry.sequence >= start);
+        if terms.is_late(entry) {
+            pull.pass_over(cursor, entry, Reason::Expired);
+        } else if !decodable || !(one_by_one || newest_start) {
+            pull.pass_over(cursor, entry, Reason::Conflated);
+        } else {
+            pull.take(cursor, entry);
+            // On a slow path, frames of one group follow one at a time, each when the one before has arrived.
+            if !one_by_one && entry.sequence != last {
+                break;
+            }
+        }
+    }
+}
+
+/// How long a backlog of frames may take and still be sent whole: under the time of one frame at 50 Hz nobody sees that
+/// it was late, and a fast subscriber that was held up for a moment misses nothing.
+const IN_ORDER_DELAY: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ring::Limits;
+
+    fn ms(millis: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(millis)
+    }
+
+    fn terms(now: Instant) -> Terms {
+        Terms { now, max_age: Some(Duration::from_millis(100)), budget: 1 << 20, bytes_per_second: None }
+    }
+
+    /// A ring with one item of 100 bytes every 10 ms; those listed are keyframes.
+    fn ring(items: u64, keyframes: &[u64]) -> Ring {
+        let mut ring = Ring::new(Limits::new(usize::MAX, 1000));
+        for i in 0..items {
+            ring.append(ms(i * 10), Bytes::from(vec![i as u8; 100]), 1, keyframes.contains(&i), 100);
+        }
+        ring
+    }
+
+    fn start() -> Cursor {
+        Cursor::at_head(&Ring::new(Limits::default()))
+    }
+
+    fn taken(pull: &Pull) -> Vec<u8> {
+        pull.chunks.iter().map(|chunk| chunk[0]).collect()
+    }
+
+    #[test]
+    fn events_that_aged_are_dropped_and_counted() {
+        let (ring, mut cursor, mut pull) = (ring(20, &[]), start(), Pull::default());
+        events(&ring, &mut cursor, &terms(ms(190)), &mut pull);
+        assert_eq!(taken(&pull), (9..20).collect::<Vec<u8>>());
+        assert_eq!((pull.drops.get(Reason::Expired), pull.first_dropped), (9, Some(0)));
+    }
+
+    #[test]
+    fn events_stop_at_the_budget_but_take_one() {
+        let (ring, mut cursor, mut pull) = (ring(5, &[]), start(), Pull::default());
+        events(&ring, &mut cursor, &Terms { budget: 10, ..terms(ms(50)) }, &mut pull);
+        assert_eq!(taken(&pull), [0]);
+        pull.clear();
+        events(&ring, &mut cursor, &Terms { budget: 250, ..terms(ms(50)) }, &mut pull);
+        assert_eq!(taken(&pull), [1, 2]);
+    }
+
+    #[test]
+    fn audio_that_fell_behind_jumps_once() {
+        let (ring, mut cursor, mut pull) = (ring(20, &[]), start(), Pull::default());
+        audio(&ring, &mut cursor, &Terms { budget: 100, ..terms(ms(190)) }, &mut pull);
+        assert_eq!((taken(&pull), pull.drops.get(Reason::Expired)), (vec![14], 14));
+        pull.clear();
+        audio(&ring, &mut cursor, &Terms { budget: 100, ..terms(ms(240)) }, &mut pull);
+        assert_eq!((taken(&pull), pull.drops.total()), (vec![15], 0));
+    }
+
+    #[test]
+    fn a_slow_path_gets_the_newest_frame() {
+        let (ring, mut cursor, mut pull) = (ring(8, &[0, 1, 2, 3, 4, 5, 6, 7]), start(), Pull::default());
+        let slow = Terms { bytes_per_second: Some(10_000), ..terms(ms(75)) };
+        frames(&ring, &mut cursor, &slow, &mut pull);
+        assert_eq!((taken(&pull), pull.drops.get(Reason::Conflated)), (vec![7], 7));
+    }
+
+    #[test]
+    fn a_fast_path_gets_every_frame() {
+        let (ring, mut cursor, mut pull) = (ring(8, &[0, 1, 2, 3, 4, 5, 6, 7]), start(), Pull::default());
+        let fast = Terms { bytes_per_second: Some(100_000_000), ..terms(ms(75)) };
+        frames(&ring, &mut cursor, &fast, &mut pull);
+        assert_eq!((taken(&pull), pull.drops.total()), ((0..8).collect(), 0));
+    }
+
+    #[test]
+    fn a_frame_does_not_go_without_the_one_it_depends_on() {
+        // Keyframes 0 and 5, the others depend on those before them.
+        let (ring, mut cursor, mut pull) = (ring(8, &[0, 5]), start(), Pull::default());
+        let slow = Terms { bytes_per_second: Some(10_000), ..terms(ms(75)) };
+        let mut all = Vec::new();
+        for _ in 0..5 {
+            pull.clear();
+            frames(&ring, &mut cursor, &slow, &mut pull);
+            all.extend(taken(&pull));
+        }
+        assert_eq!(all, [5, 6, 7]);
+    }
+
+    #[test]
+    fn late_frames_are_not_sent_even_to_a_fast_path() {
+        let (ring, mut cursor, mut pull) = (ring(3, &[0, 1, 2]), start(), Pull::default());
+        frames(&ring, &mut cursor, &terms(ms(500)), &mut pull);
+        assert_eq!((taken(&pull), pull.drops.get(Reason::Expired)), (vec![], 3));
+    }
+
+    proptest! {
+        /// Whatever is appended and pulled in whatever order: every item is delivered, dropped with a reason, or ahead.
+        #[test]
+        fn every_item_is_accounted_for(
+            steps in prop::collection::vec((0u8..4, 1u32..5, any::<bool>(), 1u64..60), 1..100),
+            which in 0u8..3,
+            rate in prop::option::of(1u64..100_000),
+        ) {
+            let policy = [events, audio, frames][usize::from(which)];
+            let mut ring = Ring::new(Limits::new(3_000, 20));
+            let mut cursor = Cursor::at_head(&ring);
+            let (mut now, mut delivered, mut dropped, mut pull) = (Instant::ZERO, 0, 0, Pull::default());
+            for (step, count, keyframe, wait) in steps {
+                now = now + Duration::from_millis(wait);
+                if step > 0 {
+                    ring.append(now, Bytes::from(vec![0; 60]), if which == 0 { count } else { 1 }, keyframe, 60);
+                    continue;
+                }
+                pull.clear();
+                policy(&ring, &mut cursor, &Terms { bytes_per_second: rate, budget: 200, ..terms(now) }, &mut pull);
+                delivered += pull.items;
+                dropped += pull.drops.total();
+                prop_assert_eq!(delivered + dropped, cursor.sequence());
+                prop_assert!(pull.oldest.is_none_or(|born| now.since(born) <= Duration::from_millis(100)));
+            }
+            prop_assert!(cursor.sequence() <= ring.next_sequence());
+        }
+    }
+}

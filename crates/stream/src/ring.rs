@@ -1,0 +1,321 @@
+//! The store of a topic, and the positions of those who read it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use nyx_core::Instant;
+
+/// What a [`Ring`] may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of memory that its entries may pin. Default 8 MiB. The newest entry is kept whatever its size.
+    pub bytes: usize,
+    /// Entries. Default 65,536.
+    pub entries: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 8 << 20, entries: 65_536 }
+    }
+}
+
+impl Limits {
+    /// Limits of `bytes` and `entries`; at least one entry is always kept.
+    pub const fn new(bytes: usize, entries: usize) -> Self {
+        Self { bytes, entries }
+    }
+}
+
+/// A run of items that came together, stored as the bytes that travel.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What is sent.
+    pub bytes: Bytes,
+    /// The number of its first item in the topic.
+    pub sequence: u64,
+    /// How many items it has, at least one.
+    pub count: u32,
+    /// When it came.
+    pub born: Instant,
+    /// Whether its item can be decoded without those before it.
+    pub keyframe: bool,
+    /// Bytes that were appended to the ring before it.
+    offset: u64,
+    /// Bytes of memory that go when it goes.
+    cost: usize,
+}
+
+/// The latest entries of a topic, in order, each once.
+///
+/// An entry costs what it pins: a slice of a read buffer may keep the whole buffer alive. The caller says how much that
+/// is; entries that lie next to each other in memory are taken to share it.
+#[derive(Debug)]
+pub struct Ring {
+    limits: Limits,
+    entries: VecDeque<Entry>,
+    /// The index of `entries[0]`, counting from the first that was ever appended.
+    first_index: u64,
+    next_sequence: u64,
+    appended: u64,
+    held: usize,
+}
+
+/// What an entry costs beside its bytes: its place in the deque and the owner's bookkeeping.
+const ENTRY_OVERHEAD: usize = 96;
+
+impl Ring {
+    /// An empty ring.
+    pub const fn new(limits: Limits) -> Self {
+        Self { limits, entries: VecDeque::new(), first_index: 0, next_sequence: 0, appended: 0, held: 0 }
+    }
+
+    /// Appends `count` items that came together, whose bytes pin `pinned` bytes of memory. Evicts the oldest entries
+    /// that are over the limits. Amortised O(1).
+    pub fn append(&mut self, now: Instant, bytes: Bytes, count: u32, keyframe: bool, pinned: usize) {
+        let adjoins = self.entries.back().is_some_and(|last| last.bytes.as_ptr_range().end == bytes.as_ptr());
+        let cost = ENTRY_OVERHEAD + if adjoins { 0 } else { pinned.max(bytes.len()) };
+        let len = bytes.len() as u64;
+        let (sequence, offset) = (self.next_sequence, self.appended);
+        self.entries.push_back(Entry { bytes, sequence, count, born: now, keyframe, offset, cost });
+        self.next_sequence += u64::from(count);
+        self.appended += len;
+        self.held += cost;
+        while self.entries.len() > 1
+            && (self.held > self.limits.bytes || self.entries.len() > self.limits.entries)
+        {
+            self.evict();
+        }
+    }
+
+    fn evict(&mut self) {
+        let Some(oldest) = self.entries.pop_front() else { return };
+        self.first_index += 1;
+        // Its neighbour, if it lies in the same buffer, inherits what keeps that buffer alive.
+        let end = oldest.bytes.as_ptr_range().end;
+        match self.entries.front_mut() {
+            Some(next) if next.cost == ENTRY_OVERHEAD && next.bytes.as_ptr() == end => {
+                next.cost = oldest.cost;
+                self.held -= ENTRY_OVERHEAD;
+            }
+            _ => self.held -= oldest.cost,
+        }
+    }
+
+    /// The number that the next item will have.
+    pub const fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// The number of the oldest item that is still held, or of the next one.
+    pub fn first_sequence(&self) -> u64 {
+        self.entries.front().map_or(self.next_sequence, |entry| entry.sequence)
+    }
+
+    /// Bytes of memory that the entries pin.
+    pub const fn held_bytes(&self) -> usize {
+        self.held
+    }
+
+    /// Bytes that were ever appended.
+    pub const fn appended_bytes(&self) -> u64 {
+        self.appended
+    }
+
+    /// The newest entry.
+    pub fn latest(&self) -> Option<&Entry> {
+        self.entries.back()
+    }
+
+    /// The entry that has the item with this number. O(log n).
+    pub fn containing(&self, sequence: u64) -> Option<&Entry> {
+        let after = self.entries.partition_point(|entry| entry.sequence <= sequence);
+        let entry = self.entries.get(after.checked_sub(1)?)?;
+        (sequence < entry.sequence + u64::from(entry.count)).then_some(entry)
+    }
+
+    /// The entries from a cursor on, oldest first.
+    pub fn ahead(&self, cursor: &Cursor) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.range(self.position(cursor)..)
+    }
+
+    fn position(&self, cursor: &Cursor) -> usize {
+        (cursor.index.saturating_sub(self.first_index) as usize).min(self.entries.len())
+    }
+
+    fn end_index(&self) -> u64 {
+        self.first_index + self.entries.len() as u64
+    }
+}
+
+/// A reader's place in a [`Ring`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    index: u64,
+    sequence: u64,
+    offset: u64,
+    /// Whether the item before the cursor's was delivered, so that one that depends on it can be decoded.
+    in_step: bool,
+}
+
+impl Cursor {
+    /// At the end: what is there is passed over, what comes is read.
+    pub fn at_head(ring: &Ring) -> Self {
+        Self { index: ring.end_index(), sequence: ring.next_sequence, offset: ring.appended, in_step: false }
+    }
+
+    /// At the newest item that can be decoded alone, if there is one; otherwise at the end.
+    pub fn at_latest_keyframe(ring: &Ring) -> Self {
+        let back = ring.entries.iter().rev().position(|entry| entry.keyframe);
+        match back {
+            None => Self::at_head(ring),
+            Some(back) => {
+                let index = ring.entries.len() - 1 - back;
+                let entry = &ring.entries[index];
+                Self {
+                    index: ring.first_index + index as u64,
+                    sequence: entry.sequence,
+                    offset: entry.offset,
+                    in_step: false,
+                }
+            }
+        }
+    }
+
+    /// At the entry after that which has item `sequence - 1`, or, if that has gone, where it was: what is missing then
+    /// shows as overrun.
+    pub fn after(ring: &Ring, sequence: u64) -> Self {
+        let after = ring.entries.partition_point(|entry| entry.sequence < sequence);
+        let (at, offset) = ring
+            .entries
+            .get(after)
+            .map_or((ring.next_sequence, ring.appended), |entry| (entry.sequence, entry.offset));
+        if after == 0 && sequence < at {
+            let index = ring.first_index.saturating_sub(1);
+            let offset = offset.min(ring.entries.front().map_or(offset, |entry| entry.offset));
+            return Self { index, sequence, offset, in_step: false };
+        }
+        Self { index: ring.first_index + after as u64, sequence: at, offset, in_step: false }
+    }
+
+    /// The number of the next item that it has not passed.
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Of the bytes that were ever appended to the ring, those that it has passed.
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether nothing is ahead.
+    pub const fn is_at_head(&self, ring: &Ring) -> bool {
+        self.sequence == ring.next_sequence
+    }
+
+    pub(crate) const fn is_in_step(&self) -> bool {
+        self.in_step
+    }
+
+    /// Moves behind what the ring has evicted. Returns how many items that passed over.
+    pub(crate) fn catch_up(&mut self, ring: &Ring) -> u64 {
+        let first = ring.first_sequence();
+        if self.sequence >= first {
+            return 0;
+        }
+        let missed = first - self.sequence;
+        let offset = ring.entries.front().map_or(ring.appended, |entry| entry.offset);
+        *self = Self { index: ring.first_index, sequence: first, offset, in_step: false };
+        missed
+    }
+
+    /// Moves behind `entry`, the next one, which was delivered or passed over.
+    pub(crate) fn pass(&mut self, entry: &Entry, delivered: bool) {
+        self.index += 1;
+        self.sequence = entry.sequence + u64::from(entry.count);
+        self.offset = entry.offset + entry.bytes.len() as u64;
+        self.in_step = delivered;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn append(ring: &mut Ring, text: &'static str) {
+        ring.append(Instant::ZERO, Bytes::from(text), 1, true, text.len());
+    }
+
+    #[test]
+    fn the_oldest_go_first_and_the_newest_stays() {
+        let mut ring = Ring::new(Limits::new(1, 100));
+        for text in ["one", "two", "three"] {
+            append(&mut ring, text);
+        }
+        assert_eq!(ring.entries.len(), 1);
+        assert_eq!(ring.latest().map(|entry| &entry.bytes[..]), Some(&b"three"[..]));
+        assert_eq!((ring.first_sequence(), ring.next_sequence()), (2, 3));
+    }
+
+    #[test]
+    fn entries_of_one_buffer_are_charged_for_it_once() {
+        let buffer = Bytes::from(vec![0; 1000]);
+        let mut ring = Ring::new(Limits::new(10_000, 2));
+        for i in 0..3 {
+            ring.append(Instant::ZERO, buffer.slice(i * 100..(i + 1) * 100), 1, true, 1000);
+        }
+        // The first has been evicted; the buffer is alive all the same.
+        assert_eq!(ring.held_bytes(), 1000 + 2 * ENTRY_OVERHEAD);
+    }
+
+    #[test]
+    fn a_cursor_that_was_overtaken_knows_by_how_many() {
+        let mut ring = Ring::new(Limits::new(usize::MAX, 2));
+        let mut cursor = Cursor::at_head(&ring);
+        for text in ["a", "b", "c", "d"] {
+            append(&mut ring, text);
+        }
+        assert_eq!(cursor.catch_up(&ring), 2);
+        assert_eq!(ring.ahead(&cursor).count(), 2);
+    }
+
+    #[test]
+    fn resuming_finds_the_place_or_the_loss() {
+        let mut ring = Ring::new(Limits::new(usize::MAX, 3));
+        for text in ["a", "b", "c", "d", "e"] {
+            append(&mut ring, text);
+        }
+        let next = |sequence| {
+            let mut cursor = Cursor::after(&ring, sequence);
+            let missed = cursor.catch_up(&ring);
+            (missed, ring.ahead(&cursor).next().map(|entry| entry.sequence))
+        };
+        assert_eq!(next(0), (2, Some(2)));
+        assert_eq!(next(2), (0, Some(2)));
+        assert_eq!(next(4), (0, Some(4)));
+        assert_eq!(next(5), (0, None));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_held_is_the_sum_of_what_entries_cost(
+            appends in prop::collection::vec((1usize..2000, any::<bool>()), 1..200),
+            limit in 1usize..20_000,
+        ) {
+            let mut ring = Ring::new(Limits::new(limit, 50));
+            let mut buffer = Bytes::from(vec![0; 4000]);
+            for (len, fresh) in appends {
+                if fresh || buffer.len() < len {
+                    buffer = Bytes::from(vec![0; 4000]);
+                }
+                let pinned = buffer.len();
+                ring.append(Instant::ZERO, buffer.split_to(len), 1, true, pinned);
+                prop_assert_eq!(ring.held, ring.entries.iter().map(|entry| entry.cost).sum::<usize>());
+                prop_assert!(ring.held <= limit || ring.entries.len() == 1);
+            }
+        }
+    }
+}
