@@ -1,0 +1,149 @@
+//! Runs commands one after the other and prints, at the end, what became of each.
+
+use std::fmt;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context;
+
+/// The results so far.
+pub(crate) struct Report {
+    /// What a row is, for the heading.
+    what: &'static str,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    name: String,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Passed(Duration),
+    Failed(Duration),
+    /// Not run, and what it would have needed.
+    LeftOut {
+        wants: String,
+        required: bool,
+    },
+}
+
+impl Report {
+    pub(crate) const fn new(what: &'static str) -> Self {
+        Self { what, rows: Vec::new() }
+    }
+
+    /// Runs the command to its end, with its output on ours, and says whether it succeeded.
+    ///
+    /// A command that fails is a row of the report; one that can't be started is an error.
+    pub(crate) fn run(&mut self, name: &str, command: &mut Command) -> anyhow::Result<bool> {
+        println!("\n==> {name}: {}", Shown(command));
+        let start = now();
+        let status = command.status().with_context(|| format!("can't start {:?}", command.get_program()))?;
+        let elapsed = start.elapsed();
+        let outcome = if status.success() { Outcome::Passed(elapsed) } else { Outcome::Failed(elapsed) };
+        self.rows.push(Row { name: name.to_owned(), outcome });
+        Ok(status.success())
+    }
+
+    /// Notes something that can't run here. It counts as failed when it is required.
+    pub(crate) fn leave_out(&mut self, name: &str, wants: String, required: bool) {
+        self.rows.push(Row { name: name.to_owned(), outcome: Outcome::LeftOut { wants, required } });
+    }
+
+    /// Prints the table, what was left out, and the counts on a line of their own. Says whether nothing failed.
+    pub(crate) fn finish(self) -> bool {
+        print!("\n{self}");
+        self.failed() == 0
+    }
+
+    fn passed(&self) -> usize {
+        self.rows.iter().filter(|row| matches!(row.outcome, Outcome::Passed(_))).count()
+    }
+
+    fn failed(&self) -> usize {
+        let failed =
+            |row: &&Row| matches!(row.outcome, Outcome::Failed(_) | Outcome::LeftOut { required: true, .. });
+        self.rows.iter().filter(failed).count()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.rows.iter().map(|row| row.name.len()).chain([self.what.len()]).max().unwrap_or(0);
+        writeln!(f, "{:width$}  result    time", self.what)?;
+        for Row { name, outcome } in &self.rows {
+            match outcome {
+                Outcome::Passed(time) => writeln!(f, "{name:width$}  passed    {:.1} s", time.as_secs_f64()),
+                Outcome::Failed(time) => writeln!(f, "{name:width$}  FAILED    {:.1} s", time.as_secs_f64()),
+                Outcome::LeftOut { required: true, .. } => writeln!(f, "{name:width$}  MISSING   -"),
+                Outcome::LeftOut { required: false, .. } => writeln!(f, "{name:width$}  left out  -"),
+            }?;
+        }
+        self.fmt_left_out(f)?;
+        writeln!(f, "\n{} passed, {} failed", self.passed(), self.failed())
+    }
+}
+
+impl Report {
+    fn fmt_left_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut heading = "\nThis machine lacks a program that these want, so they did not run:\n";
+        for row in &self.rows {
+            if let Outcome::LeftOut { wants, .. } = &row.outcome {
+                writeln!(f, "{heading}  {} {wants}", row.name)?;
+                heading = "";
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A command as one would type it.
+struct Shown<'a>(&'a Command);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let program = std::path::Path::new(self.0.get_program());
+        write!(f, "{}", program.file_stem().unwrap_or_default().to_string_lossy())?;
+        self.0.get_args().try_for_each(|arg| write!(f, " {}", arg.to_string_lossy()))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a step took is this program's to measure")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(rows: impl IntoIterator<Item = (&'static str, Outcome)>) -> Report {
+        let rows = rows.into_iter().map(|(name, outcome)| Row { name: name.to_owned(), outcome }).collect();
+        Report { what: "suite", rows }
+    }
+
+    fn left_out(required: bool) -> Outcome {
+        Outcome::LeftOut { wants: "needs `x`: on Debian, `apt-get install y`".to_owned(), required }
+    }
+
+    #[test]
+    fn the_last_line_counts() {
+        let second = Duration::from_secs(1);
+        let report = report([("a", Outcome::Passed(second)), ("b", Outcome::Failed(second))]);
+        assert!(report.to_string().ends_with("\n1 passed, 1 failed\n"));
+        assert!(!report.finish());
+    }
+
+    #[test]
+    fn what_was_left_out_is_named_with_its_package_and_counts_as_neither() {
+        let text = report([("browser", left_out(false))]).to_string();
+        assert!(text.contains("  browser needs `x`: on Debian, `apt-get install y`\n"));
+        assert!(text.ends_with("\n0 passed, 0 failed\n"));
+    }
+
+    #[test]
+    fn what_was_left_out_but_required_has_failed() {
+        assert!(report([("browser", left_out(true))]).to_string().ends_with("\n0 passed, 1 failed\n"));
+    }
+}

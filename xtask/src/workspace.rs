@@ -1,0 +1,39 @@
+//! Where the project is, and how its cargo is called.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context;
+use cargo_metadata::{Metadata, MetadataCommand, Package};
+
+/// The folder of the workspace's manifest.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+}
+
+/// The cargo that runs this task, so that everything is built by one toolchain, started in the workspace's root.
+pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    command.current_dir(root()).args(args);
+    command
+}
+
+/// What cargo knows about the workspace and everything it depends on.
+pub(crate) fn metadata() -> anyhow::Result<Metadata> {
+    MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .features(cargo_metadata::CargoOpt::AllFeatures)
+        .exec()
+        .context("cargo metadata failed; does `cargo check` work?")
+}
+
+/// The workspace's package of that name.
+pub(crate) fn package<'a>(metadata: &'a Metadata, name: &str) -> anyhow::Result<&'a Package> {
+    metadata
+        .workspace_packages()
+        .into_iter()
+        .find(|package| package.name == name)
+        .with_context(|| format!("the workspace has no package `{name}`"))
+}
