@@ -11,3 +11,7 @@ pub mod units;
 
 pub use clock::{Clock, Instant};
 pub use units::{Bitrate, ByteSize};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
