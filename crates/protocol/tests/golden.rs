@@ -1,0 +1,103 @@
+//! Holds the code to the bytes of `docs/WIRE.md`. What stands here can't change within version 1.
+
+use bytes::BytesMut;
+use nyx_protocol::control::{self, Body};
+use nyx_protocol::wire::{self, Flags, Header, Kind, Messages, codec};
+
+/// `"01 ff"` as bytes.
+fn hex(text: &str) -> Vec<u8> {
+    text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("two hex digits")).collect()
+}
+
+#[test]
+fn an_event() {
+    let mut out = Vec::new();
+    let header = Header { codec: codec::EVENT_TEXT, topic: 7, sequence: 258, ..Header::data(Kind::Event) };
+    wire::put_message(&mut out, header, b"hi");
+    assert_eq!(out, hex("04 00 01 00 00 00 00 07 00 00 01 02 00 00 00 02 68 69"));
+}
+
+#[test]
+fn a_frame_with_its_capture_time() {
+    let mut out = Vec::new();
+    let header = Header {
+        flags: Flags::KEYFRAME,
+        codec: codec::FRAME_JPEG,
+        topic: 1,
+        sequence: u32::MAX,
+        ..Header::data(Kind::Frame)
+    };
+    wire::put_stamped(&mut out, header, 1_700_000_000_000_001, &[0xff, 0xd8]);
+    let expected = "02 03 01 00 00 00 00 01 ff ff ff ff 00 00 00 0a 00 06 0a 24 18 1e 40 01 ff d8";
+    assert_eq!(out, hex(expected));
+    let message = Messages::new(&out).next().expect("a whole message");
+    assert_eq!((message.unix_micros, message.payload), (Some(1_700_000_000_000_001), &[0xff, 0xd8][..]));
+}
+
+#[test]
+fn the_other_kinds() {
+    assert_eq!(Header::CONTROL.to_bytes()[..4], hex("00 00 00 00"));
+    let state = Header { flags: Flags::SNAPSHOT, codec: codec::STATE_DELTA, ..Header::data(Kind::State) };
+    assert_eq!(state.to_bytes()[..4], hex("01 04 02 00"));
+    let audio = Header { codec: codec::AUDIO_F32LE, ..Header::data(Kind::Audio) };
+    assert_eq!(audio.to_bytes()[..4], hex("03 00 02 00"));
+}
+
+#[test]
+fn control_messages() {
+    let cases: [(Body, &str); 8] = [
+        (
+            control::Hello { version: 1, name: "a".into(), acknowledges: true }.into(),
+            "0a 07 08 01 12 01 61 18 01",
+        ),
+        (
+            control::Advertise {
+                alias: 3,
+                topic: "t".into(),
+                kind: control::Kind::Frame.into(),
+                ..Default::default()
+            }
+            .into(),
+            "22 07 08 03 12 01 74 18 02",
+        ),
+        (
+            control::Subscribe { id: 1, pattern: "**".into(), max_age_ms: 200, resume: vec![] }.into(),
+            "32 09 08 01 12 02 2a 2a 18 c8 01",
+        ),
+        (
+            control::Announce {
+                topic_id: 5,
+                topic: "t".into(),
+                kind: control::Kind::State.into(),
+                prompt: true,
+                epoch: 1,
+                position: 2,
+                ..Default::default()
+            }
+            .into(),
+            "4a 14 08 05 12 01 74 18 01 38 01 41 01 00 00 00 00 00 00 00 48 02",
+        ),
+        (control::Ack { bytes: 300 }.into(), "52 03 08 ac 02"),
+        (
+            control::Gap {
+                topic_id: 5,
+                first_sequence: 9,
+                drops: vec![control::Drop { reason: control::Reason::Conflated.into(), count: 6 }],
+            }
+            .into(),
+            "5a 0a 08 05 10 09 1a 04 08 02 10 06",
+        ),
+        (control::Ping { nonce: 1 }.into(), "62 02 08 01"),
+        (control::Resync { topic_id: 5 }.into(), "72 02 08 05"),
+    ];
+    for (body, payload) in cases {
+        let payload = hex(payload);
+        let mut expected = hex("00 00 00 00 00 00 00 00 00 00 00 00 00 00 00");
+        expected.push(payload.len() as u8);
+        expected.extend(payload);
+        let mut out = BytesMut::new();
+        control::put(&mut out, body.clone());
+        assert_eq!(out[..], expected, "{body:?}");
+        assert_eq!(control::parse(&out), Ok(Some(body)));
+    }
+}
