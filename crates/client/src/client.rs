@@ -1,0 +1,216 @@
+//! The handle of a connection.
+
+use std::sync::Arc;
+
+use nyx_transport::Address;
+use tokio::sync::oneshot;
+
+use crate::error::{AdvertiseError, ConnectError, FlushError, SubscribeError};
+use crate::publish::{self, Audio, Events, Frames, Handle, Publisher, State};
+use crate::registry::subscribe_message;
+use crate::shared::{Open, Shared};
+use crate::subscribe::{self, Subscription};
+use crate::{AudioFormat, Config, Kind, Name, Pattern, Samples, Stats, connection, driver};
+
+/// A connection to a hub. Cheap to clone; all clones, publishers and subscriptions share it.
+///
+/// When the last of them is dropped, what waits is still written, and the connection closes. [`close`](Self::close)
+/// waits for that, and says whether it arrived.
+#[derive(Clone, Debug)]
+pub struct Client {
+    open: Arc<Open>,
+}
+
+impl Client {
+    /// Connects, and waits until the hub has answered. From then on the client comes back by itself when the connection is
+    /// lost. Must be called within a tokio runtime that has time and I/O enabled.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it is ready leaves no connection.
+    ///
+    /// # Errors
+    /// When the first attempt fails, unless [`Config::wait_for_server`] says to go on. Each error says what to do.
+    pub async fn connect(address: Address, config: Config) -> Result<Self, ConnectError> {
+        let shared = Arc::new(Shared::new(address, config));
+        let link = if shared.config.wait_for_server {
+            driver::connect_patiently(&shared).await
+        } else {
+            Some(connection::connect(&shared).await?)
+        };
+        if let Some(link) = link {
+            tokio::spawn(driver::run(shared.clone(), link));
+        }
+        Ok(Self { open: Arc::new(Open { shared }) })
+    }
+
+    /// The hub's address.
+    pub fn address(&self) -> &Address {
+        &self.open.shared.address
+    }
+
+    /// Publishes events on a topic.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it is ready leaves the topic advertised and unused.
+    ///
+    /// # Errors
+    /// When the hub refuses the topic, for example because it exists and has another kind.
+    pub async fn events(&self, name: Name, options: publish::Options) -> Result<Events, AdvertiseError> {
+        let codec = options.codec;
+        Ok(Events::new(self.advertise(name, Kind::Event, None, options).await?, codec))
+    }
+
+    /// Publishes frames on a topic.
+    ///
+    /// # Cancel safety
+    /// As [`events`](Self::events).
+    ///
+    /// # Errors
+    /// As [`events`](Self::events).
+    pub async fn frames(&self, name: Name, options: publish::Options) -> Result<Frames, AdvertiseError> {
+        self.advertise(name, Kind::Frame, None, options).await.map(Frames)
+    }
+
+    /// Publishes sound on a topic.
+    ///
+    /// # Cancel safety
+    /// As [`events`](Self::events).
+    ///
+    /// # Errors
+    /// As [`events`](Self::events).
+    pub async fn audio(
+        &self,
+        name: Name,
+        format: AudioFormat,
+        samples: Samples,
+        options: publish::Options,
+    ) -> Result<Audio, AdvertiseError> {
+        Ok(Audio::new(self.advertise(name, Kind::Audio, Some(format), options).await?, samples))
+    }
+
+    /// Publishes a document on a topic.
+    ///
+    /// # Cancel safety
+    /// As [`events`](Self::events).
+    ///
+    /// # Errors
+    /// As [`events`](Self::events).
+    pub async fn state(&self, name: Name, options: publish::Options) -> Result<State, AdvertiseError> {
+        self.advertise(name, Kind::State, None, options).await.map(State)
+    }
+
+    async fn advertise(
+        &self,
+        name: Name,
+        kind: Kind,
+        audio: Option<AudioFormat>,
+        options: publish::Options,
+    ) -> Result<Handle, AdvertiseError> {
+        let (answer, answered) = oneshot::channel();
+        let shared = &self.open.shared;
+        let publisher = {
+            let mut registry = shared.registry.lock();
+            if registry.is_closed {
+                return Err(AdvertiseError::Closed);
+            }
+            let make = |alias| Publisher::new(alias, name.clone(), kind, audio, &options);
+            let (publisher, is_new) = registry.advertise(make, answer).ok_or(AdvertiseError::TooMany)?;
+            if is_new {
+                shared.outgoing.put_control(publisher.advertise.clone());
+            }
+            publisher
+        };
+        match answered.await {
+            Ok(Ok(())) => Ok(Handle { open: self.open.clone(), publisher }),
+            Ok(Err(refusal)) => Err(AdvertiseError::Refused(refusal)),
+            Err(_) => Err(AdvertiseError::Closed),
+        }
+    }
+
+    /// Subscribes to all topics that `pattern` selects, present and future. Ready when the hub has named the present ones.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it is ready leaves no subscription.
+    ///
+    /// # Errors
+    /// When the hub refuses, for example one subscription too many.
+    pub async fn subscribe(
+        &self,
+        pattern: Pattern,
+        options: subscribe::Options,
+    ) -> Result<Subscription, SubscribeError> {
+        let (answer, answered) = oneshot::channel();
+        let shared = &self.open.shared;
+        let subscription = {
+            let mut registry = shared.registry.lock();
+            if registry.is_closed {
+                return Err(SubscribeError::Closed);
+            }
+            let (id, inbox) = registry.subscribe(pattern.clone(), options.max_age, answer);
+            shared.outgoing.put_control(subscribe_message(id, &pattern, options.max_age));
+            // What another subscription has already is not announced again.
+            for topic_id in registry.dispatch.subscribe(id, &pattern, &inbox) {
+                shared.outgoing.put_control(nyx_protocol::control::Resync { topic_id });
+            }
+            Subscription::new(id, self.open.clone(), inbox, pattern, options.limits)
+        };
+        match answered.await {
+            Ok(Ok(())) => Ok(subscription),
+            Ok(Err(refusal)) => Err(SubscribeError::Refused(refusal)),
+            Err(_) => Err(SubscribeError::Closed),
+        }
+    }
+
+    /// Waits until the hub has taken in all that was sent before. Without a connection it waits for one.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// When the hub refused something, or the connection was lost before the hub had confirmed.
+    pub async fn flush(&self) -> Result<(), FlushError> {
+        let (flushed, done) = oneshot::channel();
+        let shared = &self.open.shared;
+        {
+            let mut registry = shared.registry.lock();
+            if registry.is_closed {
+                return Err(FlushError::Closed);
+            }
+            let ping =
+                registry.pings.add(shared.outgoing.messages(), shared.outgoing.session() != 0, Some(flushed));
+            shared.outgoing.put_control(ping);
+        }
+        done.await.unwrap_or(Err(FlushError::Closed))?;
+        let registry = shared.registry.lock();
+        let refusal = registry.publishers().find_map(|publisher| publisher.refusal_for_flush());
+        refusal.map_or(Ok(()), |refusal| Err(FlushError::Refused(refusal)))
+    }
+
+    /// Flushes, then closes the connection, for all clones, publishers and subscriptions.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped while it flushes leaves the client as it is.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush); the client is closed all the same.
+    pub async fn close(self) -> Result<(), FlushError> {
+        let flushed = self.flush().await;
+        self.open.shared.begin_closing();
+        self.open.shared.ended().await;
+        flushed
+    }
+
+    /// What this connection has done so far.
+    pub fn stats(&self) -> Stats {
+        let shared = &self.open.shared;
+        let history = shared.history.lock();
+        Stats {
+            connected: shared.outgoing.session() != 0,
+            reconnects: history.reconnects,
+            sent_messages: shared.outgoing.messages(),
+            maybe_lost: history.maybe_lost,
+            waiting_bytes: shared.outgoing.waiting(),
+            last_error: history.last_error.clone(),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! From an address to a hub that said welcome.
+
+use std::future::poll_fn;
+use std::io;
+
+use bytes::BytesMut;
+use nyx_protocol::control::{self, Body};
+use nyx_protocol::wire::{self, Scan};
+use nyx_transport::read::Reader;
+use nyx_transport::{tcp, write};
+use tokio::net::TcpStream;
+
+use super::Link;
+use crate::Refusal;
+use crate::error::{ConnectError, ProtocolError};
+use crate::registry::hello;
+use crate::shared::Shared;
+
+/// One attempt, within the connect timeout.
+pub(crate) async fn connect(shared: &Shared) -> Result<Link, ConnectError> {
+    let timeout = shared.config.connect_timeout;
+    let stream = tcp::connect(&shared.address, timeout).await?;
+    match tokio::time::timeout(timeout, greet(shared, stream)).await {
+        Ok(result) => result,
+        Err(_) => Err(ConnectError::Silent(shared.address.clone())),
+    }
+}
+
+async fn greet(shared: &Shared, mut stream: TcpStream) -> Result<Link, ConnectError> {
+    let io = |source| ConnectError::Io { address: shared.address.clone(), source };
+    let alien = |source| ConnectError::NotAHub { address: shared.address.clone(), source };
+    tcp::apply(&stream, &shared.config.tcp).map_err(io)?;
+
+    let mut out = BytesMut::new();
+    control::put(&mut out, hello(&shared.config.name));
+    let mut queue = write::Queue::default();
+    queue.push(out.freeze());
+    while !queue.is_empty() {
+        poll_fn(|cx| queue.poll_write(cx, &mut stream)).await.map_err(io)?;
+    }
+
+    let mut reader = Reader::new();
+    loop {
+        while let Some(message) = take_control(&mut reader).map_err(alien)? {
+            match control::parse(&message).map_err(|error| alien(error.into()))? {
+                Some(Body::Welcome(welcome)) if welcome.version == control::VERSION => {
+                    shared.set_max_message_bytes(welcome.max_message_bytes);
+                    return Ok(Link { stream, reader });
+                }
+                Some(Body::Welcome(_)) => return Err(alien(ProtocolError::Unexpected("protocol version"))),
+                Some(Body::Error(error)) => return Err(ConnectError::Refused(Refusal::new(error, ""))),
+                Some(Body::Goodbye(_)) => return Err(io(io::ErrorKind::ConnectionAborted.into())),
+                _ => {}
+            }
+        }
+        if poll_fn(|cx| reader.poll_fill(cx, &mut stream)).await.map_err(io)? == 0 {
+            return Err(io(io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+}
+
+/// The control message at the front, if it is whole. Before the welcome there is nothing else.
+fn take_control(reader: &mut Reader) -> Result<Option<BytesMut>, ProtocolError> {
+    match wire::scan(reader.buffer_mut(), wire::MAX_CONTROL_LEN)? {
+        Scan::Incomplete { needed } => {
+            reader.expect(needed);
+            Ok(None)
+        }
+        Scan::Control { len } => Ok(Some(reader.buffer_mut().split_to(len))),
+        Scan::Run(_) => Err(ProtocolError::Unexpected("data before the welcome")),
+    }
+}

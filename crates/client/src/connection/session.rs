@@ -1,0 +1,236 @@
+//! The driver of one connection: read, hand out, write, sleep.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use nyx_core::Clock;
+use nyx_protocol::control::{self, Ack, Body, Pong};
+use nyx_protocol::wire::{self, Scan};
+use nyx_transport::write::Queue;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::keepalive::{Keepalive, Verdict};
+use super::pending::Pending;
+use super::{End, Link};
+use crate::Refusal;
+use crate::error::ProtocolError;
+use crate::outgoing::Segment;
+use crate::registry::Registry;
+use crate::shared::Shared;
+use crate::subscribe::Acks;
+
+/// A session in progress.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    shared: &'a Shared,
+    link: Link,
+    acks: Arc<Acks>,
+    queue: Queue,
+    pending: Pending,
+    /// Room for what is taken from the outgoing buffer.
+    taken: Vec<Segment>,
+    keepalive: Keepalive,
+    tick: Interval,
+    deaf: bool,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(shared: &'a Shared, link: Link) -> Self {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            shared,
+            link,
+            acks: Arc::new(Acks::new(shared.outgoing.clone())),
+            queue: Queue::default(),
+            pending: Pending::default(),
+            taken: Vec::new(),
+            keepalive: Keepalive::new(shared.clock.now()),
+            tick,
+            deaf: false,
+        }
+    }
+
+    /// Runs until the connection is over, and returns why, and what was not written.
+    pub(crate) async fn run(mut self) -> (End, Vec<Segment>) {
+        let end = poll_fn(|cx| self.poll(cx)).await;
+        if matches!(end, End::Closed) {
+            self.linger().await;
+        }
+        (end, self.pending.into_unwritten())
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        for _ in 0..TURNS {
+            match self.turn(cx) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(end) => return Poll::Ready(end),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// One turn. `false`: there is nothing to do, and the task will be woken when there is.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let has_read = self.read(cx)?;
+        if self.tick.poll_tick(cx).is_ready() {
+            self.on_tick()?;
+            // The timer is registered only by a poll that finds it pending.
+            return Ok(true);
+        }
+        let (has_written, is_busy) = self.write(cx)?;
+        if self.shared.is_closing() && self.queue.is_empty() && self.shared.outgoing.waiting() == 0 {
+            return Err(End::Closed);
+        }
+        Ok(has_read || has_written || !self.shared.outgoing.park(cx.waker(), is_busy))
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        self.deaf = self.acks.pause();
+        if self.deaf {
+            return Ok(false);
+        }
+        match self.link.reader.poll_fill(cx, &mut self.link.stream) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(0)) => Err(End::ByHub),
+            Poll::Ready(Ok(_)) => {
+                self.keepalive.hear(self.shared.clock.now());
+                self.take_messages()?;
+                Ok(true)
+            }
+            Poll::Ready(Err(error)) => Err(error.into()),
+        }
+    }
+
+    fn take_messages(&mut self) -> Result<(), End> {
+        let shared = self.shared;
+        let max = shared.max_message_bytes().max(RECEIVE_MIN);
+        let mut registry = shared.registry.lock();
+        loop {
+            let buffer = self.link.reader.buffer_mut();
+            match wire::scan(buffer, max).map_err(ProtocolError::from)? {
+                Scan::Incomplete { needed } => {
+                    self.link.reader.expect(needed);
+                    return Ok(());
+                }
+                Scan::Control { len } => {
+                    let message = buffer.split_to(len);
+                    if let Some(body) = control::parse(&message).map_err(ProtocolError::from)? {
+                        handle_control(shared, &mut registry, body)?;
+                    }
+                }
+                Scan::Run(run) => {
+                    let bytes = buffer.split_to(run.len).freeze();
+                    registry.dispatch.run(run, bytes, &self.acks)?;
+                }
+            }
+        }
+    }
+
+    fn on_tick(&mut self) -> Result<(), End> {
+        let shared = self.shared;
+        let verdict = self.keepalive.tick(shared.clock.now(), self.deaf);
+        if verdict == Verdict::Dead {
+            return Err(End::Silent);
+        }
+        // What little was consumed of topics that are not prompt, for who looks at the hub's figures.
+        self.put_ack(true);
+        let mut registry = shared.registry.lock();
+        let messages = shared.outgoing.messages();
+        // Confirmation now and then keeps small what is uncertain when the connection is lost.
+        if verdict == Verdict::Ping || !registry.pings.covers(messages) {
+            let ping = registry.pings.add(messages, true, None);
+            shared.outgoing.put_control(ping);
+        }
+        Ok(())
+    }
+
+    /// Whether something was written, and whether something waits for the socket.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<(bool, bool), End> {
+        self.put_ack(false);
+        if self.queue.bytes() < REFILL {
+            self.shared.outgoing.take(&mut self.taken);
+            for segment in self.taken.drain(..) {
+                self.pending.push(segment, &mut self.queue);
+            }
+        }
+        if self.queue.is_empty() {
+            return Ok((false, false));
+        }
+        match self.queue.poll_write(cx, &mut self.link.stream) {
+            Poll::Pending => Ok((false, true)),
+            Poll::Ready(Err(error)) => Err(error.into()),
+            Poll::Ready(Ok(written)) => {
+                self.pending.wrote(written);
+                self.shared.outgoing.written(written);
+                Ok((true, false))
+            }
+        }
+    }
+
+    /// Acknowledgements overtake what waits in the outgoing buffer: the freshness of what is received hangs on them.
+    fn put_ack(&mut self, any: bool) {
+        if let Some(bytes) = self.acks.take_due(any) {
+            let mut out = BytesMut::new();
+            control::put(&mut out, Ack { bytes });
+            self.shared.outgoing.add_waiting(out.len());
+            self.pending.push(Segment::plain(out.freeze()), &mut self.queue);
+        }
+    }
+
+    /// Ends the stream, and waits a little for the hub to end its own: a socket that is closed with something unread
+    /// resets the connection, which may take with it what was written last.
+    async fn linger(&mut self) {
+        let stream = &mut self.link.stream;
+        let drained = async {
+            if stream.shutdown().await.is_ok() {
+                let mut sink = [0; 4096];
+                while stream.read(&mut sink).await.is_ok_and(|n| n > 0) {}
+            }
+        };
+        let _ = tokio::time::timeout(LINGER, drained).await;
+    }
+}
+
+fn handle_control(shared: &Shared, registry: &mut Registry, body: Body) -> Result<(), End> {
+    match body {
+        Body::Error(error) if error.fatal => return Err(End::Refused(Refusal::new(error, ""))),
+        Body::Error(error) => registry.refuse(error),
+        Body::Advertised(advertised) => registry.accepted(advertised.alias),
+        Body::Subscribed(subscribed) => registry.subscribed(subscribed.id),
+        Body::Announce(announce) => {
+            let subscriptions = registry.subscriptions.iter();
+            let subscriptions = subscriptions.map(|(&id, entry)| (id, &entry.pattern, &entry.inbox));
+            registry.dispatch.announce(&announce, subscriptions)?;
+        }
+        Body::Gap(gap) => registry.dispatch.gap(&gap),
+        Body::Ping(ping) => shared.outgoing.put_control(Pong { nonce: ping.nonce }),
+        Body::Pong(pong) => registry.pings.pong(pong.nonce),
+        Body::Goodbye(goodbye) => return Err(End::Goodbye(goodbye.reason)),
+        // What only a client sends is no reason to give up.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Turns before other tasks get theirs: each reads and writes at most some hundred KiB.
+const TURNS: usize = 16;
+
+/// How often the time is looked at. Keepalive is measured in tens of seconds.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Bytes in the write queue under which more is taken. Not only when it is empty: a full socket buffer is met with all
+/// that there is.
+const REFILL: usize = 256 * 1024;
+
+/// How long the end of the hub's stream is waited for.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What is received of one message at least, whatever the hub takes: its documents have a limit of their own.
+const RECEIVE_MIN: usize = 16 * 1024 * 1024;

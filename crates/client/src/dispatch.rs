@@ -1,0 +1,267 @@
+//! Which topics there are on the connection, and who gets what comes on them.
+//!
+//! Sequences travel as their low 32 bits. Here they are made whole, and a hole that no gap announced, as there is one after a
+//! reconnect, becomes a gap: nothing is lost silently.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nyx_protocol::control::{self, Announce, Resume};
+use nyx_protocol::wire::{self, Flags, Kind};
+
+use crate::error::ProtocolError;
+use crate::route::{Known, Route};
+use crate::sequence::extend;
+use crate::subscribe::{Acks, Inbox, Missing, Reason, Topic};
+use crate::{Name, Pattern};
+
+/// The topics of a connection, and what is remembered of them for the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Dispatch {
+    routes: HashMap<u32, Route>,
+    /// Where to go on, by topic, after the connection was lost.
+    known: HashMap<Name, Known>,
+}
+
+impl Dispatch {
+    /// A topic is announced. The subscribers are those that `subscriptions` yields and that match.
+    pub(crate) fn announce<'a>(
+        &mut self,
+        announce: &Announce,
+        subscriptions: impl Iterator<Item = (u32, &'a Pattern, &'a Arc<Inbox>)>,
+    ) -> Result<(), ProtocolError> {
+        if self.routes.len() >= ROUTES_MAX {
+            return Err(ProtocolError::Unexpected("announcement of more topics than any hub has"));
+        }
+        let topic =
+            Topic::new(announce).ok_or(ProtocolError::Unexpected("announcement of a topic that can't be"))?;
+        let inboxes = subscriptions
+            .filter(|(_, pattern, _)| pattern.matches(&topic.name))
+            .map(|(id, _, inbox)| (id, inbox.clone()))
+            .collect();
+        let fresh = Known {
+            kind: topic.kind,
+            epoch: announce.epoch,
+            position: announce.position,
+            is_certain: false,
+            needs_snapshot: false,
+        };
+        let earlier = self.known.remove(&topic.name).filter(|known| known.epoch == announce.epoch);
+        let known = earlier.map_or(fresh, |known| Known { is_certain: true, needs_snapshot: false, ..known });
+        let route = Route { topic: Arc::new(topic), inboxes, known, prompt: announce.prompt };
+        self.routes.insert(announce.topic_id, route);
+        Ok(())
+    }
+
+    /// Whole messages of one topic have come.
+    pub(crate) fn run(
+        &mut self,
+        run: wire::Run,
+        bytes: Bytes,
+        acks: &Arc<Acks>,
+    ) -> Result<(), ProtocolError> {
+        acks.receive(bytes.len());
+        let Some(route) = self.routes.get_mut(&run.topic) else {
+            return Err(ProtocolError::Unexpected("data of a topic that was not announced"));
+        };
+        if run.kind != route.topic.kind {
+            return Err(ProtocolError::Unexpected("data of another kind than its topic's"));
+        }
+        let Some(header) = wire::Messages::new(&bytes).next().map(|message| message.header) else {
+            return Ok(());
+        };
+        let sequence = extend(route.known.position, header.sequence);
+        if run.kind == Kind::State {
+            route.known.position = sequence;
+            if header.flags.contains(Flags::SNAPSHOT) {
+                route.known.needs_snapshot = false;
+            }
+        } else {
+            if route.known.is_certain && sequence > route.known.position {
+                let count = sequence - route.known.position;
+                route.gap(route.known.position, vec![Missing { reason: Reason::Unknown, count }]);
+            }
+            route.known.position = sequence + u64::from(run.count);
+        }
+        route.known.is_certain = true;
+        route.deliver(bytes, sequence, acks);
+        Ok(())
+    }
+
+    /// Items are missing.
+    pub(crate) fn gap(&mut self, gap: &control::Gap) {
+        // A gap may be told of a topic that nobody listens to any more.
+        let Some(route) = self.routes.get_mut(&gap.topic_id) else { return };
+        let missing: Vec<_> = gap.drops.iter().map(Missing::from).collect();
+        let first = extend(route.known.position, gap.first_sequence);
+        if route.topic.kind != Kind::State {
+            let total = missing.iter().fold(0, |sum: u64, missing| sum.saturating_add(missing.count));
+            route.known.position = route.known.position.max(first.saturating_add(total));
+        }
+        route.gap(first, missing);
+    }
+
+    /// A subscription is there for what is known already. Returns the ids of state topics that it needs a snapshot of.
+    pub(crate) fn subscribe(&mut self, id: u32, pattern: &Pattern, inbox: &Arc<Inbox>) -> Vec<u32> {
+        let mut snapshots = Vec::new();
+        for (&topic_id, route) in &mut self.routes {
+            if pattern.matches(&route.topic.name) {
+                route.inboxes.push((id, inbox.clone()));
+                if route.topic.kind == Kind::State {
+                    route.known.needs_snapshot = true;
+                    snapshots.push(topic_id);
+                }
+            }
+        }
+        snapshots
+    }
+
+    pub(crate) fn unsubscribe(&mut self, id: u32) {
+        for route in self.routes.values_mut() {
+            route.inboxes.retain(|(of, _)| *of != id);
+        }
+    }
+
+    /// A subscriber's copy of a state topic does not follow. Returns the topic's id, while there is a connection.
+    pub(crate) fn resync(&mut self, name: &Name) -> Option<u32> {
+        self.known.remove(name);
+        let (&id, route) = self.routes.iter_mut().find(|(_, route)| route.topic.name == *name)?;
+        route.known.needs_snapshot = true;
+        Some(id)
+    }
+
+    /// The connection is lost: remembers what resuming needs.
+    pub(crate) fn disconnect(&mut self) {
+        for (_, route) in self.routes.drain() {
+            if !route.inboxes.is_empty() && !route.known.needs_snapshot && route.known.is_certain {
+                self.known.insert(route.topic.name.clone(), route.known);
+            }
+        }
+    }
+
+    /// Where a subscription to `pattern` goes on. Not more than a control message holds: the rest is found by its
+    /// sequences, and state that can't be resumed comes as a snapshot.
+    pub(crate) fn resumes(&self, pattern: &Pattern) -> Vec<Resume> {
+        let mut bytes = 0;
+        self.known
+            .iter()
+            .filter(|(name, known)| matches!(known.kind, Kind::State | Kind::Event) && pattern.matches(name))
+            .map(|(name, known)| Resume {
+                topic: name.as_str().to_owned(),
+                epoch: known.epoch,
+                position: known.position,
+            })
+            .take_while(|resume| {
+                bytes += resume.topic.len() + RESUME_OVERHEAD;
+                bytes < RESUMES_MAX
+            })
+            .collect()
+    }
+}
+
+/// Topics per connection: no hub allows as many, so one that announces more has gone mad.
+const ROUTES_MAX: usize = 1 << 20;
+
+/// Bytes of a [`Resume`] beside its name, encoded, at most.
+const RESUME_OVERHEAD: usize = 32;
+
+/// Bytes of the resumes in one `Subscribe`; the pattern and the rest need some of the 64 KiB too.
+const RESUMES_MAX: usize = 60 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use bytes::BytesMut;
+    use nyx_protocol::wire::{Header, put_message};
+
+    use super::*;
+    use crate::subscribe::Delivery;
+
+    struct Fixture {
+        dispatch: Dispatch,
+        inbox: Arc<Inbox>,
+        acks: Arc<Acks>,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let acks = Arc::new(Acks::new(Arc::default()));
+            Self { dispatch: Dispatch::default(), inbox: Arc::default(), acks }
+        }
+
+        fn announce(&mut self, kind: Kind, epoch: u64, position: u64) {
+            let kind = control::Kind::from(kind) as i32;
+            let announce =
+                Announce { topic_id: 7, topic: "a".to_owned(), kind, epoch, position, ..Announce::default() };
+            let pattern = Pattern::new("*").unwrap();
+            self.dispatch.announce(&announce, [(1, &pattern, &self.inbox)].into_iter()).unwrap();
+        }
+
+        fn event(&mut self, sequence: u32) {
+            let mut bytes = BytesMut::new();
+            put_message(&mut bytes, Header { topic: 7, sequence, ..Header::data(Kind::Event) }, b"x");
+            let run = wire::Run { kind: Kind::Event, topic: 7, len: bytes.len(), count: 1 };
+            self.dispatch.run(run, bytes.freeze(), &self.acks).unwrap();
+        }
+
+        /// `(sequence, 0)` of a run, `(first, count)` of a gap.
+        fn received(&self) -> Vec<(u64, u64)> {
+            let mut cx = Context::from_waker(Waker::noop());
+            std::iter::from_fn(|| match self.inbox.poll_pop(&mut cx) {
+                Poll::Ready(Ok(Delivery::Run(run))) => Some((run.sequence, 0)),
+                Poll::Ready(Ok(Delivery::Gap(gap))) => Some((gap.first_sequence, gap.total())),
+                _ => None,
+            })
+            .collect()
+        }
+    }
+
+    #[test]
+    fn a_hole_that_nobody_announced_is_a_gap() {
+        let mut fixture = Fixture::new();
+        fixture.announce(Kind::Event, 5, 10);
+        fixture.event(10);
+        let drops = vec![control::Drop { reason: control::Reason::Overrun as i32, count: 3 }];
+        fixture.dispatch.gap(&control::Gap { topic_id: 7, first_sequence: 11, drops });
+        fixture.event(14);
+        assert_eq!(fixture.received(), [(10, 0), (11, 3), (14, 0)]);
+
+        fixture.dispatch.disconnect();
+        let resume = Resume { topic: "a".to_owned(), epoch: 5, position: 15 };
+        assert_eq!(fixture.dispatch.resumes(&Pattern::new("**").unwrap()), [resume]);
+        fixture.announce(Kind::Event, 5, 20);
+        fixture.event(20);
+        assert_eq!(fixture.received(), [(15, 5), (20, 0)]);
+    }
+
+    #[test]
+    fn another_epoch_starts_afresh() {
+        let mut fixture = Fixture::new();
+        fixture.announce(Kind::Event, 5, 10);
+        fixture.event(10);
+        fixture.dispatch.disconnect();
+        fixture.announce(Kind::Event, 6, 0);
+        fixture.event(0);
+        assert_eq!(fixture.received(), [(10, 0), (0, 0)]);
+    }
+
+    #[test]
+    fn what_nobody_wants_counts_as_consumed() {
+        let mut fixture = Fixture::new();
+        fixture.announce(Kind::Event, 5, 10);
+        fixture.dispatch.unsubscribe(1);
+        fixture.event(10);
+        assert_eq!(fixture.acks.take_due(true), Some(17));
+    }
+
+    #[test]
+    fn a_copy_that_does_not_follow_is_not_resumed() {
+        let mut fixture = Fixture::new();
+        fixture.announce(Kind::State, 5, 10);
+        assert_eq!(fixture.dispatch.resync(&Name::new("a").unwrap()), Some(7));
+        fixture.dispatch.disconnect();
+        assert_eq!(fixture.dispatch.resumes(&Pattern::new("**").unwrap()), []);
+    }
+}

@@ -1,0 +1,102 @@
+//! The client's one task: a connection, and after it the next.
+
+use std::sync::Arc;
+
+use nyx_core::Clock;
+
+use crate::backoff::Backoff;
+use crate::connection::{self, End, Link, Session};
+use crate::outgoing::Segment;
+use crate::shared::Shared;
+use crate::subscribe::{Delivery, Reconnected};
+
+/// Runs until the client is closed.
+pub(crate) async fn run(shared: Arc<Shared>, mut link: Link) {
+    let mut backoff = Backoff::new(shared.config.backoff_min, shared.config.backoff_max);
+    let mut lost_at = None;
+    for number in 1.. {
+        begin(&shared, number);
+        let since = shared.clock.now();
+        if let Some(lost_at) = lost_at {
+            announce_return(&shared, Reconnected { downtime: since - lost_at });
+        }
+        let (end, unwritten) = Session::new(&shared, link).run().await;
+        finish(&shared, &end, unwritten);
+        if matches!(end, End::Closed) {
+            break;
+        }
+        let now = shared.clock.now();
+        lost_at = Some(now);
+        // A hub that takes connections and drops them is not to be stormed.
+        if now - since >= shared.config.backoff_max {
+            backoff.reset();
+        }
+        match reconnect(&shared, &mut backoff).await {
+            Some(next) => link = next,
+            None => break,
+        }
+    }
+    shared.end();
+}
+
+/// Tries until there is a connection; `None` when the client was closed meanwhile.
+pub(crate) async fn connect_patiently(shared: &Shared) -> Option<Link> {
+    match connection::connect(shared).await {
+        Ok(link) => Some(link),
+        Err(error) => {
+            shared.history.lock().last_error = Some(error.to_string());
+            reconnect(shared, &mut Backoff::new(shared.config.backoff_min, shared.config.backoff_max)).await
+        }
+    }
+}
+
+async fn reconnect(shared: &Shared, backoff: &mut Backoff) -> Option<Link> {
+    let attempts = async {
+        loop {
+            tokio::time::sleep(backoff.next(fastrand::f64())).await;
+            match connection::connect(shared).await {
+                Ok(link) => return link,
+                Err(error) => shared.history.lock().last_error = Some(error.to_string()),
+            }
+        }
+    };
+    tokio::select! {
+        link = attempts => Some(link),
+        () = shared.closing() => None,
+    }
+}
+
+/// Tells a new connection all that the hub must know: publishers, subscriptions, then what has waited, and state whole.
+fn begin(shared: &Shared, number: u64) {
+    let mut registry = shared.registry.lock();
+    if shared.outgoing.waiting() == 0 {
+        registry.prune();
+    }
+    let prelude = registry.prelude();
+    shared.outgoing.begin(number, prelude);
+    registry.publishers().for_each(|publisher| publisher.resend(&shared.outgoing));
+    for ping in registry.pings.connect() {
+        shared.outgoing.put_control(ping);
+    }
+}
+
+fn announce_return(shared: &Shared, reconnected: Reconnected) {
+    shared.history.lock().reconnects += 1;
+    for entry in shared.registry.lock().subscriptions.values() {
+        entry.inbox.push(Delivery::Reconnected(reconnected));
+    }
+}
+
+/// Keeps what can go out on the next connection, and counts what may be lost.
+fn finish(shared: &Shared, end: &End, unwritten: Vec<Segment>) {
+    let mut registry = shared.registry.lock();
+    let keep = registry.aliases_to_keep();
+    let (unsent, appended) = shared.outgoing.end(unwritten, |header| keep.contains(&header.topic));
+    let written = appended - unsent;
+    let unconfirmed = written.saturating_sub(registry.pings.confirmed());
+    registry.pings.give_up(written);
+    registry.disconnect(unconfirmed);
+    let mut history = shared.history.lock();
+    history.maybe_lost += unconfirmed;
+    history.last_error = Some(end.to_string());
+}

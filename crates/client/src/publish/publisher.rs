@@ -1,0 +1,180 @@
+//! What all publishers have in common: an alias, and what the hub thinks of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::BytesMut;
+use nyx_protocol::control::Advertise;
+use nyx_protocol::wire::{Header, Kind, TIMESTAMP_LEN, codec};
+use parking_lot::Mutex;
+
+use super::state::Slot;
+use super::{Options, Payload, SendCause, SendError};
+use crate::outgoing::{Envelope, Outgoing};
+use crate::shared::{Open, Shared};
+use crate::{AudioFormat, Name, Refusal};
+
+/// A topic that this client publishes. It outlives connections: the alias stays the same.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    pub(crate) alias: u32,
+    pub(crate) kind: Kind,
+    pub(crate) topic: Name,
+    pub(crate) advertise: Advertise,
+    /// What was sent last, for state.
+    pub(crate) slot: Mutex<Slot>,
+    /// Whether there is a refusal: the fast path reads only this.
+    is_refused: AtomicBool,
+    refused: Mutex<Option<Refused>>,
+}
+
+#[derive(Debug)]
+struct Refused {
+    refusal: Refusal,
+    /// The topic itself was refused.
+    is_final: bool,
+    told_by_flush: bool,
+}
+
+impl Publisher {
+    pub(crate) fn new(
+        alias: u32,
+        topic: Name,
+        kind: Kind,
+        audio: Option<AudioFormat>,
+        options: &Options,
+    ) -> Self {
+        let audio = audio.map(|format| nyx_protocol::control::AudioFormat {
+            sample_rate: format.sample_rate,
+            channels: format.channels,
+        });
+        let max_age = options.max_age.map_or(0, |age| age.as_millis().clamp(1, u32::MAX.into()) as u32);
+        let advertise = Advertise {
+            alias,
+            topic: topic.as_str().to_owned(),
+            kind: nyx_protocol::control::Kind::from(kind) as i32,
+            content_type: cut(&options.content_type, CONTENT_TYPE_MAX).to_owned(),
+            audio,
+            max_age_ms: max_age,
+            lane: options.lane as i32,
+        };
+        Self {
+            alias,
+            kind,
+            topic,
+            advertise,
+            slot: Mutex::default(),
+            is_refused: AtomicBool::new(false),
+            refused: Mutex::new(None),
+        }
+    }
+
+    /// The hub refused the topic (`is_final`) or something that was sent.
+    pub(crate) fn refuse(&self, refusal: Refusal, is_final: bool) {
+        {
+            let mut refused = self.refused.lock();
+            if !refused.as_ref().is_some_and(|refused| refused.is_final) {
+                *refused = Some(Refused { refusal, is_final, told_by_flush: false });
+                self.is_refused.store(true, Ordering::Release);
+            }
+        }
+        // What the hub holds is not what was sent: the next value goes out whole.
+        self.slot.lock().forget_session();
+    }
+
+    /// Sends the value of a state publisher whole, if the present connection does not have it.
+    pub(crate) fn resend(&self, outgoing: &Outgoing) {
+        let session = outgoing.session();
+        let mut slot = self.slot.lock();
+        let Some(patch) = (session != 0).then(|| slot.take_due(session)).flatten() else { return };
+        let mut payload = BytesMut::new();
+        patch.encode(&mut payload);
+        let header = Header { codec: codec::STATE_PATCH, topic: self.alias, ..Header::data(self.kind) };
+        if !outgoing.append_in_session(session, Envelope { header, unix_micros: None }, payload.freeze()) {
+            slot.forget_session();
+        }
+    }
+
+    /// A refusal that the publisher must hear of before it sends more.
+    fn refusal(&self) -> Option<Refusal> {
+        if !self.is_refused.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut refused = self.refused.lock();
+        let is_final = refused.as_ref()?.is_final;
+        if is_final {
+            return refused.as_ref().map(|refused| refused.refusal.clone());
+        }
+        self.is_refused.store(false, Ordering::Release);
+        refused.take().map(|refused| refused.refusal)
+    }
+
+    /// A refusal that no flush has told of yet.
+    pub(crate) fn refusal_for_flush(&self) -> Option<Refusal> {
+        if !self.is_refused.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut refused = self.refused.lock();
+        let refused = refused.as_mut()?;
+        (!std::mem::replace(&mut refused.told_by_flush, true)).then(|| refused.refusal.clone())
+    }
+
+    /// Whether the hub refused the topic itself.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.refused.lock().as_ref().is_some_and(|refused| refused.is_final)
+    }
+}
+
+/// What the hub takes of a content type.
+const CONTENT_TYPE_MAX: usize = 255;
+
+/// The longest prefix of `text` that has at most `max` bytes.
+pub(crate) fn cut(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
+/// A publisher and the client that it belongs to.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    pub(crate) open: Arc<Open>,
+    pub(crate) publisher: Arc<Publisher>,
+}
+
+impl Handle {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.open.shared
+    }
+
+    pub(crate) fn name(&self) -> &Name {
+        &self.publisher.topic
+    }
+
+    pub(crate) fn envelope(&self, codec: impl Into<u8>, unix_micros: Option<u64>) -> Envelope {
+        let data = Header::data(self.publisher.kind);
+        Envelope { header: Header { codec: codec.into(), topic: self.publisher.alias, ..data }, unix_micros }
+    }
+
+    /// Whether a payload of `len` bytes may be sent now.
+    pub(crate) fn check(&self, len: usize, unix_micros: Option<u64>) -> Result<(), SendCause> {
+        let length = len + unix_micros.map_or(0, |_| TIMESTAMP_LEN);
+        let limit = self.shared().max_message_bytes();
+        if length > limit {
+            return Err(SendCause::TooLarge { length, limit });
+        }
+        self.publisher.refusal().map_or(Ok(()), |refusal| Err(SendCause::Refused(refusal)))
+    }
+
+    /// Sends one message, waiting while `bound` bytes wait.
+    pub(crate) async fn send<P: Payload>(
+        &self,
+        bound: usize,
+        envelope: Envelope,
+        payload: P,
+    ) -> Result<(), SendError<P>> {
+        if let Err(cause) = self.check(payload.as_ref().len(), envelope.unix_micros) {
+            return Err(SendError { payload, cause });
+        }
+        let sent = self.shared().outgoing.append(bound, envelope, payload).await;
+        sent.map_err(|payload| SendError { payload, cause: SendCause::Closed })
+    }
+}

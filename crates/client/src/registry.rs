@@ -1,0 +1,211 @@
+//! What a client has that outlives its connections: publishers, subscriptions, and who waits for an answer.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nyx_protocol::control::{self, Body, Hello, Subscribe};
+use tokio::sync::oneshot;
+
+use crate::dispatch::Dispatch;
+use crate::pings::Pings;
+use crate::publish::Publisher;
+use crate::subscribe::{Inbox, RecvError};
+use crate::{Pattern, Refusal};
+
+/// Behind the client's lock. Locks are taken in the order registry, publisher, outgoing; inboxes are innermost.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    /// By alias.
+    publishers: Vec<Option<Advertised>>,
+    pub(crate) subscriptions: BTreeMap<u32, Subscribed>,
+    next_subscription: u32,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) pings: Pings,
+    pub(crate) is_closed: bool,
+}
+
+/// Who waits for the hub's yes or no.
+pub(crate) type Answer = oneshot::Sender<Result<(), Refusal>>;
+
+#[derive(Debug)]
+struct Advertised {
+    publisher: Arc<Publisher>,
+    answer: Option<Answer>,
+    /// Whether the hub has accepted the topic on this connection.
+    is_accepted: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Subscribed {
+    pub(crate) pattern: Pattern,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) inbox: Arc<Inbox>,
+    answer: Option<Answer>,
+}
+
+impl Registry {
+    /// Adds what `make` makes with a free alias, or finds one that is like it and that nobody holds any more.
+    pub(crate) fn advertise(
+        &mut self,
+        make: impl Fn(u32) -> Publisher,
+        answer: Answer,
+    ) -> Option<(Arc<Publisher>, bool)> {
+        let wanted = make(0);
+        let idle = self.publishers.iter_mut().flatten().find(|entry| {
+            let publisher = &entry.publisher;
+            let is_idle = Arc::strong_count(publisher) == 1 && entry.is_accepted && !publisher.is_gone();
+            is_idle
+                && publisher.topic == wanted.topic
+                && publisher.advertise
+                    == control::Advertise { alias: publisher.alias, ..wanted.advertise.clone() }
+        });
+        if let Some(entry) = idle {
+            let _ = answer.send(Ok(()));
+            return Some((entry.publisher.clone(), false));
+        }
+        let alias =
+            match self.publishers.iter().position(|entry| entry.as_ref().is_none_or(is_unused_refusal)) {
+                Some(free) => free,
+                None => self.publishers.len(),
+            };
+        if alias >= ALIASES {
+            return None;
+        }
+        let publisher = Arc::new(make(alias as u32));
+        let entry = Advertised { publisher: publisher.clone(), answer: Some(answer), is_accepted: false };
+        if alias == self.publishers.len() {
+            self.publishers.push(Some(entry));
+        } else {
+            self.publishers[alias] = Some(entry);
+        }
+        Some((publisher, true))
+    }
+
+    pub(crate) fn publishers(&self) -> impl Iterator<Item = &Arc<Publisher>> {
+        self.publishers.iter().flatten().map(|entry| &entry.publisher)
+    }
+
+    /// The publishers whose unsent messages go out on the next connection: not those that the hub refused, nor those
+    /// that send their value whole.
+    pub(crate) fn aliases_to_keep(&self) -> HashSet<u32> {
+        let kept = self
+            .publishers()
+            .filter(|publisher| !publisher.is_gone() && !publisher.slot.lock().holds_value());
+        kept.map(|publisher| publisher.alias).collect()
+    }
+
+    pub(crate) fn accepted(&mut self, alias: u32) {
+        if let Some(Some(entry)) = self.publishers.get_mut(alias as usize) {
+            entry.is_accepted = true;
+            if let Some(answer) = entry.answer.take() {
+                let _ = answer.send(Ok(()));
+            }
+        }
+    }
+
+    pub(crate) fn subscribe(
+        &mut self,
+        pattern: Pattern,
+        max_age: Option<Duration>,
+        answer: Answer,
+    ) -> (u32, Arc<Inbox>) {
+        let id = self.next_subscription;
+        self.next_subscription = id.wrapping_add(1);
+        let inbox = Arc::<Inbox>::default();
+        let answer = Some(answer);
+        self.subscriptions.insert(id, Subscribed { pattern, max_age, inbox: inbox.clone(), answer });
+        (id, inbox)
+    }
+
+    pub(crate) fn subscribed(&mut self, id: u32) {
+        if let Some(answer) = self.subscriptions.get_mut(&id).and_then(|entry| entry.answer.take()) {
+            let _ = answer.send(Ok(()));
+        }
+    }
+
+    /// Hands a refusal to whom it concerns.
+    pub(crate) fn refuse(&mut self, error: control::Error) {
+        if let Some(slot) = error.alias.and_then(|alias| self.publishers.get_mut(alias as usize)) {
+            let Some(entry) = slot else { return };
+            let refusal = Refusal::new(error, entry.publisher.topic.as_str());
+            if let Some(answer) = entry.answer.take() {
+                // The constructor tells it, and there is no publisher.
+                *slot = None;
+                let _ = answer.send(Err(refusal));
+            } else {
+                entry.publisher.refuse(refusal, !entry.is_accepted);
+            }
+        } else if let Some(id) = error.subscription
+            && let Some(entry) = self.subscriptions.remove(&id)
+        {
+            self.dispatch.unsubscribe(id);
+            let refusal = Refusal::new(error, entry.pattern.as_str());
+            if let Some(answer) = entry.answer {
+                let _ = answer.send(Err(refusal.clone()));
+            }
+            entry.inbox.close(RecvError::Refused(refusal));
+        }
+    }
+
+    /// Forgets the publishers that nobody holds. Only while nothing of theirs waits to be sent, and before a new connection:
+    /// the present one can't take an advertisement back.
+    pub(crate) fn prune(&mut self) {
+        for slot in &mut self.publishers {
+            if slot
+                .as_ref()
+                .is_some_and(|entry| entry.answer.is_none() && Arc::strong_count(&entry.publisher) == 1)
+            {
+                *slot = None;
+            }
+        }
+    }
+
+    /// What a new connection begins with.
+    pub(crate) fn prelude(&mut self) -> Vec<Body> {
+        let mut prelude = Vec::new();
+        for entry in self.publishers.iter_mut().flatten() {
+            entry.is_accepted = false;
+            prelude.push(entry.publisher.advertise.clone().into());
+        }
+        for (&id, entry) in &self.subscriptions {
+            let mut subscribe = subscribe_message(id, &entry.pattern, entry.max_age);
+            subscribe.resume = self.dispatch.resumes(&entry.pattern);
+            prelude.push(subscribe.into());
+        }
+        prelude
+    }
+
+    /// The connection is lost. `unconfirmed` messages may be too.
+    pub(crate) fn disconnect(&mut self, unconfirmed: u64) {
+        self.dispatch.disconnect();
+        self.pings.disconnect(unconfirmed);
+    }
+
+    /// Nothing happens any more.
+    pub(crate) fn close(&mut self) {
+        self.is_closed = true;
+        self.publishers.clear();
+        for (_, entry) in std::mem::take(&mut self.subscriptions) {
+            entry.inbox.close(RecvError::Closed);
+        }
+        self.pings.close();
+    }
+}
+
+fn is_unused_refusal(entry: &Advertised) -> bool {
+    Arc::strong_count(&entry.publisher) == 1 && entry.publisher.is_gone()
+}
+
+/// Aliases that the protocol has.
+const ALIASES: usize = 1 << 16;
+
+pub(crate) fn hello(name: &str) -> Hello {
+    let name = crate::publish::cut(name, 64).to_owned();
+    Hello { version: control::VERSION, name, acknowledges: true }
+}
+
+pub(crate) fn subscribe_message(id: u32, pattern: &Pattern, max_age: Option<Duration>) -> Subscribe {
+    let max_age_ms = max_age.map_or(0, |age| age.as_millis().clamp(1, u32::MAX.into()) as u32);
+    Subscribe { id, pattern: pattern.as_str().to_owned(), max_age_ms, resume: Vec::new() }
+}

@@ -1,0 +1,129 @@
+//! What a client's handles and its connection's task share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use nyx_core::clock::Monotonic;
+use nyx_protocol::control::{Resync, Unsubscribe};
+use nyx_transport::Address;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::outgoing::Outgoing;
+use crate::registry::Registry;
+use crate::{Config, Name};
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) address: Address,
+    pub(crate) config: Config,
+    pub(crate) clock: Monotonic,
+    pub(crate) outgoing: Arc<Outgoing>,
+    pub(crate) registry: Mutex<Registry>,
+    pub(crate) history: Mutex<History>,
+    max_message_bytes: AtomicUsize,
+    /// No handle is left, or the client was closed: write what waits, and end.
+    is_closing: AtomicBool,
+    closing: Notify,
+    ended: Notify,
+}
+
+/// For [`Stats`](crate::Stats).
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    pub(crate) reconnects: u64,
+    pub(crate) maybe_lost: u64,
+    pub(crate) last_error: Option<String>,
+}
+
+impl Shared {
+    pub(crate) fn new(address: Address, config: Config) -> Self {
+        Self {
+            address,
+            config,
+            clock: Monotonic::new(),
+            outgoing: Arc::default(),
+            registry: Mutex::default(),
+            history: Mutex::default(),
+            max_message_bytes: AtomicUsize::new(16 * 1024 * 1024),
+            is_closing: AtomicBool::new(false),
+            closing: Notify::new(),
+            ended: Notify::new(),
+        }
+    }
+
+    /// What the hub takes, as its `Welcome` says.
+    pub(crate) fn max_message_bytes(&self) -> usize {
+        self.max_message_bytes.load(Relaxed)
+    }
+
+    pub(crate) fn set_max_message_bytes(&self, bytes: u32) {
+        if bytes > 0 {
+            self.max_message_bytes.store(bytes as usize, Relaxed);
+        }
+    }
+
+    /// A subscriber's copy of a document does not follow.
+    pub(crate) fn resync(&self, name: &Name) {
+        let mut registry = self.registry.lock();
+        if let Some(topic_id) = registry.dispatch.resync(name) {
+            self.outgoing.put_control(Resync { topic_id });
+        }
+    }
+
+    pub(crate) fn unsubscribe(&self, id: u32) {
+        let mut registry = self.registry.lock();
+        if registry.subscriptions.remove(&id).is_some() {
+            registry.dispatch.unsubscribe(id);
+            self.outgoing.put_control(Unsubscribe { id });
+        }
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Relaxed)
+    }
+
+    /// Tells the task to end once all is written.
+    pub(crate) fn begin_closing(&self) {
+        self.is_closing.store(true, Relaxed);
+        self.closing.notify_one();
+        self.outgoing.poke();
+    }
+
+    /// Ready when [`begin_closing`](Self::begin_closing) was called. For the task alone.
+    pub(crate) async fn closing(&self) {
+        while !self.is_closing() {
+            self.closing.notified().await;
+        }
+    }
+
+    /// The task's last act.
+    pub(crate) fn end(&self) {
+        self.outgoing.close();
+        self.registry.lock().close();
+        self.ended.notify_waiters();
+    }
+
+    /// Ready when the task has ended.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.registry.lock().is_closed {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// Held by every handle of a client; when the last one goes, the connection closes.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.shared.begin_closing();
+    }
+}

@@ -1,0 +1,128 @@
+//! A subscriber's copy of a state document.
+
+use std::sync::Arc;
+
+use nyx_protocol::state::{Document, Limits};
+use nyx_protocol::wire::{Flags, Message};
+
+use super::{State, Topic};
+
+/// A document that follows the hub's.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    document: Document,
+    /// Whether anything has been applied.
+    has_content: bool,
+    sync: Sync,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sync {
+    /// Deltas fit.
+    Following,
+    /// One did not, and nobody has been asked for a snapshot.
+    Lost,
+    /// A snapshot has been asked for; deltas that come before it are passed over.
+    Asked,
+}
+
+impl Replica {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { document: Document::new(0, limits), has_content: false, sync: Sync::Following }
+    }
+
+    /// What it holds, once it holds something.
+    pub(crate) fn document(&self) -> Option<&Document> {
+        self.has_content.then_some(&self.document)
+    }
+
+    /// Applies a message whole, or changes nothing.
+    pub(crate) fn update(&mut self, topic: &Arc<Topic>, message: &Message<'_>) -> Option<State> {
+        let snapshot = message.header.flags.contains(Flags::SNAPSHOT);
+        if self.document.apply(message.payload, snapshot).is_err() {
+            // A snapshot that does not fit will not fit when it comes again: asking for it anew would be a busy loop,
+            // so the next delta asks.
+            if self.sync == Sync::Following || snapshot {
+                self.sync = if snapshot { Sync::Following } else { Sync::Lost };
+            }
+            return None;
+        }
+        self.has_content = true;
+        self.sync = Sync::Following;
+        Some(State {
+            topic: topic.clone(),
+            version: self.document.version(),
+            snapshot,
+            unix_micros: message.unix_micros,
+            encoded_len: message.header.message_len(),
+        })
+    }
+
+    /// Whether a snapshot is to be asked for now. Tells it once.
+    pub(crate) fn needs_snapshot(&mut self) -> bool {
+        let lost = self.sync == Sync::Lost;
+        if lost {
+            self.sync = Sync::Asked;
+        }
+        lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use nyx_protocol::control::Announce;
+    use nyx_protocol::state::{Patch, Value};
+    use nyx_protocol::wire::{Header, Kind};
+
+    use super::*;
+
+    fn topic() -> Arc<Topic> {
+        let announce = Announce { topic: "a".to_owned(), kind: 1, ..Announce::default() };
+        Arc::new(Topic::new(&announce).unwrap())
+    }
+
+    fn feed(replica: &mut Replica, payload: &[u8], flags: Flags) -> Option<State> {
+        let header = Header { flags, length: payload.len() as u32, ..Header::data(Kind::State) };
+        replica.update(&topic(), &Message { header, unix_micros: None, payload })
+    }
+
+    fn hub(versions: i64) -> Document {
+        let mut hub = Document::new(9, Limits::default());
+        (1..=versions).for_each(|n| {
+            hub.patch(&Patch::Set(Value::map([("n", Value::from(n)), ("filler", "x".repeat(200).into())])))
+                .unwrap();
+        });
+        hub
+    }
+
+    #[test]
+    fn a_delta_that_does_not_fit_asks_once_for_a_snapshot_and_changes_nothing() {
+        let hub = hub(3);
+        let (mut snapshot, mut delta) = (BytesMut::new(), BytesMut::new());
+        hub.snapshot(&mut snapshot);
+        hub.delta_since(2, &mut delta);
+        let mut replica = Replica::new(Limits::default());
+
+        assert_eq!(feed(&mut replica, &delta, Flags::NONE), None);
+        assert!(replica.needs_snapshot());
+        assert_eq!(feed(&mut replica, &delta, Flags::NONE), None);
+        assert!(!replica.needs_snapshot());
+        assert!(replica.document().is_none());
+
+        let state = feed(&mut replica, &snapshot, Flags::SNAPSHOT).unwrap();
+        assert_eq!((state.version, state.snapshot), (3, true));
+        assert_eq!(replica.document().unwrap().value(), hub.value());
+    }
+
+    #[test]
+    fn a_snapshot_over_the_limits_is_not_asked_for_in_a_loop() {
+        let mut snapshot = BytesMut::new();
+        hub(1).snapshot(&mut snapshot);
+        let mut limits = Limits::default();
+        limits.bytes = 10;
+        let mut replica = Replica::new(limits);
+        assert_eq!(feed(&mut replica, &snapshot, Flags::SNAPSHOT), None);
+        assert!(!replica.needs_snapshot());
+    }
+}

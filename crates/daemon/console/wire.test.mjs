@@ -1,0 +1,268 @@
+// The console's protocol code against docs/WIRE.md: `node --test crates/daemon/console/wire.test.mjs`.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import {
+  controlMessage, decodeControl, decodeHeader, Decoder, encodeControl, ListNode, Reader, SNAPSHOT, STATE, StateDocument, TIMESTAMP,
+  toPlain, WireError, Writer,
+} from "./wire.js";
+
+const bytesOf = (...numbers) => Uint8Array.from(numbers);
+const hex = (text) => bytesOf(...text.replaceAll(" ", "").match(/../g).map((pair) => parseInt(pair, 16)));
+
+const EPOCH = 0x0102030405060708n;
+
+/** A delta: `change` writes the change of the root. */
+function delta({ epoch = EPOCH, base, version, firstKey = 0, keys = [] }, change) {
+  const writer = new Writer().u64(epoch).varint(base).varint(version).varint(firstKey).varint(keys.length);
+  for (const key of keys) writer.text(key);
+  change(writer);
+  return writer.bytes();
+}
+
+/** `{ name: "ada", list: [10, 20, 30], hp: 7 }` at version 5; keys 0 name, 1 list, 2 hp; element ids 0, 1, 2. */
+function snapshot() {
+  return delta({ base: 0, version: 5, keys: ["name", "list", "hp"] }, (w) =>
+    w.u8(0).u8(9).varint(3)
+      .varint(0).u8(6).text("ada")
+      .varint(1).u8(8).varint(3).varint(0).varint(3).u8(0xc0 + 10).u8(0xc0 + 20).u8(0xc0 + 30)
+      .varint(2).u8(0xc0 + 7));
+}
+
+function held() {
+  const document = new StateDocument();
+  assert.equal(document.apply(snapshot(), true), null);
+  return document;
+}
+
+const plain = (document) => JSON.parse(JSON.stringify(toPlain(document.root, document.keys)));
+
+/** Applies what must be refused and checks that nothing changed. */
+function refuses(payload, asSnapshot = false) {
+  const document = held();
+  const before = plain(document);
+  assert.throws(() => document.apply(payload, asSnapshot), WireError);
+  assert.deepEqual(plain(document), before);
+  assert.deepEqual([document.epoch, document.version, document.keys], [EPOCH, 5, ["name", "list", "hp"]]);
+}
+
+/** Numbers that look random and are the same in every run. */
+function seeded(seed) {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+test("reads every field of a header", () => {
+  const header = decodeHeader(hex("02 03 01 01 00000007 fffffffe 00000010"));
+  assert.deepEqual(header, { type: 2, flags: 3, codec: 1, lane: 1, topic: 7, sequence: 0xfffffffe, length: 16 });
+});
+
+test("refuses headers that the specification calls malformed", () => {
+  assert.throws(() => decodeHeader(hex("05 00 00 00 00000000 00000000 00000000")), WireError);
+  assert.throws(() => decodeHeader(hex("01 08 00 00 00000000 00000000 00000000")), WireError);
+  assert.throws(() => decodeHeader(hex("01 00 00 04 00000000 00000000 00000000")), WireError);
+  assert.throws(() => decodeHeader(hex("01 01 00 00 00000000 00000000 00000007")), WireError);
+  assert.throws(() => decodeHeader(new Uint8Array(15)), WireError);
+});
+
+test("cuts a stream into the same messages wherever its pieces end", () => {
+  const payload = new Writer().u64(1_700_000_000_123_456n).raw([1, 2, 3]).bytes();
+  const data = new Writer().u8(STATE).u8(TIMESTAMP | SNAPSHOT).u8(2).u8(0).u32(9).u32(4).u32(payload.length).raw(payload).bytes();
+  const stream = bytesOf(...data, ...controlMessage("ping", { nonce: 5n }), ...data);
+  for (let piece = 1; piece <= stream.length; piece++) {
+    const seen = [];
+    const decoder = new Decoder();
+    for (let at = 0; at < stream.length; at += piece) decoder.push(stream.slice(at, at + piece), (message) => seen.push(message));
+    assert.deepEqual(seen.map(({ type, size }) => [type, size]), [[1, 27], [0, 20], [1, 27]]);
+    assert.deepEqual([...seen[0].payload], [1, 2, 3]);
+    assert.equal(seen[0].timestamp, 1_700_000_000_123.456);
+    assert.deepEqual(decodeControl(seen[1].payload), { kind: "ping", nonce: 5n });
+  }
+});
+
+test("refuses a message beyond the limit before its payload has come", () => {
+  const decoder = new Decoder();
+  decoder.maxMessageBytes = 1000;
+  const header = (type, length) => new Writer().u8(type).u8(0).u8(0).u8(0).u32(0).u32(0).u32(length).bytes();
+  assert.throws(() => decoder.push(header(1, 1001), () => {}), WireError);
+  assert.throws(() => new Decoder().push(header(0, 65_537), () => {}), WireError);
+});
+
+test("encodes control messages as protobuf does", () => {
+  assert.deepEqual([...encodeControl("hello", { version: 1, name: "console", acknowledges: true })],
+    [...hex("0a 0d 08 01 12 07 63 6f 6e 73 6f 6c 65 18 01")]);
+  assert.deepEqual([...encodeControl("ack", { bytes: 300 })], [...hex("52 03 08 ac 02")]);
+  assert.deepEqual([...encodeControl("resync", { topicId: 0 })], [...hex("72 00")]);
+});
+
+test("control messages survive the way there and back", () => {
+  const messages = [
+    ["welcome", { version: 1, sessionId: 2n ** 64n - 1n, server: "nyx", maxMessageBytes: 16_777_216 }],
+    ["error", { code: 7, message: "does not fit", fatal: false, alias: null, subscription: 0, topicId: 3 }],
+    ["subscribe", { id: 4, pattern: "game/**", maxAgeMs: 500, resume: [{ topic: "game/world", epoch: EPOCH, position: 77n }] }],
+    ["announce", { topicId: 3, topic: "a/b", kindOfTopic: 3, contentType: "audio/pcm", audio: { sampleRate: 48_000, channels: 2 },
+      maxAgeMs: 200, prompt: true, epoch: 2n ** 63n, position: 9n }],
+    ["gap", { topicId: 3, firstSequence: 8, drops: [{ reason: 1, count: 5n }, { reason: 3, count: 2n ** 40n }] }],
+  ];
+  for (const [kind, fields] of messages) assert.deepEqual(decodeControl(encodeControl(kind, fields)), { kind, ...fields });
+});
+
+test("skips control messages and fields of later versions", () => {
+  assert.equal(decodeControl(bytesOf()), null);
+  assert.equal(decodeControl(hex("fa 01 02 08 01")), null);
+  assert.deepEqual(decodeControl(hex("6a 10 08 05 7a 02 01 02 81 01 00 00 00 00 00 00 00 00")), { kind: "pong", nonce: 5n });
+});
+
+test("refuses control messages that do not decode", () => {
+  for (const broken of ["0a 05 08", "0a 02 0a 05", "08 01", "6a 02 0d 00", "6a 0b 08 ff ff ff ff ff ff ff ff ff 7f", "12 03 1a 01 ff", "00", "0b"]) {
+    assert.throws(() => decodeControl(hex(broken)), WireError, broken);
+  }
+});
+
+test("reads varints to the last bit of 64", () => {
+  const read = (text) => new Reader(hex(text)).varint();
+  assert.equal(read("00"), 0);
+  assert.equal(read("ac 02"), 300);
+  assert.equal(read("ff ff ff ff ff ff ff 0f"), Number.MAX_SAFE_INTEGER);
+  assert.equal(read("80 80 80 80 80 80 80 10"), 2n ** 53n);
+  assert.equal(read("ff ff ff ff ff ff ff ff ff 01"), 2n ** 64n - 1n);
+  assert.throws(() => read("ff ff ff ff ff ff ff ff ff 02"), WireError);
+  assert.throws(() => read("80 80 80 80 80 80 80 80 80 80 00"), WireError);
+  const zigzag = (text) => new Reader(hex(text)).zigzag();
+  assert.deepEqual(["00", "01", "02", "03"].map(zigzag), [0, -1, 1, -2]);
+  assert.equal(zigzag("ff ff ff ff ff ff ff ff ff 01"), -(2n ** 63n));
+  assert.equal(zigzag("fe ff ff ff ff ff ff ff ff 01"), 2n ** 63n - 1n);
+});
+
+test("reads every kind of value", () => {
+  const document = new StateDocument();
+  const keys = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+  document.apply(delta({ base: 0, version: 1, keys }, (w) => w.u8(0).u8(9).varint(10)
+    .varint(0).u8(0)
+    .varint(1).u8(1)
+    .varint(2).u8(2)
+    .varint(3).u8(3).varint(1999)
+    .varint(4).u8(4).raw(hex("3ff8000000000000"))
+    .varint(5).u8(5).raw(hex("3e800000"))
+    .varint(6).u8(6).text("ü")
+    .varint(7).u8(7).varint(2).raw([1, 255])
+    .varint(8).u8(0x80)
+    .varint(9).u8(8).varint(0)), true);
+  const value = toPlain(document.root, document.keys);
+  assert.deepEqual({ ...value }, { a: null, b: false, c: true, d: -1000, e: 1.5, f: 0.25, g: "ü", h: bytesOf(1, 255), i: -64, j: [] });
+});
+
+test("a snapshot replaces what was held, and its keys", () => {
+  const document = held();
+  assert.deepEqual(plain(document), { name: "ada", list: [10, 20, 30], hp: 7 });
+  assert.equal(document.apply(delta({ epoch: 9n, base: 0, version: 2, keys: ["x"] }, (w) => w.u8(0).u8(9).varint(1).varint(0).u8(2)), true), null);
+  assert.deepEqual(plain(document), { x: true });
+  assert.deepEqual([document.epoch, document.version, document.keys], [9n, 2, ["x"]]);
+});
+
+test("a delta changes, adds and removes entries and says which", () => {
+  const document = held();
+  const operations = document.apply(delta({ base: 5, version: 9, firstKey: 3, keys: ["armour"] }, (w) =>
+    w.u8(2).varint(3).varint(0).u8(1).varint(2).u8(0).u8(0xc0 + 6).varint(3).u8(0).u8(1)), false);
+  assert.deepEqual(plain(document), { list: [10, 20, 30], hp: 6, armour: false });
+  assert.equal(document.version, 9);
+  assert.deepEqual(operations.map(({ key }) => key), [0, 2, 3]);
+});
+
+test("removing an entry that is not there does nothing", () => {
+  const document = held();
+  document.apply(delta({ base: 5, version: 7, firstKey: 3, keys: ["brief"] }, (w) => w.u8(2).varint(1).varint(3).u8(1)), false);
+  assert.deepEqual(plain(document), { name: "ada", list: [10, 20, 30], hp: 7 });
+});
+
+test("a list is reordered, and its elements added, removed and changed", () => {
+  const document = held();
+  document.apply(delta({ base: 5, version: 6, firstKey: 3 }, (w) => w.u8(2).varint(1).varint(1).u8(3)
+    .u8(1).varint(3).u8(0).varint(2).varint(1).u8(1).varint(3).u8(0xc0 + 40).u8(0).varint(0).varint(1)
+    .varint(1).varint(0).u8(0).u8(0xc0 + 11)), false);
+  assert.deepEqual(plain(document).list, [30, 40, 11]);
+  const list = document.root.entries.get(1);
+  assert.ok(list instanceof ListNode);
+  assert.deepEqual(list.ids, [2, 3, 0]);
+});
+
+test("a delta that does not fit changes nothing", () => {
+  const set = (w) => w.u8(2).varint(1).varint(2).u8(0).u8(0xc0);
+  refuses(delta({ epoch: 1n, base: 5, version: 6, firstKey: 3 }, set));
+  refuses(delta({ base: 4, version: 6, firstKey: 3 }, set));
+  refuses(delta({ base: 5, version: 5, firstKey: 3 }, set));
+  refuses(delta({ base: 5, version: 6, firstKey: 2 }, set));
+  const wrong = (change) => refuses(delta({ base: 5, version: 6, firstKey: 3 }, change));
+  wrong((w) => w.u8(1));
+  wrong((w) => w.u8(3).u8(0).varint(0));
+  wrong((w) => w.u8(2).varint(2).varint(2).u8(0).u8(0xc0).varint(0).u8(1));
+  wrong((w) => w.u8(2).varint(1).varint(3).u8(0).u8(0xc0));
+  wrong((w) => w.u8(2).varint(1).varint(0).u8(2).varint(0));
+  wrong((w) => w.u8(2).varint(2).varint(0).u8(1).varint(1).u8(3).u8(0).varint(1).varint(3).u8(0).u8(0xc0));
+  wrong((w) => w.u8(2).varint(1).varint(1).u8(3).u8(1).varint(1).u8(0).varint(0).varint(4).varint(0));
+  wrong((w) => w.u8(2).varint(1).varint(1).u8(3).u8(1).varint(1).u8(1).varint(0).u8(0xc0).varint(0));
+  wrong((w) => w.u8(2).varint(1).varint(1).u8(3).u8(1).varint(2).u8(0).varint(0).varint(1).u8(0).varint(0).varint(1).varint(0));
+  wrong((w) => w.u8(2).varint(1).varint(2).u8(0).u8(4).raw(hex("7ff8000000000000")));
+  wrong((w) => set(w).u8(0));
+  refuses(delta({ base: 1, version: 2 }, (w) => w.u8(0).u8(0)), true);
+  refuses(delta({ base: 0, version: 2 }, (w) => w.u8(2).varint(0)), true);
+});
+
+test("a document nested too deep is refused, not a stack overflow", () => {
+  refuses(delta({ base: 0, version: 6, keys: ["k"] }, (w) => {
+    w.u8(0);
+    for (let i = 0; i < 100_000; i++) w.u8(9).varint(1).varint(0);
+    w.u8(0);
+  }), true);
+});
+
+test("truncated and altered input throws nothing but WireError, and changes nothing", () => {
+  const random = seeded(1);
+  const samples = [
+    [snapshot(), true],
+    [delta({ base: 5, version: 6, firstKey: 3, keys: ["new"] }, (w) => w.u8(2).varint(2).varint(1).u8(3)
+      .u8(1).varint(2).u8(0).varint(1).varint(2).u8(1).varint(3).u8(6).text("x").varint(1).varint(1).u8(0).u8(0xc0)
+      .varint(3).u8(0).u8(9).varint(1).varint(3).u8(7).varint(1).u8(9)), false],
+  ];
+  for (const [payload, asSnapshot] of samples) {
+    held().apply(payload, asSnapshot);
+    for (let length = 0; length < payload.length; length++) refuses(payload.slice(0, length), asSnapshot);
+    for (let round = 0; round < 20_000; round++) {
+      const altered = payload.slice();
+      for (let i = random(3); i >= 0; i--) altered[random(altered.length)] = random(256);
+      const document = held();
+      const before = JSON.stringify([plain(document), document.version]);
+      try {
+        document.apply(altered, asSnapshot);
+      } catch (error) {
+        assert.ok(error instanceof WireError, String(error));
+        assert.equal(JSON.stringify([plain(document), document.version]), before);
+      }
+    }
+  }
+});
+
+test("garbage in the stream or in a control message throws nothing but WireError", () => {
+  const random = seeded(2);
+  const announce = encodeControl("announce", { topicId: 3, topic: "a/b", kindOfTopic: 3, audio: { sampleRate: 1, channels: 2 }, epoch: 1n });
+  for (let round = 0; round < 20_000; round++) {
+    const altered = announce.slice(0, random(announce.length + 1));
+    if (altered.length > 0) altered[random(altered.length)] = random(256);
+    onlyWireErrors(() => decodeControl(altered));
+    const noise = Uint8Array.from({ length: random(64) }, () => random(round % 2 ? 256 : 4));
+    onlyWireErrors(() => decodeControl(noise));
+    onlyWireErrors(() => new Decoder().push(noise, () => {}));
+  }
+});
+
+function onlyWireErrors(action) {
+  try {
+    action();
+  } catch (error) {
+    assert.ok(error instanceof WireError, String(error));
+  }
+}

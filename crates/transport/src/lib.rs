@@ -1,0 +1,18 @@
+//! Sockets as Nyx needs them, without any protocol.
+//!
+//! - [`address`]: `nyx://host:port`, parsed once.
+//! - [`tcp`]: connecting and listening, with the kernel's unsent bytes bounded.
+//! - [`read`]: non-blocking reads into pooled buffers; an idle connection holds no memory.
+//! - [`mod@write`]: a queue of [`bytes::Bytes`] that goes out in vectored writes.
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod read;
+pub mod tcp;
+pub mod write;
+
+pub use address::Address;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
