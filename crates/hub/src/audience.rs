@@ -29,6 +29,8 @@ pub(crate) struct Reader {
     /// Waits to be told of news.
     armed: bool,
     live: bool,
+    /// Whether it is to miss nothing, so that publishers wait for it while it is live.
+    lossless: bool,
     /// For how long it has held publishers back while others had nothing to read, since it last caught up.
     held: Duration,
 }
@@ -48,9 +50,17 @@ pub(crate) struct Audience {
     armed: Vec<usize>,
     /// Publishers that wait.
     blocked: Vec<Arc<Shared>>,
-    blocked_since: Instant,
+    waiting: Option<Waiting>,
     /// No live reader is behind this offset. Readers only move forward, so it stays true while it is not renewed.
     slowest: u64,
+}
+
+/// The time for which publishers wait.
+#[derive(Clone, Copy)]
+struct Waiting {
+    since: Instant,
+    /// As they were told. Nobody waits for longer, though nobody may have said so.
+    until: Instant,
 }
 
 /// What publishers wait for, and how long.
@@ -73,17 +83,25 @@ impl Audience {
         self.readers.get_mut(key)
     }
 
-    pub(crate) fn join(&mut self, session: Arc<Shared>, slot: u32, place: Place) -> usize {
-        let reader = Reader { session, slot, place, armed: false, live: true, held: Duration::ZERO };
-        self.slowest = self.slowest.min(reader.offset());
+    pub(crate) fn join(&mut self, session: Arc<Shared>, slot: u32, place: Place, lossless: bool) -> usize {
+        let reader =
+            Reader { session, slot, place, armed: false, live: lossless, lossless, held: Duration::ZERO };
+        if lossless {
+            self.slowest = self.slowest.min(reader.offset());
+        }
         self.readers.insert(reader)
     }
 
-    /// Removes a reader, and lets publishers go on that waited for it.
-    pub(crate) fn leave(&mut self, key: usize) {
+    /// Removes a reader, and lets publishers go on if they waited for it alone: their patience with others runs on.
+    pub(crate) fn leave(&mut self, key: usize, appended: u64, terms: Patience) {
         self.readers.try_remove(key);
         self.armed.retain(|armed| *armed != key);
-        self.release();
+        if self.waiting.is_some() {
+            self.renew_slowest(appended);
+            if appended - self.slowest <= terms.lag_bytes / 2 {
+                self.release();
+            }
+        }
     }
 
     /// No reader has a version any more that a delta could start from.
@@ -95,10 +113,14 @@ impl Audience {
         }
     }
 
-    /// There is nothing more for this reader: it is told when there is.
-    pub(crate) fn arm(&mut self, key: usize) {
+    /// There is nothing more for this reader: it is told when there is. It has caught up, unless there is nothing more only because
+    /// publishers were `kept_waiting` for it.
+    pub(crate) fn arm(&mut self, key: usize, kept_waiting: bool) {
         let Some(reader) = self.readers.get_mut(key) else { return };
-        (reader.live, reader.held) = (true, Duration::ZERO);
+        reader.live = reader.lossless;
+        if !kept_waiting {
+            reader.held = Duration::ZERO;
+        }
         if !reader.armed {
             reader.armed = true;
             self.armed.push(key);
@@ -116,13 +138,13 @@ impl Audience {
     }
 
     /// May a publisher append, `appended` bytes having been appended so far? If not: until when it should wait at most.
-    /// It is woken when it may try again.
+    /// It is woken, if there is someone to wake, when it may try again.
     pub(crate) fn admit(
         &mut self,
         now: Instant,
         appended: u64,
         terms: Patience,
-        publisher: &Arc<Shared>,
+        publisher: Option<&Arc<Shared>>,
     ) -> Result<(), Instant> {
         if appended - self.slowest.min(appended) <= terms.lag_bytes {
             return Ok(());
@@ -131,10 +153,8 @@ impl Audience {
         if appended - self.slowest <= terms.lag_bytes {
             return Ok(());
         }
-        if self.blocked.is_empty() {
-            self.blocked_since = now;
-        }
-        let waited = now.since(self.blocked_since);
+        let since = self.waiting.map_or(now, |waiting| waiting.since);
+        let waited = now.since(since);
         let behind =
             |reader: &Reader| reader.live && appended - reader.offset().min(appended) > terms.lag_bytes / 2;
         let mut deadline = None;
@@ -151,11 +171,14 @@ impl Audience {
         }
         self.renew_slowest(appended);
         match deadline {
-            Some(deadline) if appended - self.slowest > terms.lag_bytes => {
-                if !self.blocked.iter().any(|waiting| Arc::ptr_eq(waiting, publisher)) {
+            Some(until) if appended - self.slowest > terms.lag_bytes => {
+                self.waiting = Some(Waiting { since, until });
+                if let Some(publisher) = publisher
+                    && !self.blocked.iter().any(|waiting| Arc::ptr_eq(waiting, publisher))
+                {
                     self.blocked.push(publisher.clone());
                 }
-                Err(deadline)
+                Err(until)
             }
             _ => {
                 self.release();
@@ -164,7 +187,8 @@ impl Audience {
         }
     }
 
-    /// Reader `key`, which stood at `from`, has moved on. Lets publishers go on when the slowest has come half-way.
+    /// Reader `key`, which stood at `from`, has moved on. Lets publishers go on when the slowest has come half-way; says whether
+    /// it was this one that they waited for.
     pub(crate) fn handle_progress(
         &mut self,
         now: Instant,
@@ -172,15 +196,13 @@ impl Audience {
         from: u64,
         appended: u64,
         terms: Patience,
-    ) {
-        if self.blocked.is_empty() || from > self.slowest {
-            return;
-        }
+    ) -> bool {
+        let Some(waiting) = self.waiting.filter(|_| from <= self.slowest) else { return false };
         self.renew_slowest(appended);
         if appended - self.slowest > terms.lag_bytes / 2 {
-            return;
+            return false;
         }
-        let kept_waiting = now.since(self.blocked_since);
+        let kept_waiting = now.min(waiting.until).since(waiting.since);
         let others_idle = self.armed.iter().any(|armed| *armed != key);
         if let Some(reader) = self.readers.get_mut(key)
             && others_idle
@@ -188,6 +210,7 @@ impl Audience {
             reader.held += kept_waiting;
         }
         self.release();
+        true
     }
 
     fn renew_slowest(&mut self, appended: u64) {
@@ -196,8 +219,12 @@ impl Audience {
     }
 
     fn release(&mut self) {
+        self.waiting = None;
         for publisher in self.blocked.drain(..) {
             publisher.wake();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,9 @@ use nyx_protocol::wire::{Flags, HEADER_LEN, Header, Kind, codec};
 /// Deltas kept for one version. Subscribers at other bases than these pay for their own encoding.
 const CACHED_MAX: usize = 64;
 
+/// Bytes of such deltas after which no more are kept: what is large is seldom asked for from many bases.
+const CACHED_BYTES: usize = 1 << 20;
+
 /// What a patch did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patched {
@@ -22,11 +25,12 @@ pub(crate) struct Shelf {
     document: Document,
     /// Messages that lead to the present version, by base.
     encoded: HashMap<Option<u64>, Bytes>,
+    encoded_bytes: usize,
 }
 
 impl Shelf {
     pub(crate) fn new(epoch: u64, limits: Limits) -> Self {
-        Self { document: Document::new(epoch, limits), encoded: HashMap::new() }
+        Self { document: Document::new(epoch, limits), encoded: HashMap::new(), encoded_bytes: 0 }
     }
 
     pub(crate) const fn document(&self) -> &Document {
@@ -48,6 +52,7 @@ impl Shelf {
             Err(error) => return Err(error),
         };
         self.encoded.clear();
+        self.encoded_bytes = 0;
         Ok(patched)
     }
 
@@ -75,7 +80,8 @@ impl Shelf {
         };
         message[..HEADER_LEN].copy_from_slice(&header.to_bytes());
         let message = message.freeze();
-        if self.encoded.len() < CACHED_MAX {
+        if self.encoded.len() < CACHED_MAX && self.encoded_bytes < CACHED_BYTES {
+            self.encoded_bytes += message.len();
             self.encoded.insert(base, message.clone());
         }
         message
@@ -83,7 +89,7 @@ impl Shelf {
 
     /// Bytes of memory, about.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.document.weight() + self.encoded.values().map(Bytes::len).sum::<usize>()
+        self.document.weight() + self.encoded_bytes
     }
 }
 

@@ -164,7 +164,8 @@ impl Hub {
         self.inner.topics.read().by_id.clone()
     }
 
-    /// Shuts down: no peer is admitted any more, publishers are no longer read, subscribers get what is there and a goodbye.
+    /// Shuts down: no peer is admitted any more, no more data is taken from publishers, subscribers get what is there and a goodbye.
+    /// Sessions are to be driven on until they are finished: acknowledgements are still read.
     pub fn drain(&self) {
         self.inner.draining.store(true, Ordering::Release);
         for session in self.inner.sessions.lock().values() {

@@ -45,7 +45,9 @@ mod hub;
 mod publish;
 mod session;
 mod shared;
+mod start;
 pub mod stats;
+mod tally;
 mod topic;
 
 pub use config::Config;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::hub::{CreateError, Hub};
-use crate::shared::{Peer, Shared, Transport};
 use crate::topic::{Spec, Topic};
 
 /// The newest that a topic has.
@@ -28,6 +27,14 @@ pub enum PublishError {
     /// The topic can't be had.
     #[error(transparent)]
     Topic(#[from] CreateError),
+    /// The topic carries documents and this is an item, or the other way round. The caller erred.
+    #[error("topic `{name}` carries {has}: patch state topics, publish items on others")]
+    WrongKind {
+        /// The topic.
+        name: Name,
+        /// What it carries.
+        has: Kind,
+    },
     /// The item is too long.
     #[error(
         "an item of {length} bytes is over the limit of {limit}: send smaller ones or raise limits.message_bytes"
@@ -62,9 +69,13 @@ impl Hub {
         unix_micros: Option<u64>,
         payload: &[u8],
     ) -> Result<(), PublishError> {
+        if topic.spec.kind == Kind::State {
+            return Err(wrong_kind(topic));
+        }
         let limit = self.inner.config.message_bytes;
-        if payload.len() > limit {
-            return Err(PublishError::TooLarge { length: payload.len(), limit });
+        let length = payload.len() + unix_micros.map_or(0, |_| wire::TIMESTAMP_LEN);
+        if length > limit {
+            return Err(PublishError::TooLarge { length, limit });
         }
         let flags = if topic.spec.kind == Kind::Frame { Flags::KEYFRAME } else { Flags::NONE };
         let header = wire::Header { codec, flags, ..topic.header() };
@@ -74,9 +85,9 @@ impl Hub {
             None => wire::put_message(&mut message, header, payload),
         }
         let run = Run { kind: topic.spec.kind, topic: topic.id, len: message.len(), count: 1 };
+        let pinned = message.capacity();
         // Nobody is woken when there is room: the caller is told when to try again.
-        let nobody = Arc::new(Shared::new(0, Peer::new("", Transport::Http)));
-        topic.publish_run(now, &mut message, run, &nobody).map_err(|until| PublishError::Busy { until })
+        topic.publish_run(now, &mut message, run, pinned, None).map_err(|until| PublishError::Busy { until })
     }
 
     /// Changes a state topic's document. Says whether that changed anything.
@@ -84,6 +95,9 @@ impl Hub {
     /// # Errors
     /// Nothing changed then.
     pub fn patch(&self, topic: &Topic, patch: &Patch) -> Result<bool, PublishError> {
+        if topic.spec.kind != Kind::State {
+            return Err(wrong_kind(topic));
+        }
         let mut encoded = BytesMut::new();
         patch.encode(&mut encoded);
         Ok(topic.publish_patch(patch, encoded.len())?)
@@ -105,4 +119,8 @@ impl Hub {
     pub fn topic_for(&self, name: &Name, kind: Kind) -> Result<Arc<Topic>, CreateError> {
         self.create(name, &Spec::new(kind))
     }
+}
+
+fn wrong_kind(topic: &Topic) -> PublishError {
+    PublishError::WrongKind { name: topic.name.clone(), has: topic.spec.kind }
 }

@@ -107,8 +107,12 @@ impl Shared {
         }
     }
 
+    /// A topic was created that matches a pattern. Said once for all patterns, one after the other.
     pub(crate) fn invite(&self, topic: Arc<Topic>) {
         let mut mail = self.mail.lock();
+        if mail.created.last().is_some_and(|last| Arc::ptr_eq(last, &topic)) {
+            return;
+        }
         mail.created.push(topic);
         if let Some(waker) = &mail.waker {
             waker.wake_by_ref();

@@ -21,7 +21,7 @@ pub struct Stats {
     pub topics: Vec<Topic>,
     /// Its sessions, in no order.
     pub sessions: Vec<Session>,
-    /// Errors sent to peers, by code.
+    /// Errors sent to peers, and messages discarded on an alias that was refused, by code.
     pub refused: Vec<(ErrorCode, u64)>,
 }
 
@@ -131,7 +131,7 @@ impl Hub {
     }
 }
 
-/// Errors that were sent, by code.
+/// Errors that were sent and messages that were discarded, by code.
 #[derive(Default)]
 pub(crate) struct Refusals([AtomicU64; CODES.len()]);
 
@@ -150,8 +150,12 @@ const CODES: [ErrorCode; 10] = [
 
 impl Refusals {
     pub(crate) fn count(&self, code: ErrorCode) {
+        self.count_many(code, 1);
+    }
+
+    pub(crate) fn count_many(&self, code: ErrorCode, count: u64) {
         if let Some(at) = CODES.iter().position(|known| *known == code) {
-            self.0[at].fetch_add(1, Ordering::Relaxed);
+            self.0[at].fetch_add(count, Ordering::Relaxed);
         }
     }
 

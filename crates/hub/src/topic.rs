@@ -10,13 +10,15 @@ use nyx_protocol::state::{Patch, PatchError, Value};
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::{self, Flags, Header, Kind, Run};
 use nyx_stream::policy::{self, Pull, Terms};
-use nyx_stream::{Cursor, Drops, Histogram, Lane, Reason, Ring, ring};
+use nyx_stream::{Cursor, Lane, Reason, Ring, ring};
 use parking_lot::Mutex;
 
 use crate::audience::{Audience, Patience, Place};
 use crate::config::Config;
 use crate::document::{Patched, Shelf};
 use crate::shared::Shared;
+use crate::start::{Joined, Rest, Start};
+use crate::tally::Tally;
 
 /// What a topic carries and on what terms.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,20 +66,6 @@ enum Store {
     Document(Box<Shelf>),
 }
 
-/// What a topic counts.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) messages: u64,
-    pub(crate) bytes: u64,
-    pub(crate) drops: Drops,
-    /// Ages at delivery in microseconds, of this period and the last.
-    ages: Option<Box<[Histogram; 2]>>,
-    ages_since: Instant,
-}
-
-/// How long ages count in the quantiles that are shown: one to two of these.
-const AGES_PERIOD: Duration = Duration::from_secs(5);
-
 /// Bytes after which a run is cut, so that a subscriber of few bytes at a time need not take a whole read buffer at once.
 const RUN_BYTES: usize = 64 * 1024;
 
@@ -98,7 +86,7 @@ impl Topic {
             }),
             spec,
             epoch,
-            patience: Patience { lag_bytes: config.lag_bytes, patience: config.patience },
+            patience: Patience { lag_bytes: lag_bytes(config), patience: config.patience },
             inside: Mutex::new(Inside { store, audience: Audience::default(), tally: Tally::default() }),
         }
     }
@@ -113,9 +101,9 @@ impl Topic {
         &self.spec
     }
 
-    /// Whether its subscribers acknowledge each message: when what they get should be as fresh as can be.
-    pub(crate) const fn is_prompt(&self) -> bool {
-        self.max_age.is_some() || matches!(self.spec.kind, Kind::State)
+    /// Whether what a subscriber gets should be as fresh as can be, if it wants items that are at most so old.
+    pub(crate) const fn is_fresh(&self, max_age: Option<Duration>) -> bool {
+        max_age.is_some() || matches!(self.spec.kind, Kind::State)
     }
 
     /// Publishers of this topic wait for its subscribers, for a while.
@@ -123,7 +111,8 @@ impl Topic {
         matches!(self.spec.kind, Kind::Event) && self.max_age.is_none()
     }
 
-    /// Takes `run` off the front of `buffer` into the ring; copies it if it is small against what it would pin.
+    /// Takes `run` off the front of `buffer` into the ring; copies it if it is small against the memory of `pinned` bytes that
+    /// it would keep.
     ///
     /// # Errors
     /// Publishers have to wait, until the given moment at most; `publisher` is woken when it may try again. Nothing was taken.
@@ -132,9 +121,9 @@ impl Topic {
         now: Instant,
         buffer: &mut BytesMut,
         run: Run,
-        publisher: &Arc<Shared>,
+        pinned: usize,
+        publisher: Option<&Arc<Shared>>,
     ) -> Result<(), Instant> {
-        let pinned = buffer.capacity();
         let mut inside = self.inside.lock();
         let Inside { store: Store::Ring(ring), audience, tally } = &mut *inside else {
             debug_assert!(false, "a session compares kinds first");
@@ -185,22 +174,34 @@ impl Topic {
         Ok(patched != Patched::Unchanged)
     }
 
-    /// Adds a reader. It is asked once whether there is something for it already.
-    pub(crate) fn join(&self, session: &Arc<Shared>, slot: u32, start: Start) -> Joined {
+    /// Adds a reader, which wants items that are at most `max_age` old. It is asked once whether there is something for it already.
+    pub(crate) fn join(
+        &self,
+        session: &Arc<Shared>,
+        slot: u32,
+        start: Start,
+        max_age: Option<Duration>,
+    ) -> Joined {
         let mut inside = self.inside.lock();
         let Inside { store, audience, .. } = &mut *inside;
+        let mut epoch = self.epoch;
         let (place, position, rest) = match store {
             Store::Document(shelf) => {
+                let document = shelf.document();
+                epoch = document.epoch();
                 let base = match start {
-                    Start::Resume(base) if base <= shelf.document().version() => Some(base),
+                    Start::Resume { epoch, position } if epoch == document.epoch() => Some(position),
                     _ => None,
                 };
+                let base = base.filter(|base| *base <= document.version());
                 (Place::Document(base), base.unwrap_or(0), None)
             }
             Store::Ring(ring) => {
                 let (cursor, position, rest) = match (self.spec.kind, start) {
-                    (Kind::Event, Start::Resume(sequence)) if sequence <= ring.next_sequence() => {
-                        (Cursor::after(ring, sequence), sequence, rest_of_run(ring, sequence))
+                    (Kind::Event, Start::Resume { epoch, position })
+                        if epoch == self.epoch && position <= ring.next_sequence() =>
+                    {
+                        (Cursor::after(ring, position), position, Rest::of_run(ring, position))
                     }
                     (Kind::Frame, _) => {
                         let cursor = Cursor::at_latest_keyframe(ring);
@@ -212,19 +213,30 @@ impl Topic {
                 (Place::Ring(cursor), position, rest)
             }
         };
-        let key = audience.join(session.clone(), slot, place);
-        Joined { key, position, rest }
+        let lossless = self.is_lossless() && max_age.is_none();
+        let key = audience.join(session.clone(), slot, place, lossless);
+        Joined { key, epoch, position, rest }
     }
 
     pub(crate) fn leave(&self, key: usize) {
-        self.inside.lock().audience.leave(key);
+        let mut inside = self.inside.lock();
+        let Inside { store, audience, .. } = &mut *inside;
+        let appended = match store {
+            Store::Ring(ring) => ring.appended_bytes(),
+            Store::Document(_) => 0,
+        };
+        audience.leave(key, appended, self.patience);
     }
 
-    /// What reader `key` should be sent now. Says whether there may be more.
-    pub(crate) fn pull(&self, key: usize, terms: &Terms, pull: &mut Pull) -> bool {
+    /// What reader `key` should be sent now, after the `rest` that it may begin with. Says whether there may be more.
+    pub(crate) fn pull(&self, key: usize, rest: Option<Rest>, terms: &Terms, pull: &mut Pull) -> bool {
+        if let Some(rest) = rest {
+            rest.pull(terms, pull);
+        }
         let mut inside = self.inside.lock();
         let Inside { store, audience, tally } = &mut *inside;
         let Some(reader) = audience.get_mut(key) else { return false };
+        let mut kept_waiting = false;
         let more = match (store, &mut reader.place) {
             (Store::Ring(ring), Place::Ring(cursor)) => {
                 let from = cursor.offset();
@@ -235,7 +247,8 @@ impl Topic {
                 }
                 let more = !cursor.is_at_head(ring);
                 if self.is_lossless() {
-                    audience.handle_progress(terms.now, key, from, ring.appended_bytes(), self.patience);
+                    let appended = ring.appended_bytes();
+                    kept_waiting = audience.handle_progress(terms.now, key, from, appended, self.patience);
                 }
                 more
             }
@@ -258,7 +271,7 @@ impl Topic {
         };
         tally.drops.merge(&pull.drops);
         if !more {
-            audience.arm(key);
+            audience.arm(key, kept_waiting);
         }
         more
     }
@@ -324,59 +337,10 @@ impl Topic {
     }
 }
 
-/// Where a reader begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// With what comes next, or, for frames and state, the newest that there is.
-    Now,
-    /// With the first item: it had subscribed before the topic was created.
-    Beginning,
-    /// State: after this version. Events: with the item of this sequence.
-    Resume(u64),
-}
-
-/// A reader's key in its topic, where it begins, and the rest of a run in the middle of which it goes on.
-pub(crate) struct Joined {
-    pub(crate) key: usize,
-    pub(crate) position: u64,
-    pub(crate) rest: Option<Bytes>,
-}
-
-/// The messages from `sequence` to the end of its run, if it is not the first of it.
-fn rest_of_run(ring: &Ring, sequence: u64) -> Option<Bytes> {
-    let entry = ring.containing(sequence).filter(|entry| entry.sequence < sequence)?;
-    let before = (sequence - entry.sequence) as usize;
-    let skip: usize = wire::Messages::new(&entry.bytes).take(before).map(|m| m.header.message_len()).sum();
-    Some(entry.bytes.slice(skip..))
-}
-
-impl Tally {
-    fn record_age(&mut self, now: Instant, age: Duration) {
-        self.turn_ages(now);
-        let micros = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
-        self.ages.get_or_insert_default()[0].record(micros);
-    }
-
-    /// Forgets the ages of the period before the last.
-    fn turn_ages(&mut self, now: Instant) {
-        let passed = now.since(self.ages_since);
-        if passed < AGES_PERIOD {
-            return;
-        }
-        self.ages_since = now;
-        let Some(ages) = &mut self.ages else { return };
-        ages.swap(0, 1);
-        ages[0].clear();
-        if passed >= 2 * AGES_PERIOD {
-            self.ages = None;
-        }
-    }
-
-    /// Ages of what was delivered in the last seconds, in microseconds.
-    pub(crate) fn ages(&self) -> Option<Histogram> {
-        let [present, last] = self.ages.as_deref()?;
-        let mut ages = present.clone();
-        ages.merge(last);
-        (ages.total() > 0).then_some(ages)
-    }
+/// How far live readers may be behind before the ring has to let go of what they have not got: an item pins at most four times its
+/// length, and what one publisher brings at once comes on top, so the ring holds eight times this.
+fn lag_bytes(config: &Config) -> u64 {
+    let by_bytes = config.topic_bytes / 8;
+    let by_entries = config.topic_entries / 2 * ring::ENTRY_OVERHEAD;
+    config.lag_bytes.min(by_bytes as u64).min(by_entries as u64)
 }

@@ -32,7 +32,7 @@ pub enum Mode {
 /// let ms = |n| Instant::ZERO + Duration::from_millis(n);
 /// let mut flight = Flight::new(Mode::Fresh);
 /// assert!(flight.allowance().is_some());
-/// flight.handle_sent(ms(0), 46_000);
+/// flight.handle_sent(ms(0), 46_000, true);
 /// assert!(flight.allowance().is_none()); // wait until it has arrived
 /// flight.handle_ack(ms(92), 46_000);
 /// assert!(flight.allowance().is_some());
@@ -43,7 +43,11 @@ pub struct Flight {
     mode: Mode,
     sent: u64,
     acked: u64,
-    acked_at: Instant,
+    /// Bytes sent up to the end of the last prompt item.
+    prompt_end: u64,
+    /// Bytes that have arrived as far as is known, and when the last of them did. Starts anew whenever nothing is awaited.
+    delivered: u64,
+    delivered_at: Instant,
     departures: VecDeque<Departure>,
     rate: Windowed,
     round_trip: Windowed,
@@ -54,9 +58,9 @@ struct Departure {
     /// Bytes sent, this one included.
     end: u64,
     at: Instant,
-    /// What had been acknowledged when it was sent, and when.
-    acked: u64,
-    acked_at: Instant,
+    /// What had arrived when it was sent, and when.
+    delivered: u64,
+    delivered_at: Instant,
 }
 
 /// How long a measured rate counts: long enough to see a frame or two on a slow path, short enough to notice a change.
@@ -72,6 +76,10 @@ const PULL_TIME: Duration = Duration::from_millis(10);
 const PULL_MIN: usize = 4 * 1024;
 const PULL_MAX: usize = 256 * 1024;
 
+/// Bytes of items that are not prompt after which the subscriber acknowledges them at the latest (docs/WIRE.md). To hold
+/// back with less under way would be to wait for an acknowledgement that does not come.
+const UNPROMPTED_MAX: u64 = 128 * 1024;
+
 /// Departures that are remembered. More than this are under way only when items are tiny; then neighbours are merged.
 const DEPARTURES_MAX: usize = 256;
 
@@ -82,7 +90,9 @@ impl Flight {
             mode,
             sent: 0,
             acked: 0,
-            acked_at: Instant::ZERO,
+            prompt_end: 0,
+            delivered: 0,
+            delivered_at: Instant::ZERO,
             departures: VecDeque::new(),
             rate: Windowed::new(RATE_WINDOW),
             round_trip: Windowed::new(ROUND_TRIP_WINDOW),
@@ -101,19 +111,33 @@ impl Flight {
 
     /// Bytes that may be pulled now, about; `None`: wait for an acknowledgement.
     pub fn allowance(&self) -> Option<usize> {
-        let under_way = self.in_flight();
         match self.mode {
             Mode::Unacknowledged => Some(PULL_MAX),
             Mode::Window(window) => {
-                let room = (window as u64).saturating_sub(under_way) as usize;
+                let room = (window as u64).saturating_sub(self.in_flight()) as usize;
                 (room > 0).then_some(room.min(PULL_MAX))
             }
-            Mode::Fresh => (under_way <= self.path_bytes()).then(|| {
-                let rate = self.rate.get().unwrap_or(0);
-                let bytes = u128::from(rate) * PULL_TIME.as_nanos() / 1_000_000_000;
-                usize::try_from(bytes).unwrap_or(PULL_MAX).clamp(PULL_MIN, PULL_MAX)
+            Mode::Fresh => self.has_room().then(|| {
+                self.bytes_in_pull_time().unwrap_or(0).clamp(PULL_MIN as u64, PULL_MAX as u64) as usize
             }),
         }
+    }
+
+    fn has_room(&self) -> bool {
+        let unprompted = self.sent - self.prompt_end.max(self.acked);
+        // Small items need not go one by one, as long as together they take no time that anyone notices.
+        let small = self.bytes_in_pull_time().unwrap_or(u64::MAX).min(PULL_MIN as u64);
+        self.awaited() <= self.path_bytes().max(small) && unprompted <= UNPROMPTED_MAX
+    }
+
+    fn bytes_in_pull_time(&self) -> Option<u64> {
+        let bytes = u128::from(self.rate.get()?) * PULL_TIME.as_nanos() / 1_000_000_000;
+        Some(u64::try_from(bytes).unwrap_or(u64::MAX))
+    }
+
+    /// Bytes whose acknowledgement comes as soon as they are consumed.
+    const fn awaited(&self) -> u64 {
+        self.prompt_end.saturating_sub(self.acked)
     }
 
     /// Rate × round trip, and a quarter more to find out whether the path carries more: what it holds without queueing.
@@ -123,24 +147,26 @@ impl Flight {
         u64::try_from(u128::from(rate) * round_trip.as_nanos() * 5 / 4_000_000_000).unwrap_or(u64::MAX)
     }
 
-    /// Bytes were handed to the socket.
-    pub fn handle_sent(&mut self, now: Instant, bytes: usize) {
+    /// Bytes were handed to the socket. `prompt`: the subscriber acknowledges them as soon as it has consumed them, and not
+    /// only when there are many.
+    pub fn handle_sent(&mut self, now: Instant, bytes: usize, prompt: bool) {
         if self.mode == Mode::Unacknowledged {
             return;
         }
         // After a pause the clock of the sample starts with the first byte that ends it.
-        if self.in_flight() == 0 {
-            self.acked_at = now;
+        if self.awaited() == 0 {
+            (self.delivered, self.delivered_at) = (self.sent, now);
         }
         self.sent += bytes as u64;
-        if self.mode != Mode::Fresh {
+        if self.mode != Mode::Fresh || !prompt {
             return;
         }
+        self.prompt_end = self.sent;
         if self.departures.len() == DEPARTURES_MAX {
             self.departures.pop_back();
         }
-        let departure = Departure { end: self.sent, at: now, acked: self.acked, acked_at: self.acked_at };
-        self.departures.push_back(departure);
+        let (delivered, delivered_at) = (self.delivered, self.delivered_at);
+        self.departures.push_back(Departure { end: self.sent, at: now, delivered, delivered_at });
     }
 
     /// The subscriber says that it has consumed `total` bytes since the session began. What it can't have is ignored.
@@ -149,14 +175,16 @@ impl Flight {
             return;
         }
         self.acked = total;
-        self.acked_at = now;
+        if total > self.delivered {
+            (self.delivered, self.delivered_at) = (total, now);
+        }
         let mut newest = None;
         while let Some(departure) = self.departures.pop_front_if(|departure| departure.end <= total) {
             newest = Some(departure);
         }
         let Some(departure) = newest else { return };
-        let elapsed = now.since(departure.acked_at).as_nanos().max(1);
-        let rate = u128::from(total - departure.acked) * 1_000_000_000 / elapsed;
+        let elapsed = now.since(departure.delivered_at).as_nanos().max(1);
+        let rate = u128::from(total.saturating_sub(departure.delivered)) * 1_000_000_000 / elapsed;
         self.rate.offer_max(now, u64::try_from(rate).unwrap_or(u64::MAX));
         self.round_trip.offer_min(now, nanos(now.since(departure.at)));
     }
@@ -256,7 +284,7 @@ mod tests {
                 flight.handle_ack(now, total);
             }
             while flight.allowance().is_some() {
-                flight.handle_sent(now, item);
+                flight.handle_sent(now, item, true);
                 sent += item as u64;
                 link_free =
                     link_free.max(now) + Duration::from_nanos(item as u64 * 1_000_000_000 / bytes_per_second);
@@ -286,9 +314,9 @@ mod tests {
     #[test]
     fn a_window_is_a_window() {
         let mut flight = Flight::new(Mode::Window(1000));
-        flight.handle_sent(us(0), 400);
+        flight.handle_sent(us(0), 400, false);
         assert_eq!(flight.allowance(), Some(600));
-        flight.handle_sent(us(0), 600);
+        flight.handle_sent(us(0), 600, false);
         assert_eq!(flight.allowance(), None);
         flight.handle_ack(us(1), 1);
         assert_eq!(flight.allowance(), Some(1));
@@ -297,7 +325,7 @@ mod tests {
     #[test]
     fn acknowledgements_that_cannot_be_are_ignored() {
         let mut flight = Flight::new(Mode::Fresh);
-        flight.handle_sent(us(0), 100);
+        flight.handle_sent(us(0), 100, true);
         flight.handle_ack(us(1), 1_000_000);
         assert_eq!(flight.in_flight(), 100);
         flight.handle_ack(us(1), 60);
@@ -306,10 +334,42 @@ mod tests {
     }
 
     #[test]
+    fn what_is_acknowledged_late_does_not_hold_back_what_ages() {
+        let mut flight = Flight::new(Mode::Fresh);
+        flight.handle_sent(us(0), 5_000, false);
+        assert!(flight.allowance().is_some(), "nobody acknowledges 5000 bytes of what does not age");
+        flight.handle_sent(us(0), 46_000, true);
+        assert!(flight.allowance().is_none());
+        flight.handle_ack(us(92_000), 51_000);
+        assert!(flight.allowance().is_some());
+        assert_eq!(flight.bytes_per_second(), Some(500_000), "the sample is of what was awaited");
+    }
+
+    #[test]
+    fn what_is_acknowledged_late_is_bounded_too() {
+        let mut flight = Flight::new(Mode::Fresh);
+        let mut sent = 0;
+        while let Some(bytes) = flight.allowance() {
+            flight.handle_sent(us(0), bytes, false);
+            sent += bytes as u64;
+        }
+        assert!((UNPROMPTED_MAX..UNPROMPTED_MAX + 2 * PULL_MIN as u64).contains(&sent), "{sent}");
+        flight.handle_ack(us(1), UNPROMPTED_MAX);
+        assert!(flight.allowance().is_some());
+    }
+
+    #[test]
+    fn small_items_are_not_sent_one_by_one() {
+        let mut flight = Flight::new(Mode::Fresh);
+        flight.handle_sent(us(0), 50, true);
+        assert!(flight.allowance().is_some());
+    }
+
+    #[test]
     fn memory_is_bounded_when_items_are_tiny() {
         let mut flight = Flight::new(Mode::Fresh);
         for i in 0..100_000 {
-            flight.handle_sent(us(i), 1);
+            flight.handle_sent(us(i), 1, true);
         }
         assert!(flight.departures.len() <= DEPARTURES_MAX);
         flight.handle_ack(us(200_000), 100_000);

@@ -95,6 +95,13 @@ impl<T> Lanes<T> {
         }
     }
 
+    /// Those that `keep` does not want no longer wait.
+    pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        for queue in &mut self.queues {
+            queue.retain(&keep);
+        }
+    }
+
     /// What was popped from `lane` has sent this much.
     pub fn charge(&mut self, lane: Lane, bytes: usize) {
         let credit = &mut self.credit[lane as usize];

@@ -41,7 +41,7 @@ pub struct Entry {
     pub born: Instant,
     /// Whether its item can be decoded without those before it.
     pub keyframe: bool,
-    /// Bytes that were appended to the ring before it.
+    /// What [`Ring::appended_bytes`] was before it.
     offset: u64,
     /// Bytes of memory that go when it goes.
     cost: usize,
@@ -63,7 +63,7 @@ pub struct Ring {
 }
 
 /// What an entry costs beside its bytes: its place in the deque and the owner's bookkeeping.
-const ENTRY_OVERHEAD: usize = 96;
+pub const ENTRY_OVERHEAD: usize = 96;
 
 impl Ring {
     /// An empty ring.
@@ -76,11 +76,11 @@ impl Ring {
     pub fn append(&mut self, now: Instant, bytes: Bytes, count: u32, keyframe: bool, pinned: usize) {
         let adjoins = self.entries.back().is_some_and(|last| last.bytes.as_ptr_range().end == bytes.as_ptr());
         let cost = ENTRY_OVERHEAD + if adjoins { 0 } else { pinned.max(bytes.len()) };
-        let len = bytes.len() as u64;
+        let weight = weight(&bytes);
         let (sequence, offset) = (self.next_sequence, self.appended);
         self.entries.push_back(Entry { bytes, sequence, count, born: now, keyframe, offset, cost });
         self.next_sequence += u64::from(count);
-        self.appended += len;
+        self.appended += weight;
         self.held += cost;
         while self.entries.len() > 1
             && (self.held > self.limits.bytes || self.entries.len() > self.limits.entries)
@@ -118,7 +118,8 @@ impl Ring {
         self.held
     }
 
-    /// Bytes that were ever appended.
+    /// Bytes that were ever appended, with [`ENTRY_OVERHEAD`] for each entry: so those who read many small entries are as far
+    /// behind as the memory says that holds them.
     pub const fn appended_bytes(&self) -> u64 {
         self.appended
     }
@@ -193,7 +194,6 @@ impl Cursor {
             .map_or((ring.next_sequence, ring.appended), |entry| (entry.sequence, entry.offset));
         if after == 0 && sequence < at {
             let index = ring.first_index.saturating_sub(1);
-            let offset = offset.min(ring.entries.front().map_or(offset, |entry| entry.offset));
             return Self { index, sequence, offset, in_step: false };
         }
         Self { index: ring.first_index + after as u64, sequence: at, offset, in_step: false }
@@ -204,7 +204,7 @@ impl Cursor {
         self.sequence
     }
 
-    /// Of the bytes that were ever appended to the ring, those that it has passed.
+    /// Of the [bytes that were ever appended](Ring::appended_bytes), those that it has passed.
     pub const fn offset(&self) -> u64 {
         self.offset
     }
@@ -234,9 +234,13 @@ impl Cursor {
     pub(crate) fn pass(&mut self, entry: &Entry, delivered: bool) {
         self.index += 1;
         self.sequence = entry.sequence + u64::from(entry.count);
-        self.offset = entry.offset + entry.bytes.len() as u64;
+        self.offset = entry.offset + weight(&entry.bytes);
         self.in_step = delivered;
     }
+}
+
+const fn weight(bytes: &Bytes) -> u64 {
+    (bytes.len() + ENTRY_OVERHEAD) as u64
 }
 
 #[cfg(test)]
@@ -291,6 +295,8 @@ mod tests {
         let next = |sequence| {
             let mut cursor = Cursor::after(&ring, sequence);
             let missed = cursor.catch_up(&ring);
+            // Each entry has one byte: the offset counts those passed.
+            assert_eq!(cursor.offset(), cursor.sequence() * (1 + ENTRY_OVERHEAD as u64));
             (missed, ring.ahead(&cursor).next().map(|entry| entry.sequence))
         };
         assert_eq!(next(0), (2, Some(2)));

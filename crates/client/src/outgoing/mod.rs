@@ -77,7 +77,10 @@ impl Outgoing {
             return Err((payload, blocked));
         }
         buffer.put_data(envelope, payload);
-        wake(buffer.unpark());
+        let writer = buffer.unpark();
+        // The writer begins by taking the lock.
+        drop(buffer);
+        wake(writer);
         Ok(())
     }
 
@@ -89,14 +92,17 @@ impl Outgoing {
         payload: P,
     ) -> Result<(), P> {
         let mut payload = payload;
+        // Nearly always there is room; being told of it is arranged for only when there is not.
+        let mut room = None;
         loop {
-            let room = self.room.notified();
             match self.try_append(bound, envelope, payload) {
                 Ok(()) => return Ok(()),
                 Err((payload, Blocked::Closed)) => return Err(payload),
                 Err((returned, Blocked::Full)) => payload = returned,
             }
-            room.await;
+            if let Some(room) = room.replace(self.room.notified()) {
+                room.await;
+            }
         }
     }
 

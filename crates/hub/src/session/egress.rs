@@ -12,10 +12,15 @@ use nyx_stream::{Drops, Reason};
 
 use super::{Phase, Session, UnderWay};
 use crate::shared::add;
-use crate::topic::{Start, Topic};
+use crate::start::Start;
+use crate::topic::Topic;
 
 /// Data handed out in one turn: enough for one vectored write to be worth its system call.
 const TURN_BYTES: usize = 256 * 1024;
+
+/// The same where things age and nothing tells when they arrived: what is handed out waits in the kernel, and what is
+/// urgent waits behind it. About what the kernel is let hold back.
+const FRESH_TURN_BYTES: usize = 32 * 1024;
 
 /// How often the path is measured again while things that age flow: often enough for a route that changes.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
@@ -30,13 +35,17 @@ impl Session {
         self.collect_mail();
         let mut data = Vec::new();
         let mut taken = 0;
-        while taken < TURN_BYTES
+        let turn = match self.flight.mode() {
+            Mode::Unacknowledged if self.slots.has_fresh() => FRESH_TURN_BYTES,
+            _ => TURN_BYTES,
+        };
+        while taken < turn
             && let Some(allowance) = self.flight.allowance()
             && let Some(number) = self.slots.pop()
         {
             taken += self.pull(now, number, allowance.min(TURN_BYTES), &mut data);
         }
-        if self.hub.is_draining() && self.phase == Phase::Open && self.slots.is_idle() && data.is_empty() {
+        if self.hub.is_draining() && self.phase != Phase::Ended && self.slots.is_idle() && data.is_empty() {
             control::put(
                 &mut self.outbox,
                 control::Goodbye { reason: "the hub is shutting down".to_owned() },
@@ -68,21 +77,17 @@ impl Session {
         let Some(slot) = self.slots.get_mut(number) else { return 0 };
         let mut pull = std::mem::take(&mut self.pull);
         pull.clear();
-        if let Some(rest) = slot.rest.take() {
-            pull.items = nyx_protocol::wire::Messages::new(&rest).count() as u64;
-            pull.bytes = rest.len();
-            pull.chunks.push(rest);
-        }
+        let rest = slot.rest.take();
         let bytes_per_second = self.flight.bytes_per_second();
         let terms = Terms { now, max_age: slot.max_age, budget: allowance, bytes_per_second };
-        let topic = slot.topic.clone();
-        let more = topic.pull(slot.key, &terms, &mut pull);
+        let (topic, prompt) = (slot.topic.clone(), slot.prompt);
+        let more = topic.pull(slot.key, rest, &terms, &mut pull);
         let bytes = pull.bytes;
         self.report_gap(&topic, &pull);
         if bytes > 0 {
             self.probe_path(now);
-            self.flight.handle_sent(now, bytes);
-            self.note_age(now, &topic, &pull);
+            self.flight.handle_sent(now, bytes, prompt);
+            self.note_age(now, &topic, &pull, prompt);
             add(&self.shared.counters.delivered, pull.items);
             add(&self.shared.counters.bytes, bytes as u64);
         }
@@ -123,9 +128,9 @@ impl Session {
     }
 
     /// Ages are measured on arrival where that is told item by item, and on departure elsewhere.
-    fn note_age(&mut self, now: Instant, topic: &std::sync::Arc<Topic>, pull: &Pull) {
+    fn note_age(&mut self, now: Instant, topic: &std::sync::Arc<Topic>, pull: &Pull, prompt: bool) {
         let Some(born) = pull.oldest else { return };
-        if self.flight.mode() != Mode::Fresh {
+        if self.flight.mode() != Mode::Fresh || !prompt {
             return topic.record_age(now, born);
         }
         if self.under_way.len() == UNDER_WAY_MAX {

@@ -23,11 +23,20 @@ impl Session {
         if self.phase == Phase::Ended {
             return Err(Closed);
         }
-        self.heard = now;
+        if buffer.len() != self.left {
+            self.heard = now;
+        }
+        let outcome = self.take_messages(now, buffer);
+        self.left = buffer.len();
+        outcome
+    }
+
+    fn take_messages(&mut self, now: Instant, buffer: &mut BytesMut) -> Result<Ingest, Closed> {
         loop {
-            if self.outbox.len() > OUTBOX_MAX || self.hub.is_draining() {
+            if self.outbox.len() > OUTBOX_MAX {
                 return Ok(Ingest::Paused);
             }
+            self.allocation.observe(buffer);
             match wire::scan(buffer, self.hub.inner.config.message_bytes) {
                 Ok(Scan::Incomplete { needed }) => {
                     self.paused_until = None;
@@ -39,6 +48,12 @@ impl Session {
                         return Err(
                             self.fail(ErrorCode::Unexpected, "data came before Hello: send Hello first")
                         );
+                    }
+                    if self.hub.is_draining() {
+                        // The acknowledgements that stand behind it will not be read.
+                        self.acknowledges = false;
+                        self.set_mode();
+                        return Ok(Ingest::Paused);
                     }
                     if let Err(until) = self.take_run(now, buffer, run) {
                         self.paused_until = Some(until);
@@ -73,14 +88,16 @@ impl Session {
                     self.take_patch(&topic, &buffer.split_to(run.len), run.topic);
                     return Ok(());
                 }
-                return topic.publish_run(now, buffer, run, &self.shared);
+                return topic.publish_run(now, buffer, run, self.allocation.bytes, Some(&self.shared));
             }
             Some(Some(Alias::Topic(topic))) => {
                 let text = format!("topic `{}` carries {}, not {}", topic.name, topic.spec.kind, run.kind);
                 self.refuse_alias(run.topic, ErrorCode::KindMismatch, text);
             }
             // It was told when it advertised.
-            Some(Some(Alias::Refused)) => {}
+            Some(Some(Alias::Refused(code))) => {
+                self.hub.inner.refusals.count_many(*code, run.count.into());
+            }
             _ => {
                 self.refuse_alias(run.topic, ErrorCode::UnknownAlias, "advertise the alias first".to_owned())
             }

@@ -33,8 +33,13 @@ pub struct Session {
     hub: Hub,
     shared: Arc<Shared>,
     phase: Phase,
+    /// Whether it has said hello, and so answers pings.
+    speaks: bool,
     acknowledges: bool,
     heard: Instant,
+    /// Bytes of input that were left when it was last looked at: the same again are no sign of life.
+    left: usize,
+    allocation: Allocation,
     /// Until when a publisher is to wait for its topic's subscribers.
     paused_until: Option<Instant>,
     /// Control messages that wait to be sent.
@@ -64,8 +69,8 @@ enum Phase {
 
 enum Alias {
     Topic(Arc<Topic>),
-    /// The topic was refused: what comes on this alias is discarded.
-    Refused,
+    /// The topic was refused: what comes on this alias is counted and discarded.
+    Refused(ErrorCode),
 }
 
 struct Subscription {
@@ -81,6 +86,23 @@ struct Probe {
     nonce: u64,
     sent: Option<Instant>,
     last: Option<Instant>,
+}
+
+/// How much memory a part of the read buffer pins. A buffer knows only what it has from its present start on, so the largest is
+/// remembered until a larger one begins another.
+#[derive(Default)]
+struct Allocation {
+    bytes: usize,
+    last: usize,
+}
+
+impl Allocation {
+    fn observe(&mut self, buffer: &BytesMut) {
+        if buffer.capacity() > self.last {
+            self.bytes = buffer.capacity();
+        }
+        self.last = buffer.capacity();
+    }
 }
 
 struct UnderWay {
@@ -111,8 +133,11 @@ impl Session {
             hub,
             shared,
             phase: Phase::Greeting { deadline },
+            speaks: false,
             acknowledges: true,
             heard: now,
+            left: 0,
+            allocation: Allocation::default(),
             paused_until: None,
             outbox: BytesMut::new(),
             aliases: Vec::new(),
@@ -149,7 +174,7 @@ impl Session {
                     None => self.heard + config.ping_after,
                 };
                 let alive = silence.min(ping);
-                let alive = self.acknowledges.then_some(alive);
+                let alive = self.speaks.then_some(alive);
                 [alive, self.paused_until].into_iter().flatten().min()
             }
         }
@@ -164,7 +189,7 @@ impl Session {
             Phase::Greeting { deadline } if deadline <= now => {
                 self.fail(ErrorCode::Timeout, "no hello came in time: send Hello first");
             }
-            Phase::Open if self.acknowledges => {
+            Phase::Open if self.speaks => {
                 let config = &self.hub.inner.config;
                 if now >= self.heard + config.silence {
                     self.fail(ErrorCode::Timeout, "nothing was heard for too long: answer pings");
@@ -212,6 +237,7 @@ impl Session {
         self.phase = Phase::Ended;
         self.paused_until = None;
         self.hub.unwatch(&self.shared, None);
+        self.subscriptions.clear();
         self.slots.leave_all();
         self.aliases.clear();
         self.under_way.clear();

@@ -13,10 +13,14 @@ use nyx_stream::flight::Mode;
 use super::slots::Slot;
 use super::{Alias, Closed, Phase, Session, Subscription};
 use crate::shared::add;
-use crate::topic::{Spec, Start, Topic};
+use crate::start::Start;
+use crate::topic::{Spec, Topic};
 
 /// Aliases are indices; this is the largest, whatever the limit on their number.
 const ALIAS_MAX: u32 = 65_535;
+
+/// The least window: a subscriber need not acknowledge before 128 KiB have come, and a window of that would stop and go.
+const WINDOW_MIN: usize = 256 * 1024;
 
 /// Bytes of a peer's name that are kept.
 const NAME_MAX: usize = 64;
@@ -60,6 +64,7 @@ impl Session {
             return Err(self.fail(ErrorCode::UnsupportedVersion, text));
         }
         self.open(&hello.name, hello.acknowledges);
+        self.speaks = true;
         let config = &self.hub.inner.config;
         let welcome = control::Welcome {
             version: control::VERSION,
@@ -103,7 +108,7 @@ impl Session {
             }
             Err((code, text)) => {
                 self.refuse_alias(alias, code, text);
-                Alias::Refused
+                Alias::Refused(code)
             }
         };
         let alias = alias as usize;
@@ -186,7 +191,9 @@ impl Session {
         if self.acknowledges && self.probe.sent.is_none() {
             self.ping(now);
         }
-        let topics = self.hub.watch(&self.shared, id, &pattern);
+        let mut topics = self.hub.watch(&self.shared, id, &pattern);
+        // What ages first: then the rest is acknowledged as promptly, and does not stand in its way unseen.
+        topics.sort_by_key(|topic| !topic.is_fresh(topic.max_age));
         self.subscriptions.push(Subscription { id, pattern, max_age_ms, resume });
         for topic in topics {
             self.join(topic, Start::Now);
@@ -209,9 +216,10 @@ impl Session {
         let resume = subscription
             .resume
             .iter()
-            .find(|resume| resume.topic == topic.name.as_str() && resume.epoch == topic.epoch)
-            .map(|resume| Start::Resume(resume.position));
-        let joined = topic.join(&self.shared, self.slots.next(), resume.unwrap_or(start));
+            .find(|resume| resume.topic == topic.name.as_str())
+            .map(|resume| Start::Resume { epoch: resume.epoch, position: resume.position });
+        let prompt = topic.is_fresh(max_age) || self.slots.has_fresh();
+        let joined = topic.join(&self.shared, self.slots.next(), resume.unwrap_or(start), max_age);
         let announce = control::Announce {
             topic_id: topic.id,
             topic: topic.name.as_str().to_owned(),
@@ -219,12 +227,12 @@ impl Session {
             content_type: topic.spec.content_type.clone(),
             audio: topic.spec.audio,
             max_age_ms: max_age.map_or(0, |age| u32::try_from(age.as_millis()).unwrap_or(u32::MAX)),
-            prompt: topic.is_prompt(),
-            epoch: topic.epoch,
+            prompt,
+            epoch: joined.epoch,
             position: joined.position,
         };
         control::put(&mut self.outbox, announce);
-        self.slots.add(Slot { topic, key: joined.key, max_age, rest: joined.rest, queued: false });
+        self.slots.add(Slot { topic, key: joined.key, max_age, prompt, rest: joined.rest, queued: false });
         add(&self.shared.counters.topics, 1);
         self.set_mode();
     }
@@ -238,15 +246,22 @@ impl Session {
         self.set_mode();
     }
 
-    fn set_mode(&mut self) {
-        self.flight.set_mode(match (self.acknowledges, self.slots.has_prompt()) {
+    pub(super) fn set_mode(&mut self) {
+        self.flight.set_mode(match (self.acknowledges, self.slots.has_fresh()) {
             (false, _) => Mode::Unacknowledged,
             (true, true) => Mode::Fresh,
-            (true, false) => Mode::Window(self.hub.inner.config.window_bytes),
+            (true, false) => Mode::Window(self.hub.inner.config.window_bytes.max(WINDOW_MIN)),
         });
     }
 
     fn handle_ack(&mut self, now: Instant, bytes: u64) {
+        if self.acknowledges && bytes > self.flight.sent() {
+            return self.refuse(control::Error {
+                code: ErrorCode::Unexpected.into(),
+                message: "more is acknowledged than was sent: count the bytes of data messages".to_owned(),
+                ..Default::default()
+            });
+        }
         self.flight.handle_ack(now, bytes);
         let acked = self.flight.acked();
         while let Some(arrived) = self.under_way.pop_front_if(|item| item.end <= acked) {

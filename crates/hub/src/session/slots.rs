@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use nyx_stream::Lanes;
+use slab::Slab;
 
+use crate::start::Rest;
 use crate::topic::Topic;
 
 /// One topic that the session reads.
@@ -15,18 +16,26 @@ pub(super) struct Slot {
     /// The reader's key in the topic.
     pub(super) key: usize,
     pub(super) max_age: Option<Duration>,
+    /// Whether the subscriber acknowledges each message.
+    pub(super) prompt: bool,
     /// The rest of a run in the middle of which a resumed reader goes on.
-    pub(super) rest: Option<Bytes>,
+    pub(super) rest: Option<Rest>,
     /// Whether it stands in the lanes.
     pub(super) queued: bool,
 }
 
+impl Slot {
+    fn is_fresh(&self) -> bool {
+        self.topic.is_fresh(self.max_age)
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Slots {
-    slots: Vec<Option<Slot>>,
+    slots: Slab<Slot>,
     by_topic: HashMap<u32, u32>,
     lanes: Lanes<u32>,
-    prompt: usize,
+    fresh: usize,
 }
 
 impl Slots {
@@ -35,26 +44,25 @@ impl Slots {
     }
 
     /// Whether it reads something that ages: then everything is sent as things that age are.
-    pub(super) const fn has_prompt(&self) -> bool {
-        self.prompt > 0
+    pub(super) const fn has_fresh(&self) -> bool {
+        self.fresh > 0
     }
 
     pub(super) fn reads(&self, topic: &Topic) -> bool {
         self.by_topic.contains_key(&topic.id)
     }
 
-    /// The number that the next slot will have. Numbers are not reused: a late notice finds nothing.
+    /// The number that the next slot will have. Numbers are reused: a late notice makes the session look in vain.
     pub(super) fn next(&self) -> u32 {
-        self.slots.len() as u32
+        self.slots.vacant_key() as u32
     }
 
     /// Adds a slot under the number that [`next`](Self::next) said, and looks into it first.
     pub(super) fn add(&mut self, slot: Slot) {
-        let number = self.next();
-        self.by_topic.insert(slot.topic.id, number);
-        self.prompt += usize::from(slot.topic.is_prompt());
-        self.slots.push(Some(slot));
-        self.enqueue(number);
+        self.by_topic.insert(slot.topic.id, self.next());
+        self.fresh += usize::from(slot.is_fresh());
+        let number = self.slots.insert(slot);
+        self.enqueue(number as u32);
     }
 
     pub(super) fn by_topic(&self, id: u32) -> Option<u32> {
@@ -62,12 +70,12 @@ impl Slots {
     }
 
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Slot> {
-        self.slots.get_mut(number as usize)?.as_mut()
+        self.slots.get_mut(number as usize)
     }
 
     /// The slot has something, or may have.
     pub(super) fn enqueue(&mut self, number: u32) {
-        let Some(Some(slot)) = self.slots.get_mut(number as usize) else { return };
+        let Some(slot) = self.slots.get_mut(number as usize) else { return };
         if !slot.queued {
             slot.queued = true;
             self.lanes.push(slot.topic.lane, number);
@@ -78,7 +86,7 @@ impl Slots {
     pub(super) fn pop(&mut self) -> Option<u32> {
         loop {
             let (_, number) = self.lanes.pop()?;
-            if let Some(Some(slot)) = self.slots.get_mut(number as usize) {
+            if let Some(slot) = self.slots.get_mut(number as usize) {
                 slot.queued = false;
                 return Some(number);
             }
@@ -86,7 +94,7 @@ impl Slots {
     }
 
     pub(super) fn charge(&mut self, number: u32, bytes: usize) {
-        if let Some(Some(slot)) = self.slots.get(number as usize) {
+        if let Some(slot) = self.slots.get(number as usize) {
             self.lanes.charge(slot.topic.lane, bytes);
         }
     }
@@ -98,16 +106,17 @@ impl Slots {
 
     /// Stops reading the topics that `keep` does not want.
     pub(super) fn retain(&mut self, keep: impl Fn(&Topic) -> bool) {
-        for place in &mut self.slots {
-            if let Some(slot) = place.take_if(|slot| !keep(&slot.topic)) {
-                slot.topic.leave(slot.key);
-                self.by_topic.remove(&slot.topic.id);
-                self.prompt -= usize::from(slot.topic.is_prompt());
+        let Self { slots, by_topic, lanes, fresh } = self;
+        slots.retain(|_, slot| {
+            if keep(&slot.topic) {
+                return true;
             }
-        }
-        if self.by_topic.is_empty() {
-            self.lanes = Lanes::new();
-        }
+            slot.topic.leave(slot.key);
+            by_topic.remove(&slot.topic.id);
+            *fresh -= usize::from(slot.is_fresh());
+            false
+        });
+        lanes.retain(|number| slots.contains(*number as usize));
     }
 
     pub(super) fn leave_all(&mut self) {
