@@ -9,6 +9,7 @@
 pub mod address;
 pub mod read;
 pub mod tcp;
+pub mod websocket;
 pub mod write;
 
 pub use address::Address;

@@ -1,0 +1,48 @@
+//! The command line.
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::exit::{self, Outcome};
+use crate::{config, demo, netem, publish, serve, subscribe};
+
+/// Real-time data, delivered fresh: state, frames, audio and events, to many subscribers at once.
+#[derive(Parser)]
+#[command(name = "nyx", version, after_help = exit::HELP, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the hub
+    Serve(serve::Args),
+    Pub(publish::Args),
+    Sub(subscribe::Args),
+    Demo(demo::Args),
+    Netem(netem::Args),
+    /// Check a configuration, or print the defaults
+    Config(config::Args),
+    /// Print a completion script for a shell
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> Outcome {
+        match self.command {
+            Command::Serve(args) => serve::run(args),
+            Command::Pub(args) => publish::run(args),
+            Command::Sub(args) => subscribe::run(args),
+            Command::Demo(args) => demo::run(args),
+            Command::Netem(args) => netem::run(args),
+            Command::Config(args) => config::run(args),
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut Self::command(), "nyx", &mut std::io::stdout());
+                Ok(())
+            }
+        }
+    }
+}

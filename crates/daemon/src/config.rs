@@ -1,0 +1,293 @@
+//! The configuration file, and `nyx config`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use nyx_core::ByteSize;
+use nyx_hub::Spec;
+use nyx_protocol::topic::{Name, Pattern};
+use nyx_protocol::wire::Kind;
+use nyx_stream::Lane;
+use serde::{Deserialize, Deserializer};
+
+use crate::exit::{Failure, Outcome};
+
+/// Every setting with its default and what it does. A test holds it to [`Config::default`].
+pub(crate) const DEFAULTS: &str = include_str!("../nyx.toml");
+
+/// Check a configuration, or print one with all defaults.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The file to check; without it, the defaults are printed
+    file: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let Some(file) = args.file else {
+        print!("{DEFAULTS}");
+        return Ok(());
+    };
+    let config = Config::load(Some(&file))?;
+    config.check_listen()?;
+    println!("{}: good", file.display());
+    Ok(())
+}
+
+/// What `nyx serve` is told.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) listen: Listen,
+    pub(crate) http: Http,
+    pub(crate) limits: Limits,
+    pub(crate) delivery: Delivery,
+    #[serde(rename = "topic")]
+    pub(crate) topics: Vec<Topic>,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Listen {
+    pub(crate) native: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) insecure: bool,
+}
+
+/// The HTTP surface.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Http {
+    /// What `/ws/{client_id}` shows when the client names no topic.
+    pub(crate) image_topic: Option<Text<Pattern>>,
+    /// Origins, besides the server's own, whose pages may connect and publish.
+    pub(crate) allowed_origins: Vec<String>,
+}
+
+/// Bounds.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limits {
+    pub(crate) sessions: usize,
+    pub(crate) topics: usize,
+    pub(crate) message_bytes: Text<ByteSize>,
+    pub(crate) topic_bytes: Text<ByteSize>,
+    pub(crate) document_bytes: Text<ByteSize>,
+    pub(crate) document_depth: usize,
+    pub(crate) subscriptions: usize,
+    pub(crate) aliases: usize,
+    pub(crate) handshake: Text<humantime::Duration>,
+    pub(crate) silence: Text<humantime::Duration>,
+}
+
+/// How things are delivered.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Delivery {
+    pub(crate) unsent_bytes: ByteSizeText,
+    pub(crate) window_bytes: ByteSizeText,
+    pub(crate) lag_bytes: ByteSizeText,
+    pub(crate) patience: Text<humantime::Duration>,
+    pub(crate) frame_max_age: Text<humantime::Duration>,
+    pub(crate) audio_max_age: Text<humantime::Duration>,
+}
+
+/// A topic that exists from the start.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Topic {
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) name: Name,
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) kind: Kind,
+    #[serde(default)]
+    content_type: String,
+    max_age: Option<Text<humantime::Duration>>,
+    lane: Option<LaneName>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum LaneName {
+    High,
+    Medium,
+    Low,
+}
+
+type ByteSizeText = Text<ByteSize>;
+
+/// A value that is written as text, such as `"16MiB"` or `"500ms"`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Text<T>(pub(crate) T);
+
+impl<'de, T: FromStr<Err: std::fmt::Display>> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer).map(Self)
+    }
+}
+
+impl Text<ByteSize> {
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.0.bytes()
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Text<humantime::Duration> {
+    fn duration(&self) -> Duration {
+        self.0.into()
+    }
+}
+
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(deserializer: D) -> Result<T, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|error| serde::de::Error::custom(format_args!("`{text}`: {error}")))
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            native: SocketAddr::from(([127, 0, 0, 1], 6990)),
+            http: SocketAddr::from(([127, 0, 0, 1], 6991)),
+            insecure: false,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let hub = nyx_hub::Config::default();
+        Self {
+            sessions: hub.sessions,
+            topics: hub.topics,
+            message_bytes: size(hub.message_bytes),
+            topic_bytes: size(hub.topic_bytes),
+            document_bytes: size(hub.document.bytes),
+            document_depth: hub.document.depth,
+            subscriptions: hub.subscriptions,
+            aliases: hub.aliases,
+            handshake: time(hub.handshake),
+            silence: time(hub.silence),
+        }
+    }
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        let hub = nyx_hub::Config::default();
+        let unsent = nyx_transport::tcp::Options::default().unsent_bytes.unwrap_or_default();
+        Self {
+            unsent_bytes: size(unsent as usize),
+            window_bytes: size(hub.window_bytes),
+            lag_bytes: Text(ByteSize::new(hub.lag_bytes)),
+            patience: time(hub.patience),
+            frame_max_age: time(hub.frame_max_age),
+            audio_max_age: time(hub.audio_max_age),
+        }
+    }
+}
+
+const fn size(bytes: usize) -> ByteSizeText {
+    Text(ByteSize::new(bytes as u64))
+}
+
+fn time(duration: Duration) -> Text<humantime::Duration> {
+    Text(duration.into())
+}
+
+impl Config {
+    /// Reads the file, or takes the defaults.
+    pub(crate) fn load(file: Option<&Path>) -> Outcome<Self> {
+        let Some(file) = file else { return Ok(Self::default()) };
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("can't read {}", file.display()))
+            .map_err(Failure::usage)?;
+        toml::from_str(&text).map_err(|error| Failure::usage(anyhow!("{}: {error}", file.display())))
+    }
+
+    /// Refuses to listen beyond this machine unless told that this is meant.
+    pub(crate) fn check_listen(&self) -> Outcome {
+        let Listen { native, http, insecure } = self.listen;
+        let open = [native, http].into_iter().find(|addr| !addr.ip().is_loopback());
+        match open {
+            Some(addr) if !insecure => Err(Failure::usage(anyhow!(
+                "{addr} can be reached from other machines, and nobody who connects is asked who they are: \
+                 listen on 127.0.0.1, or say --insecure if that is meant"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The hub's part.
+    pub(crate) fn hub(&self) -> nyx_hub::Config {
+        let (limits, delivery) = (&self.limits, &self.delivery);
+        let mut hub = nyx_hub::Config::default();
+        hub.sessions = limits.sessions;
+        hub.topics = limits.topics;
+        hub.message_bytes = limits.message_bytes.len();
+        hub.topic_bytes = limits.topic_bytes.len();
+        hub.document.bytes = limits.document_bytes.len();
+        hub.document.depth = limits.document_depth;
+        hub.subscriptions = limits.subscriptions;
+        hub.aliases = limits.aliases;
+        hub.handshake = limits.handshake.duration();
+        hub.silence = limits.silence.duration();
+        hub.ping_after = hub.silence / 3;
+        hub.window_bytes = delivery.window_bytes.len();
+        hub.lag_bytes = delivery.lag_bytes.bytes();
+        hub.patience = delivery.patience.duration();
+        hub.frame_max_age = delivery.frame_max_age.duration();
+        hub.audio_max_age = delivery.audio_max_age.duration();
+        hub
+    }
+}
+
+impl Topic {
+    /// Writes what is configured into `spec`.
+    pub(crate) fn fill(&self, spec: &mut Spec) {
+        spec.content_type.clone_from(&self.content_type);
+        spec.max_age = self.max_age.as_ref().map(Text::duration);
+        spec.lane = self.lane.map(|lane| match lane {
+            LaneName::High => Lane::High,
+            LaneName::Medium => Lane::Medium,
+            LaneName::Low => Lane::Low,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_defaults_are_the_defaults() {
+        assert_eq!(toml::from_str::<Config>(DEFAULTS).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn unknown_settings_and_bad_values_are_refused() {
+        for text in [
+            "[listen]\nport = 1",
+            "[limits]\nmessage_bytes = \"lots\"",
+            "[[topic]]\nname = \"a//b\"\nkind = \"state\"",
+            "[[topic]]\nname = \"a\"\nkind = \"video\"",
+            "[delivery]\npatience = 5",
+        ] {
+            assert!(toml::from_str::<Config>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn listening_beyond_this_machine_has_to_be_meant() {
+        let mut config: Config = toml::from_str("[listen]\nhttp = \"0.0.0.0:80\"").unwrap();
+        assert!(config.check_listen().is_err());
+        config.listen.insecure = true;
+        assert!(config.check_listen().is_ok());
+    }
+}

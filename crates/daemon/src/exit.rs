@@ -1,0 +1,79 @@
+//! Exit codes, and how errors are told.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// Why a command ends without having done what was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    error: anyhow::Error,
+}
+
+/// What a command returns.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+/// Something went wrong on the way: input that can't be read, output that can't be written, a refusal by the hub.
+const FAILED: u8 = 1;
+/// The command line or the configuration makes no sense. (clap uses the same.)
+const USAGE: u8 = 2;
+/// The hub can't be reached, or an address to listen on is taken.
+const UNREACHABLE: u8 = 3;
+
+/// The table that `nyx --help` shows.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0  done
+  1  failed: input, output, or a refusal by the hub
+  2  the command line or the configuration makes no sense
+  3  the hub can't be reached, or an address to listen on is taken";
+
+impl Failure {
+    pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: USAGE, error: error.into() }
+    }
+
+    pub(crate) fn unreachable(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: UNREACHABLE, error: error.into() }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { code: FAILED, error: error.into() }
+    }
+}
+
+/// Tells the error on stderr, in one line, and turns it into an exit code.
+pub(crate) fn report(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if is_closed_pipe(&failure.error) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("nyx: {}", one_line(&failure.error));
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Whoever read our output has seen enough (`nyx sub … | head`): no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// The chain of causes. A cause that its effect quotes already is not said twice.
+fn one_line(error: &anyhow::Error) -> impl Display {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}

@@ -1,0 +1,226 @@
+//! How errors are told: a status, and JSON that names the cause and the remedy.
+//!
+//! `{"error": {"code": "kind_mismatch", "message": "topic `a` carries …"}}`
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use axum::http::{Response, StatusCode};
+use axum::response::IntoResponse;
+use nyx_hub::{AdmitError, CreateError, PublishError};
+use nyx_protocol::topic::NameError;
+
+/// What is wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    BadRequest,
+    BadTopic,
+    BadJson,
+    ForbiddenHost,
+    ForbiddenOrigin,
+    NotFound,
+    MethodNotAllowed,
+    Timeout,
+    KindMismatch,
+    TooLarge,
+    UnsupportedMedia,
+    BadDocument,
+    UpgradeRequired,
+    /// A WebSocket that speaks something else than it should.
+    BadFrame,
+    Limit,
+    Busy,
+    Draining,
+}
+
+impl Code {
+    pub(super) const ALL: [Self; 17] = [
+        Self::BadRequest,
+        Self::BadTopic,
+        Self::BadJson,
+        Self::ForbiddenHost,
+        Self::ForbiddenOrigin,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::Timeout,
+        Self::KindMismatch,
+        Self::TooLarge,
+        Self::UnsupportedMedia,
+        Self::BadDocument,
+        Self::UpgradeRequired,
+        Self::BadFrame,
+        Self::Limit,
+        Self::Busy,
+        Self::Draining,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::BadTopic => "bad_topic",
+            Self::BadJson => "bad_json",
+            Self::ForbiddenHost => "forbidden_host",
+            Self::ForbiddenOrigin => "forbidden_origin",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Timeout => "timeout",
+            Self::KindMismatch => "kind_mismatch",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMedia => "unsupported_media",
+            Self::BadDocument => "bad_document",
+            Self::UpgradeRequired => "upgrade_required",
+            Self::BadFrame => "bad_frame",
+            Self::Limit => "limit",
+            Self::Busy => "busy",
+            Self::Draining => "draining",
+        }
+    }
+
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest | Self::BadTopic | Self::BadJson | Self::BadFrame => StatusCode::BAD_REQUEST,
+            Self::ForbiddenHost | Self::ForbiddenOrigin => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Self::KindMismatch => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BadDocument => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::Limit | Self::Busy | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Seconds after which the same request may succeed.
+    const fn retry_after(self) -> Option<HeaderValue> {
+        match self {
+            Self::Limit | Self::Busy => Some(HeaderValue::from_static("1")),
+            Self::Draining => Some(HeaderValue::from_static("5")),
+            _ => None,
+        }
+    }
+
+    /// Counts one, for metrics.
+    pub(super) fn count(self) {
+        REFUSED[self as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there were since the process started.
+    pub(super) fn counted(self) -> u64 {
+        REFUSED[self as usize].load(Ordering::Relaxed)
+    }
+}
+
+static REFUSED: [AtomicU64; Code::ALL.len()] = [const { AtomicU64::new(0) }; Code::ALL.len()];
+
+/// A request that was not granted.
+#[derive(Debug, PartialEq)]
+pub(super) struct Problem {
+    pub(super) code: Code,
+    pub(super) message: String,
+}
+
+impl Problem {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        self.code.count();
+        let error = serde_json::json!({ "error": { "code": self.code.name(), "message": self.message } });
+        let mut response = json(self.code.status(), &error);
+        if let Some(seconds) = self.code.retry_after() {
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response<Body> {
+        self.into_response()
+    }
+}
+
+impl From<NameError> for Problem {
+    fn from(error: NameError) -> Self {
+        Self::new(Code::BadTopic, error.to_string())
+    }
+}
+
+impl From<CreateError> for Problem {
+    fn from(error: CreateError) -> Self {
+        let code = match error {
+            CreateError::KindMismatch { .. } => Code::KindMismatch,
+            CreateError::Reserved(_) => Code::BadTopic,
+            CreateError::TooMany(_) => Code::Limit,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Topic(error) => error.into(),
+            PublishError::TooLarge { .. } => Self::new(Code::TooLarge, error.to_string()),
+            PublishError::Busy { .. } => Self::new(Code::Busy, error.to_string()),
+            PublishError::Patch(error) => Self::new(
+                Code::BadDocument,
+                format!("{error}: keep less in one topic, or raise limits.document_bytes or document_depth"),
+            ),
+            // The hub's errors may become more; all of them say what to do.
+            _ => Self::new(Code::BadRequest, error.to_string()),
+        }
+    }
+}
+
+impl From<AdmitError> for Problem {
+    fn from(error: AdmitError) -> Self {
+        let code = match error {
+            AdmitError::TooMany(_) => Code::Limit,
+            AdmitError::Draining => Code::Draining,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// A JSON answer.
+pub(super) fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = data(HeaderValue::from_static("application/json"), Body::from(text));
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer whose bytes a publisher chose, in part or whole: no browser may take it for a page of this origin.
+pub(super) fn data(content_type: HeaderValue, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    no_sniffing(headers);
+    response
+}
+
+pub(super) fn no_sniffing(headers: &mut HeaderMap) {
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_place_and_a_name_of_its_own() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.name()).collect();
+        for (place, code) in Code::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, place);
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+    }
+}

@@ -1,0 +1,119 @@
+//! One connection: requests one after the other, and perhaps a WebSocket at the end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use nyx_transport::tcp;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use super::patient::Patient;
+use super::websocket::{self, Handover};
+use super::{guard, routes};
+use crate::serve::App;
+
+/// What handlers know of the connection that a request came on.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) app: Arc<App>,
+    pub(super) peer: SocketAddr,
+    /// Where a handler leaves what is to happen after the connection was upgraded.
+    pub(super) handover: Handover,
+}
+
+/// The stream below HTTP.
+pub(super) type Io = Patient<TcpStream>;
+
+/// Bytes that HTTP may hold on their way in or out. Out: what a stream pulls next waits until the last part is under this,
+/// so more would deliver older things. In: the most that a request's head may have; browsers send cookies of some KiB.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
+    if let Err(error) = tcp::apply(&stream, &app.tcp_options()) {
+        tracing::debug!(%peer, %error, "can't set the connection up");
+        return;
+    }
+    let Some(_place) = Place::take(app.config.limits.sessions) else { return turn_away(stream).await };
+    let stream = Patient::new(stream, app.hub.config().silence);
+    let connection = Connection { app: app.clone(), peer, handover: Handover::default() };
+    let handover = connection.handover.clone();
+    // Boxed, so that an idle WebSocket does not keep room for the state of HTTP.
+    if let Err(error) = Box::pin(requests(connection, stream)).await {
+        tracing::debug!(%peer, %error, "connection lost");
+    }
+    if let Some(upgrade) = handover.take() {
+        websocket::run(app, peer, upgrade).await;
+    }
+}
+
+async fn requests(connection: Connection, stream: Io) -> hyper::Result<()> {
+    let app = connection.app.clone();
+    let service = service_fn(move |request| answer(connection.clone(), request));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Also how long a connection may be idle between two requests.
+        .header_read_timeout(app.hub.config().handshake)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut serving = pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended,
+        () = app.stopped() => serving.as_mut().graceful_shutdown(),
+    }
+    serving.await
+}
+
+async fn answer(
+    connection: Connection,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let config = &connection.app.config;
+    let admitted = match guard::admit(&request, config.listen.http, &config.http.allowed_origins) {
+        Ok(admitted) => admitted,
+        Err(problem) => return Ok(problem.into_response()),
+    };
+    request.extensions_mut().insert(connection);
+    let mut response = routes::answer(request).await;
+    admitted.mark(response.headers_mut());
+    Ok(response)
+}
+
+/// A place among the connections. The hub counts its sessions, but a connection that never asks for one is none.
+struct Place;
+
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+impl Place {
+    fn take(limit: usize) -> Option<Self> {
+        let before = TAKEN.fetch_add(1, Ordering::Relaxed);
+        let place = Self;
+        (before < limit).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        TAKEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn turn_away(stream: TcpStream) {
+    const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    // It is a courtesy: whether it arrives makes no difference here.
+    let mut stream = Patient::new(stream, Duration::ZERO);
+    if stream.write_all(FULL.as_bytes()).await.is_ok() {
+        let _ = stream.shutdown().await;
+    }
+}

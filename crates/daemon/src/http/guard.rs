@@ -1,0 +1,169 @@
+//! Whose pages may do what.
+//!
+//! A browser lets any page send requests to any address, this machine's own included. Two things protect against that. A
+//! request that changes something, or opens a WebSocket, must come from a page of this origin or of one that is listed; what
+//! is no browser sends no `Origin` and passes. And a page whose name suddenly resolves to this machine (DNS rebinding) has the
+//! same origin as what it asks, so on loopback only names that nobody else can own are answered.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::http::{Method, Request};
+
+use super::answer::{Code, Problem};
+
+/// A request that may be answered.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    /// A listed origin whose page may read the answer.
+    reader: Option<HeaderValue>,
+}
+
+impl Admitted {
+    /// Tells the browser who may read the answer.
+    pub(super) fn mark(self, headers: &mut HeaderMap) {
+        headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-site"));
+        if let Some(origin) = self.reader {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(
+                header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static("etag, retry-after, x-nyx-sequence, x-nyx-timestamp"),
+            );
+            headers.append(header::VARY, HeaderValue::from_static("origin"));
+        }
+    }
+}
+
+/// Judges a request by its head.
+pub(super) fn admit<B>(
+    request: &Request<B>,
+    listen: SocketAddr,
+    allowed: &[String],
+) -> Result<Admitted, Problem> {
+    let headers = request.headers();
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
+    let host = request.uri().authority().map(|authority| authority.as_str()).or_else(|| text(header::HOST));
+    if let Some(host) = host
+        && listen.ip().is_loopback()
+        && !is_ours(host)
+    {
+        return Err(Problem::new(
+            Code::ForbiddenHost,
+            format!(
+                "`{host}` is no name of this machine: use http://{listen} or http://localhost:{}",
+                listen.port()
+            ),
+        ));
+    }
+    let Some(origin) = text(header::ORIGIN) else { return Ok(Admitted { reader: None }) };
+    if allowed.iter().any(|listed| listed.trim_end_matches('/').eq_ignore_ascii_case(origin)) {
+        return Ok(Admitted { reader: headers.get(header::ORIGIN).cloned() });
+    }
+    let changes =
+        !matches!(*request.method(), Method::GET | Method::HEAD) || headers.contains_key(header::UPGRADE);
+    if changes && !host.is_some_and(|host| is_same(origin, host)) {
+        return Err(Problem::new(
+            Code::ForbiddenOrigin,
+            format!(
+                "pages of `{origin}` may not do this: add it to http.allowed_origins in the configuration"
+            ),
+        ));
+    }
+    Ok(Admitted { reader: None })
+}
+
+/// Whether nobody else can make `host` resolve to this machine.
+fn is_ours(host: &str) -> bool {
+    let (name, _) = split_port(host);
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    bare.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost")
+}
+
+/// Whether the origin's host and port are those of the `Host` header.
+fn is_same(origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let default = match scheme {
+        "http" => "80",
+        "https" => "443",
+        _ => return false,
+    };
+    let (there, port_there) = split_port(authority);
+    let (here, port_here) = split_port(host);
+    there.eq_ignore_ascii_case(here) && port_there.unwrap_or(default) == port_here.unwrap_or(default)
+}
+
+/// Name and port; the name of an IPv6 address keeps its brackets.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((name, port)) if !name.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
+            (name, Some(port))
+        }
+        _ => (authority, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: &str = "127.0.0.1:6991";
+
+    fn judge(method: &str, listen: &str, head: &[(&str, &str)]) -> Result<bool, Code> {
+        let mut request = Request::builder().method(method).uri("/v1/topics/a");
+        for (name, value) in head {
+            request = request.header(*name, *value);
+        }
+        let allowed = ["https://dash.example".to_owned()];
+        admit(&request.body(()).unwrap(), listen.parse().unwrap(), &allowed)
+            .map(|admitted| admitted.reader.is_some())
+            .map_err(|problem| problem.code)
+    }
+
+    #[test]
+    fn on_loopback_only_names_that_nobody_can_own_are_answered() {
+        for (host, good) in [
+            ("127.0.0.1:6991", true),
+            ("localhost:6991", true),
+            ("LOCALHOST", true),
+            ("[::1]:6991", true),
+            ("192.168.1.7", true),
+            ("evil.example", false),
+            ("localhost.evil.example:6991", false),
+            ("127.0.0.1.evil.example", false),
+            ("", false),
+        ] {
+            let expected = if good { Ok(false) } else { Err(Code::ForbiddenHost) };
+            assert_eq!(judge("GET", LOOPBACK, &[("host", host)]), expected, "{host}");
+        }
+        assert_eq!(judge("GET", "0.0.0.0:80", &[("host", "nyx.example")]), Ok(false));
+    }
+
+    #[test]
+    fn foreign_pages_change_nothing_and_open_no_websocket() {
+        let host = ("host", "localhost:6991");
+        for origin in ["https://evil.example", "null", "http://localhost:80", "http://localhost", "file://"] {
+            let head = [host, ("origin", origin)];
+            assert_eq!(judge("POST", LOOPBACK, &head), Err(Code::ForbiddenOrigin), "{origin}");
+            assert_eq!(judge("OPTIONS", LOOPBACK, &head), Err(Code::ForbiddenOrigin), "{origin}");
+            assert_eq!(judge("GET", LOOPBACK, &head), Ok(false), "{origin}");
+            let upgrade = [host, ("origin", origin), ("upgrade", "websocket")];
+            assert_eq!(judge("GET", LOOPBACK, &upgrade), Err(Code::ForbiddenOrigin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn own_listed_and_absent_origins_may() {
+        let host = ("host", "localhost:6991");
+        assert_eq!(judge("POST", LOOPBACK, &[host]), Ok(false));
+        assert_eq!(judge("POST", LOOPBACK, &[host, ("origin", "http://localhost:6991")]), Ok(false));
+        assert_eq!(judge("POST", LOOPBACK, &[host, ("origin", "https://DASH.example")]), Ok(true));
+    }
+
+    #[test]
+    fn default_ports_may_be_left_out() {
+        assert!(is_same("https://nyx.example", "nyx.example:443"));
+        assert!(is_same("http://nyx.example:80", "nyx.example"));
+        assert!(is_same("http://[::1]:6991", "[::1]:6991"));
+        assert!(!is_same("https://nyx.example", "nyx.example:80"));
+    }
+}

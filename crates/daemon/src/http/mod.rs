@@ -1,0 +1,23 @@
+//! The HTTP surface: what a browser, `curl` and Prometheus see of the hub.
+//!
+//! - `connection`: one connection, from the first request to the last byte; `patient`: until its peer reads no more.
+//! - `guard`: whose pages may do what; `answer`: how errors are told; `body`: bodies, within bounds; `routes`.
+//! - `topics`: publish one item, read the latest; `stream`: follow a topic; `feed`: a hub's session, item by item.
+//! - `websocket`: the native protocol, and plain images.
+//! - `console`, `metrics`, `health`.
+
+mod answer;
+mod body;
+mod connection;
+mod console;
+mod feed;
+mod guard;
+mod health;
+pub(crate) mod metrics;
+mod patient;
+mod routes;
+mod stream;
+mod topics;
+mod websocket;
+
+pub(crate) use connection::serve;

@@ -1,0 +1,213 @@
+//! One item per request.
+//!
+//! `POST` publishes: a document that replaces the topic's, a frame, or an event. `PUT` takes documents alone. `PATCH` merges
+//! into a document, as RFC 7386 has it. What was queued is told with 202: who gets it when is decided later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::http::header::HeaderMap;
+use axum::http::{Response, StatusCode};
+use nyx_hub::{PublishError, Spec, Topic as HubTopic};
+use nyx_protocol::state::{Document, Patch, Value};
+use nyx_protocol::topic::Name;
+use nyx_protocol::wire::{Kind, TIMESTAMP_LEN, codec};
+use serde::{Deserialize, Serialize};
+
+use super::media::{self, Media};
+use crate::http::answer::{self, Code, Problem};
+use crate::http::body;
+use crate::http::connection::Connection;
+use crate::http::routes::{Params, Topic};
+use crate::serve::App;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct Options {
+    kind: Option<String>,
+}
+
+/// The answer to what was published.
+#[derive(Serialize)]
+struct Queued<'a> {
+    topic: &'a str,
+    kind: &'static str,
+    /// Bytes of the body.
+    bytes: usize,
+    /// State: whether the document is another one now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<bool>,
+}
+
+pub(in crate::http) async fn post(
+    Extension(connection): Extension<Connection>,
+    Topic(name): Topic,
+    Params(options): Params<Options>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response<Body>, Problem> {
+    let app = &connection.app;
+    let asked = options.kind.map(|kind| kind.parse::<Kind>());
+    let asked = asked.transpose().map_err(|error| Problem::new(Code::BadRequest, error.to_string()))?;
+    let media = Media::of(&headers);
+    let existing = app.hub.topic(&name).map(|topic| topic.spec().kind);
+    let kind = media::kind(asked, &media, existing)?;
+    let stamp = stamp(&headers)?;
+    let body = take(app, body).await?;
+    match kind {
+        Kind::State => change(app, &name, &body, Patch::Set),
+        Kind::Frame => frame(app, &name, &media, stamp, &body).await,
+        Kind::Event | Kind::Audio => event(app, &name, &media, stamp, &body).await,
+    }
+}
+
+pub(in crate::http) async fn put(
+    Extension(connection): Extension<Connection>,
+    Topic(name): Topic,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response<Body>, Problem> {
+    document(&connection.app, &name, &headers, body, Patch::Set).await
+}
+
+pub(in crate::http) async fn patch(
+    Extension(connection): Extension<Connection>,
+    Topic(name): Topic,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response<Body>, Problem> {
+    document(&connection.app, &name, &headers, body, Patch::merge).await
+}
+
+async fn document(
+    app: &App,
+    name: &Name,
+    headers: &HeaderMap,
+    body: Body,
+    patch: fn(Value) -> Patch,
+) -> Result<Response<Body>, Problem> {
+    if Media::of(headers) != Media::Json {
+        let text = "documents are JSON here: say content-type application/json, or POST other things";
+        return Err(Problem::new(Code::UnsupportedMedia, text));
+    }
+    let body = take(app, body).await?;
+    change(app, name, &body, patch)
+}
+
+async fn take(app: &App, body: Body) -> Result<Vec<u8>, Problem> {
+    let config = app.hub.config();
+    // What is published has a capture time, which counts.
+    let limit = config.message_bytes.saturating_sub(TIMESTAMP_LEN);
+    let body = body::read(body, limit, config.handshake).await?;
+    if app.hub.is_draining() {
+        return Err(Problem::new(
+            Code::Draining,
+            "the hub is shutting down: come back when it has restarted",
+        ));
+    }
+    Ok(body)
+}
+
+/// The capture time that the publisher says, or the present.
+fn stamp(headers: &HeaderMap) -> Result<u64, Problem> {
+    let Some(value) = headers.get("x-nyx-timestamp") else { return Ok(nyx_core::clock::unix_micros()) };
+    value.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
+        Problem::new(Code::BadRequest, "x-nyx-timestamp is a number of microseconds since the Unix epoch")
+    })
+}
+
+fn change(app: &App, name: &Name, body: &[u8], patch: fn(Value) -> Patch) -> Result<Response<Body>, Problem> {
+    let value: Value = serde_json::from_slice(body).map_err(|error| bad_json(&error))?;
+    let patch = patch(value);
+    if app.hub.topic(name).is_none() {
+        // A document that does not fit must not leave an empty topic behind.
+        Document::new(0, app.hub.config().document.clone()).patch(&patch).map_err(PublishError::from)?;
+    }
+    let topic = app.hub.topic_for(name, Kind::State)?;
+    let changed = app.hub.patch(&topic, &patch)?;
+    Ok(queued(name, Kind::State, body, Some(changed)))
+}
+
+/// JSON that no document can hold is understood, but can't be processed.
+fn bad_json(error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let code = match error.classify() {
+        serde_json::error::Category::Data => Code::BadDocument,
+        _ if text.starts_with("recursion limit") => Code::BadDocument,
+        _ => Code::BadJson,
+    };
+    Problem::new(code, format!("the body is no document: {text}"))
+}
+
+async fn frame(
+    app: &App,
+    name: &Name,
+    media: &Media,
+    stamp: u64,
+    body: &[u8],
+) -> Result<Response<Body>, Problem> {
+    if body.is_empty() {
+        return Err(Problem::new(Code::BadRequest, "the body is empty: send the image in it"));
+    }
+    let mut spec = Spec::new(Kind::Frame);
+    if let Media::Image(essence) = media {
+        spec.content_type.clone_from(essence);
+    }
+    let topic = app.hub.create(name, &spec)?;
+    publish(app, &topic, media.frame_codec(), stamp, body).await?;
+    Ok(queued(name, Kind::Frame, body, None))
+}
+
+async fn event(
+    app: &App,
+    name: &Name,
+    media: &Media,
+    stamp: u64,
+    body: &[u8],
+) -> Result<Response<Body>, Problem> {
+    let codec = match media {
+        Media::Json => {
+            serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(|error| bad_json(&error))?;
+            codec::EVENT_JSON
+        }
+        Media::Text if std::str::from_utf8(body).is_ok() => codec::EVENT_TEXT,
+        Media::Text => {
+            let text = "the body is no UTF-8: say content-type application/octet-stream";
+            return Err(Problem::new(Code::BadRequest, text));
+        }
+        _ => codec::EVENT_BYTES,
+    };
+    let topic = app.hub.topic_for(name, Kind::Event)?;
+    publish(app, &topic, codec, stamp, body).await?;
+    Ok(queued(name, Kind::Event, body, None))
+}
+
+/// How often a publisher that is being slowed asks again: there is no session that could be woken.
+const ASK_EVERY: Duration = Duration::from_millis(10);
+
+/// Publishes; while subscribers lag, waits for them as long as the hub would have a session wait.
+async fn publish(
+    app: &App,
+    topic: &Arc<HubTopic>,
+    codec: u8,
+    stamp: u64,
+    body: &[u8],
+) -> Result<(), PublishError> {
+    let mut patience = None;
+    loop {
+        let now = app.now();
+        match app.hub.publish(now, topic, codec, Some(stamp), body) {
+            Err(PublishError::Busy { until }) if now < *patience.get_or_insert(until) => {
+                tokio::time::sleep(ASK_EVERY).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+fn queued(name: &Name, kind: Kind, body: &[u8], changed: Option<bool>) -> Response<Body> {
+    let queued = Queued { topic: name.as_str(), kind: kind.name(), bytes: body.len(), changed };
+    answer::json(StatusCode::ACCEPTED, &queued)
+}

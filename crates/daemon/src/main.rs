@@ -1,0 +1,30 @@
+//! `nyx`: the Nyx daemon and command line.
+//!
+//! - `serve`: listeners and connections around a [`nyx_hub::Hub`]; `http`: its HTTP surface.
+//! - `publish`, `subscribe`: files and pipes in, files and pipes out.
+//! - `demo`: a server with producers of its own.
+//! - `netem`: a network that is slower than this machine's.
+//!
+//! Commands translate and never decide: what is sent when is the hub's business.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod config;
+mod connect;
+mod demo;
+mod exit;
+mod http;
+mod netem;
+mod pace;
+mod publish;
+mod serve;
+mod subscribe;
+mod tell;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    exit::report(cli::Cli::parse().run())
+}

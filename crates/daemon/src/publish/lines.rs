@@ -1,0 +1,243 @@
+//! Lines: state and events.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use bytes::{Bytes, BytesMut};
+use nyx_client::publish::{Events, State};
+use nyx_client::{Patch, Value};
+use nyx_core::clock::{Clock as _, Monotonic};
+use tokio::sync::mpsc;
+
+use super::Source;
+use super::input::{Input, Place, read_some};
+use super::tally::Tally;
+use crate::exit::Outcome;
+use crate::pace::{Beat, Rate};
+use crate::tell;
+
+/// Whole lines that were read together.
+struct Block {
+    text: Bytes,
+    /// Where they stand, for error messages.
+    place: Arc<Place>,
+    first_line: u64,
+}
+
+/// Lines from a thread of its own, since reading a file or a pipe blocks.
+pub(super) struct Lines {
+    blocks: mpsc::Receiver<Outcome<Block>>,
+    pace: Option<Beat>,
+    clock: Monotonic,
+}
+
+impl Lines {
+    pub(super) fn read(source: Source, rate: Option<Rate>) -> Self {
+        let (sender, blocks) = mpsc::channel(BLOCKS_WAITING);
+        std::thread::spawn(move || {
+            let read = source.each(|place, input| {
+                read_blocks(place, input, |block| sender.blocking_send(Ok(block)).is_ok())
+            });
+            if let Err(failure) = read {
+                // Nobody listens when the command is ending.
+                let _ = sender.blocking_send(Err(failure));
+            }
+        });
+        Self { blocks, pace: rate.map(Beat::new), clock: Monotonic::new() }
+    }
+
+    async fn next(&mut self) -> Outcome<Option<Block>> {
+        self.blocks.recv().await.transpose()
+    }
+
+    async fn wait_for_turn(&mut self) {
+        if let Some(beat) = &mut self.pace {
+            let now = self.clock.now();
+            let wait = beat.next(now) - now;
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+
+    /// Publishes each line as an event.
+    pub(super) async fn publish_events(mut self, events: &Events, json: bool, tally: &Tally) -> Outcome {
+        while let Some(block) = self.next().await? {
+            let good = block.lines().filter_map(|(number, line)| {
+                let checked = if json { check_json(line) } else { text(line) };
+                checked.map_err(|why| block.reject(number, &why, tally)).ok()
+            });
+            if self.pace.is_none() {
+                let sent = events.send_batch(good.inspect(|line| tally.send(line.len()))).await;
+                sent.map_err(|error| error.cause)?;
+                continue;
+            }
+            for line in good {
+                self.wait_for_turn().await;
+                events.send_batch([line]).await.map_err(|error| error.cause)?;
+                tally.send(line.len());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes each line the document, or changes it by each line.
+    pub(super) async fn publish_state(mut self, state: &State, patch: bool, tally: &Tally) -> Outcome {
+        while let Some(block) = self.next().await? {
+            for (number, line) in block.lines().filter(|(_, line)| !line.trim_ascii().is_empty()) {
+                let value = match value(line) {
+                    Ok(value) => value,
+                    Err(why) => {
+                        block.reject(number, &why, tally);
+                        continue;
+                    }
+                };
+                self.wait_for_turn().await;
+                if patch {
+                    state.patch(Patch::merge(value)).await.map_err(|error| error.cause)?;
+                } else {
+                    state.set(value).await.map_err(|error| error.cause)?;
+                }
+                tally.send(line.len());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Block {
+    /// The lines with their numbers, without what ends them.
+    fn lines(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
+        let lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        (self.first_line..).zip(lines)
+    }
+
+    fn reject(&self, line: u64, why: &str, tally: &Tally) {
+        match tally.reject(1) {
+            0..TOLD_MAX => tell::note(format_args!("{}, line {line}: {why}; not published", self.place)),
+            TOLD_MAX => tell::note("further bad lines are only counted"),
+            _ => {}
+        }
+    }
+}
+
+/// Reads whole lines until the end, or until `take` wants no more.
+fn read_blocks(
+    place: &Place,
+    mut input: Input,
+    mut take: impl FnMut(Block) -> bool,
+) -> Outcome<ControlFlow<()>> {
+    let place = Arc::new(place.clone());
+    let mut first_line = 1;
+    let mut text = BytesMut::new();
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = read_some(&mut input, &mut piece).with_context(|| format!("can't read {place}"))?;
+        text.extend_from_slice(&piece[..read]);
+        let whole = match piece[..read].iter().rposition(|byte| *byte == b'\n') {
+            Some(newline) => text.len() - read + newline + 1,
+            None if read == 0 => text.len(),
+            None if text.len() > LINE_MAX => {
+                return Err(anyhow!(
+                    "{place}, line {first_line}: longer than {LINE_MAX} bytes: is this text?"
+                )
+                .into());
+            }
+            None => 0,
+        };
+        if whole > 0 {
+            let block = Block { text: text.split_to(whole).freeze(), place: place.clone(), first_line };
+            first_line += block.text.iter().filter(|byte| **byte == b'\n').count() as u64;
+            if !take(block) {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        if read == 0 {
+            return Ok(ControlFlow::Continue(()));
+        }
+    }
+}
+
+fn text(line: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(line)
+        .map_err(|error| format!("no UTF-8 text from column {} on", error.valid_up_to() + 1))
+}
+
+fn check_json(line: &[u8]) -> Result<&str, String> {
+    let text = text(line)?;
+    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(json_error(&error)),
+    }
+}
+
+fn value(line: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(line).map_err(|error| json_error(&error))
+}
+
+/// What is wrong, with the column alone: serde_json sees one line only.
+fn json_error(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    format!("column {}: bad JSON: {}", error.column(), text.strip_suffix(&place).unwrap_or(&text))
+}
+
+/// Bytes read at a time: what a pipe holds.
+const PIECE: usize = 64 * 1024;
+
+/// Blocks that may wait for the connection; more stay in the pipe.
+const BLOCKS_WAITING: usize = 4;
+
+/// What a hub takes in one message, by default.
+const LINE_MAX: usize = 16 << 20;
+
+/// Bad lines that are told one by one.
+const TOLD_MAX: u64 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(text: &'static [u8]) -> Block {
+        Block { text: text.into(), place: Arc::new(Place::Stdin), first_line: 7 }
+    }
+
+    #[test]
+    fn lines_keep_their_numbers_and_lose_their_ends() {
+        let lines = |text| block(text).lines().map(|(n, line)| (n, line.to_vec())).collect::<Vec<_>>();
+        assert_eq!(lines(b"a\r\n\nb\n"), [(7, b"a".to_vec()), (8, vec![]), (9, b"b".to_vec())]);
+        assert_eq!(lines(b"a\nb"), lines(b"a\nb\n"));
+    }
+
+    #[test]
+    fn bad_json_names_the_column() {
+        assert_eq!(value(br#"{"a": 1,}"#).unwrap_err(), "column 9: bad JSON: trailing comma");
+        assert_eq!(value(b"[1] 2").unwrap_err(), "column 5: bad JSON: trailing characters");
+        assert!(check_json(b"\xff").unwrap_err().contains("column 1"));
+        assert_eq!(check_json(b" [1e5] "), Ok(" [1e5] "));
+    }
+
+    #[test]
+    fn numbers_are_kept_as_exactly_as_a_document_can() {
+        let cases = [
+            ("9223372036854775807", Value::I64(i64::MAX)),
+            ("-9223372036854775808", Value::I64(i64::MIN)),
+            ("9223372036854775808", Value::F64(9_223_372_036_854_775_808.0)),
+            ("123456789012345678901234567890", Value::F64(1.2345678901234568e29)),
+            ("1.0", Value::F64(1.0)),
+            ("-0.0", Value::F64(-0.0)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(value(text.as_bytes()).unwrap(), expected, "{text}");
+        }
+        assert!(value(b"1e999").is_err());
+    }
+
+    #[test]
+    fn json_that_nests_endlessly_is_refused() {
+        let deep = "[".repeat(100_000);
+        assert!(value(deep.as_bytes()).unwrap_err().contains("recursion limit"));
+    }
+}

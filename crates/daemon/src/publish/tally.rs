@@ -1,0 +1,110 @@
+//! What was published, for people and for scripts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nyx_client::{Kind, Name};
+use nyx_core::clock::{Clock as _, Monotonic};
+use serde::Serialize;
+
+use crate::tell;
+
+/// Counters of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    items: AtomicU64,
+    bytes: AtomicU64,
+    skipped: AtomicU64,
+    rejected: AtomicU64,
+}
+
+impl Tally {
+    /// One was sent.
+    pub(crate) fn send(&self, bytes: usize) {
+        add(&self.items, 1);
+        add(&self.bytes, bytes as u64);
+    }
+
+    /// One was passed over because a fresher one was there.
+    pub(crate) fn skip(&self) {
+        add(&self.skipped, 1);
+    }
+
+    /// Some are no good. Returns how many that makes.
+    pub(crate) fn reject(&self, count: u64) -> u64 {
+        self.rejected.fetch_add(count, Ordering::Relaxed) + count
+    }
+
+    pub(crate) fn items(&self) -> u64 {
+        self.items.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn summary(&self, topic: &Name, kind: Kind, time: Duration) -> Summary {
+        Summary {
+            topic: topic.to_string(),
+            kind: kind.name(),
+            items: self.items(),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            skipped: self.skipped.load(Ordering::Relaxed),
+            rejected: self.rejected(),
+            seconds: (time.as_secs_f64() * 1000.0).round() / 1000.0,
+        }
+    }
+}
+
+fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+/// What `--json` prints at the end.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Summary {
+    topic: String,
+    kind: &'static str,
+    items: u64,
+    bytes: u64,
+    /// Passed over because a fresher one was there before the connection could take it.
+    skipped: u64,
+    /// Lines or images that are no good.
+    rejected: u64,
+    seconds: f64,
+}
+
+/// Tells the rates on stderr once a second. Runs until dropped.
+pub(crate) async fn report(tally: Arc<Tally>, topic: Name, kind: Kind) {
+    let clock = Monotonic::new();
+    let start = clock.now();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks.tick().await;
+    let mut last = (start, tally.summary(&topic, kind, Duration::ZERO));
+    loop {
+        ticks.tick().await;
+        let now = clock.now();
+        let summary = tally.summary(&topic, kind, now - start);
+        let (before, earlier) = std::mem::replace(&mut last, (now, summary.clone()));
+        let seconds = (now - before).as_secs_f64().max(1e-9);
+        let rate = (summary.items - earlier.items) as f64 / seconds;
+        let byte_rate = (summary.bytes - earlier.bytes) as f64 / seconds;
+        tell::progress(format_args!("{summary}, now {rate:.1}/s, {}/s", tell::bytes(byte_rate)));
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { topic, kind, items, bytes, skipped, rejected, seconds } = self;
+        write!(f, "{topic} ({kind}): {items} sent, {} in {seconds:.1} s", tell::bytes(*bytes as f64))?;
+        if *skipped > 0 {
+            write!(f, ", {skipped} skipped")?;
+        }
+        if *rejected > 0 {
+            write!(f, ", {rejected} rejected")?;
+        }
+        Ok(())
+    }
+}

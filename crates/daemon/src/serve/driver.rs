@@ -1,0 +1,151 @@
+//! Moves bytes between a session and its connection, and nothing else.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use nyx_core::clock::{Clock, Instant, Monotonic};
+use nyx_hub::{Closed, Ingest, Session};
+use nyx_transport::read::Reader;
+use nyx_transport::write::Queue;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Sleep;
+
+/// Rounds of reading and writing before the task lets others run. A round moves up to 256 KiB each way.
+const ROUNDS: usize = 8;
+
+/// How long the last bytes may take to be written once a session is over.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Runs `session` over `stream` until one of them ends.
+///
+/// # Errors
+/// When the connection fails. The peer's errors are told to the peer.
+pub(crate) async fn drive<S>(session: Session, stream: S, clock: Monotonic) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut driver = Driver {
+        session,
+        stream,
+        clock,
+        reader: Reader::new(),
+        queue: Queue::default(),
+        out: Vec::new(),
+        alarm: Alarm::default(),
+        give_up: None,
+    };
+    poll_fn(|cx| driver.poll(cx)).await?;
+    poll_fn(|cx| Pin::new(&mut driver.stream).poll_shutdown(cx)).await
+}
+
+struct Driver<S> {
+    session: Session,
+    stream: S,
+    clock: Monotonic,
+    reader: Reader,
+    queue: Queue,
+    /// Kept for its memory.
+    out: Vec<Bytes>,
+    alarm: Alarm,
+    /// When the session is over: until when its last bytes may be written.
+    give_up: Option<Instant>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.session.register(cx.waker());
+        for _ in 0..ROUNDS {
+            let now = self.clock.now();
+            if self.session.poll_timeout().is_some_and(|at| at <= now) {
+                self.session.handle_timeout(now);
+            }
+            let Moved { read, closed } = self.read(cx, now)?;
+            let wrote = self.write(cx, now)?;
+            if closed || self.is_over(now) {
+                return Poll::Ready(Ok(()));
+            }
+            if !read && !wrote {
+                let deadline = [self.session.poll_timeout(), self.give_up].into_iter().flatten().min();
+                if self.alarm.poll(cx, now, deadline).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<Moved> {
+        match self.session.handle_input(now, self.reader.buffer_mut()) {
+            Ok(Ingest::Needs(bytes)) => self.reader.expect(bytes),
+            Ok(Ingest::Paused) => return Ok(Moved { read: false, closed: false }),
+            Err(Closed) => {
+                self.give_up.get_or_insert(now + LINGER);
+                return Ok(Moved { read: false, closed: false });
+            }
+        }
+        let filled = match self.reader.poll_fill(cx, &mut self.stream) {
+            Poll::Ready(filled) => Some(filled?),
+            Poll::Pending => None,
+        };
+        Ok(Moved { read: filled.is_some(), closed: filled == Some(0) })
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
+        if self.queue.is_empty() {
+            self.session.poll_transmit(now, &mut self.out);
+            self.out.drain(..).for_each(|bytes| self.queue.push(bytes));
+        }
+        if self.queue.is_empty() {
+            return Ok(false);
+        }
+        match self.queue.poll_write(cx, &mut self.stream) {
+            Poll::Ready(written) => Ok(written? > 0),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        let written = self.session.is_finished() && self.queue.is_empty();
+        written || self.give_up.is_some_and(|at| at <= now)
+    }
+}
+
+struct Moved {
+    read: bool,
+    closed: bool,
+}
+
+/// Wakes the task at a deadline. Deadlines mostly move back while a connection is in use; the timer is not touched then, and
+/// wakes once too early instead.
+#[derive(Default)]
+struct Alarm {
+    sleep: Option<Pin<Box<Sleep>>>,
+    at: Instant,
+}
+
+impl Alarm {
+    /// Ready when `deadline` has passed.
+    fn poll(&mut self, cx: &mut Context<'_>, now: Instant, deadline: Option<Instant>) -> Poll<()> {
+        let Some(deadline) = deadline else { return Poll::Pending };
+        if deadline <= now {
+            return Poll::Ready(());
+        }
+        loop {
+            match &mut self.sleep {
+                Some(sleep) if self.at <= deadline => match sleep.as_mut().poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) => self.sleep = None,
+                },
+                _ => {
+                    self.at = deadline;
+                    self.sleep = Some(Box::pin(tokio::time::sleep(deadline.since(now))));
+                }
+            }
+        }
+    }
+}

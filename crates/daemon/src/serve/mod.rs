@@ -1,0 +1,225 @@
+//! `nyx serve`: listeners, connections, and an orderly end.
+
+mod driver;
+mod native;
+mod stats;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nyx_core::clock::{Clock, Instant, Monotonic};
+use nyx_hub::{Hub, Spec};
+use nyx_transport::tcp;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::exit::{Failure, Outcome};
+use crate::http;
+
+pub(crate) use driver::drive;
+
+/// Run the hub.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Configuration file; `nyx config` prints one with all defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    listen: Listen,
+}
+
+/// Where to listen, when not as configured.
+#[derive(clap::Args)]
+pub(crate) struct Listen {
+    /// Address of the native protocol [default: 127.0.0.1:6990]
+    #[arg(long, value_name = "ADDR")]
+    native: Option<SocketAddr>,
+    /// Address of HTTP, WebSocket and the console [default: 127.0.0.1:6991]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// Listen beyond this machine although nobody is asked who they are
+    #[arg(long)]
+    insecure: bool,
+}
+
+impl Listen {
+    pub(crate) fn apply(&self, config: &mut Config) {
+        config.listen.native = self.native.unwrap_or(config.listen.native);
+        config.listen.http = self.http.unwrap_or(config.listen.http);
+        config.listen.insecure |= self.insecure;
+    }
+}
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let mut config = Config::load(args.config.as_deref())?;
+    args.listen.apply(&mut config);
+    block_on(async {
+        let server = Server::bind(config).await?;
+        server.announce();
+        let mut stop = Signals::new()?;
+        server.run(stop.wait()).await;
+        Ok(())
+    })
+}
+
+/// Runs a command's future on a runtime of its own, with logs on stderr.
+pub(crate) fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("NYX_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("can't start")?;
+    let outcome = runtime.block_on(command);
+    // Reads of stdin that block must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// What all connections share.
+pub(crate) struct App {
+    pub(crate) hub: Hub,
+    pub(crate) clock: Monotonic,
+    pub(crate) config: Config,
+    pub(crate) started: Instant,
+    pub(crate) started_ms: u64,
+    /// Becomes true when the server drains.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+impl App {
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    pub(crate) fn tcp_options(&self) -> tcp::Options {
+        let mut options = tcp::Options::default();
+        options.unsent_bytes = Some(u32::try_from(self.config.delivery.unsent_bytes.bytes()).unwrap_or(u32::MAX));
+        options
+    }
+
+    /// Resolves when the server drains.
+    pub(crate) async fn stopped(&self) {
+        let mut stopping = self.stopping.clone();
+        // An error means that the server is gone altogether.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// A hub that listens.
+pub(crate) struct Server {
+    pub(crate) app: Arc<App>,
+    native: TcpListener,
+    http: TcpListener,
+    stop: watch::Sender<bool>,
+}
+
+/// How long connections may take to end after a signal.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Server {
+    /// Listens, without accepting anybody yet.
+    pub(crate) async fn bind(config: Config) -> Outcome<Self> {
+        config.check_listen()?;
+        let native = tcp::listen(config.listen.native).map_err(Failure::unreachable)?;
+        let http = tcp::listen(config.listen.http).map_err(Failure::unreachable)?;
+        let hub = Hub::new(config.hub());
+        for topic in &config.topics {
+            let mut spec = Spec::new(topic.kind);
+            topic.fill(&mut spec);
+            hub.create(&topic.name, &spec).map_err(Failure::usage)?;
+        }
+        let clock = Monotonic::new();
+        let (stop, stopping) = watch::channel(false);
+        let started = clock.now();
+        let started_ms = nyx_core::clock::unix_micros() / 1000;
+        let app = Arc::new(App { hub, clock, config, started, started_ms, stopping });
+        Ok(Self { app, native, http, stop })
+    }
+
+    pub(crate) fn native_addr(&self) -> std::io::Result<SocketAddr> {
+        self.native.local_addr()
+    }
+
+    pub(crate) fn http_addr(&self) -> std::io::Result<SocketAddr> {
+        self.http.local_addr()
+    }
+
+    /// Says where it listens, for people and for those who wait for it to be ready.
+    fn announce(&self) {
+        if let (Ok(native), Ok(http)) = (self.native_addr(), self.http_addr()) {
+            eprintln!("nyx: listening on nyx://{native} and http://{http}");
+        }
+        if self.app.config.listen.insecure {
+            tracing::warn!("--insecure: whoever reaches these addresses may publish and subscribe");
+        }
+    }
+
+    /// Serves until `stop` resolves, then lets connections end.
+    pub(crate) async fn run(self, stop: impl Future<Output = ()>) {
+        let mut connections = JoinSet::new();
+        let statistics = tokio::spawn(stats::publish(self.app.clone()));
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                accepted = self.native.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        connections.spawn(native::serve(self.app.clone(), stream, peer));
+                    }
+                    Err(error) => accept_failed(&error).await,
+                },
+                accepted = self.http.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        connections.spawn(http::serve(self.app.clone(), stream, peer));
+                    }
+                    Err(error) => accept_failed(&error).await,
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+        let Self { app, native, http, stop } = self;
+        drop((native, http));
+        tracing::info!(connections = connections.len(), "stopping");
+        app.hub.drain();
+        let _ = stop.send(true);
+        let all = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            tracing::warn!(connections = connections.len(), "closed what did not end in time");
+        }
+        statistics.abort();
+    }
+}
+
+/// Descriptors or memory ran out: what is connected goes on, and others are accepted when some has ended.
+async fn accept_failed(error: &std::io::Error) {
+    tracing::warn!(%error, "can't accept a connection");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// SIGINT and SIGTERM.
+pub(crate) struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    pub(crate) fn new() -> Outcome<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+                .context("can't wait for signals")?,
+        })
+    }
+
+    pub(crate) async fn wait(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

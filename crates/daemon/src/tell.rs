@@ -1,0 +1,89 @@
+//! Notes and progress on stderr. Nobody has to read it: that it can't be written is no failure.
+
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether the cursor stands behind a progress line. Changed only while stderr is locked.
+static IN_PROGRESS: AtomicBool = AtomicBool::new(false);
+
+/// Tells something once.
+pub(crate) fn note(message: impl Display) {
+    let mut stderr = std::io::stderr().lock();
+    let start = if IN_PROGRESS.swap(false, Ordering::Relaxed) { CLEAR_LINE } else { "" };
+    let _ = writeln!(stderr, "{start}nyx: {message}");
+}
+
+/// Tells how far things are. On a terminal it takes the place of what was told before.
+pub(crate) fn progress(line: impl Display) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = if stderr.is_terminal() {
+        IN_PROGRESS.store(true, Ordering::Relaxed);
+        write!(stderr, "{CLEAR_LINE}{line}").and_then(|()| stderr.flush())
+    } else {
+        writeln!(stderr, "{line}")
+    };
+}
+
+/// Shows lines as they are.
+pub(crate) fn show(lines: impl Display) {
+    let _ = write!(std::io::stderr().lock(), "{lines}");
+}
+
+/// Leaves the last progress to be read.
+pub(crate) fn end_progress() {
+    let mut stderr = std::io::stderr().lock();
+    if IN_PROGRESS.swap(false, Ordering::Relaxed) {
+        let _ = writeln!(stderr);
+    }
+}
+
+/// Whether to tell progress that nobody asked for.
+pub(crate) fn is_watched() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// A number of bytes, or of bytes a second, as people read it: three digits, powers of 1000.
+pub(crate) fn bytes(count: f64) -> String {
+    let mut scaled = count;
+    let mut units = ["B", "kB", "MB", "GB", "TB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for next in units {
+        if scaled < 999.5 {
+            break;
+        }
+        scaled /= 1000.0;
+        unit = next;
+    }
+    let decimals = if unit == "B" || scaled >= 99.95 {
+        0
+    } else if scaled >= 9.995 {
+        1
+    } else {
+        2
+    };
+    format!("{scaled:.decimals$} {unit}")
+}
+
+const CLEAR_LINE: &str = "\r\x1b[K";
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn bytes_have_three_digits() {
+        let cases = [
+            (0.0, "0 B"),
+            (999.0, "999 B"),
+            (1000.0, "1.00 kB"),
+            (46_080.0, "46.1 kB"),
+            (123_456.0, "123 kB"),
+            (999_999.0, "1.00 MB"),
+            (5e15, "5000 TB"),
+        ];
+        for (count, text) in cases {
+            assert_eq!(bytes(count), text);
+        }
+    }
+}

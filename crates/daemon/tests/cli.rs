@@ -1,0 +1,263 @@
+//! The command line as scripts use it: real processes, pipes and exit codes.
+
+mod common {
+    pub(crate) mod daemon;
+    pub(crate) mod wait;
+}
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use common::daemon::{Daemon, NYX};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// `nyx` with the hub's address.
+fn nyx(hub: SocketAddr, args: &[&str]) -> Command {
+    let mut command = Command::new(NYX);
+    command.args(args).env("NYX_SERVER", hub.to_string()).env_remove("NYX_LOG").stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end with this on stdin.
+fn run(mut command: Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nyx starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_vec();
+    // One that is not interested in its input may be gone already.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().expect("nyx ends");
+    writer.join().expect("the input is written");
+    output
+}
+
+fn publish(hub: SocketAddr, args: &[&str], input: &str) -> Output {
+    run(nyx(hub, &[&["pub"], args].concat()), input.as_bytes())
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("an exit code")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn assert_done(output: &Output) {
+    assert_eq!(code(output), 0, "{}", stderr(output));
+}
+
+#[track_caller]
+fn assert_fails(output: &Output, with: i32, saying: &str) {
+    assert_eq!(code(output), with, "{}", stderr(output));
+    assert!(stderr(output).contains(saying), "`{saying}` in: {}", stderr(output));
+}
+
+/// A `nyx sub` that is being read.
+struct Subscriber {
+    child: Child,
+    /// Until the reader hangs up.
+    lines: Option<BufReader<ChildStdout>>,
+}
+
+impl Subscriber {
+    /// Starts it, and waits until it is subscribed: then it has got what `topic`, a state topic, holds.
+    fn start(hub: SocketAddr, args: &[&str]) -> Self {
+        assert_done(&publish(hub, &["ready/now"], "{\"ready\":true}"));
+        let mut child =
+            nyx(hub, &[&["sub"], args].concat()).stdout(Stdio::piped()).spawn().expect("nyx starts");
+        let lines = child.stdout.take().map(BufReader::new);
+        let mut subscriber = Self { child, lines };
+        assert_eq!(subscriber.next()["topic"], "ready/now");
+        subscriber
+    }
+
+    fn reader(&mut self) -> &mut BufReader<ChildStdout> {
+        self.lines.as_mut().expect("still listening")
+    }
+
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.reader().read_line(&mut line).expect("a line");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    /// Reads to the end, and returns the exit code.
+    fn end(mut self) -> i32 {
+        self.reader().read_to_end(&mut Vec::new()).expect("it ends");
+        self.child.wait().expect("it ends").code().expect("an exit code")
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn lines_arrive_as_events_equal_and_in_order() {
+    let hub = Daemon::start();
+    let mut subscriber = Subscriber::start(hub.native, &["**", "--count", "1001"]);
+    let lines: Vec<String> =
+        (0..999).map(|n| format!("line {n} \u{1F600} \"quoted\"")).chain([String::new()]).collect();
+    let output = publish(hub.native, &["logs/app", "--json"], &lines.join("\n"));
+    assert_done(&output);
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+    assert_eq!((&summary["kind"], &summary["items"]), (&json!("event"), &json!(999)));
+    // An empty last line is no line: the one before it ended with a newline.
+    let extra = publish(hub.native, &["logs/app"], "\n");
+    assert_done(&extra);
+    for (sequence, line) in lines.iter().enumerate() {
+        let item = subscriber.next();
+        assert_eq!(item["topic"], "logs/app");
+        assert_eq!(item["sequence"], sequence);
+        assert_eq!(item["text"], line.as_str());
+    }
+    assert_eq!(subscriber.end(), 0);
+}
+
+#[test]
+fn json_lines_become_the_document_and_patches_change_it() {
+    let hub = Daemon::start();
+    let latest = || {
+        let output = run(nyx(hub.native, &["sub", "game/world", "--count", "1"]), b"");
+        assert_done(&output);
+        serde_json::from_slice::<Value>(&output.stdout).expect("a line")["value"].clone()
+    };
+    let document = json!({ "name": "Ashfen", "big": 9_007_199_254_740_993_i64, "x": -0.5, "list": [1, "two", null, { "y": [] }] });
+    assert_done(&publish(hub.native, &["game/world"], &format!("{{\"old\":1}}\n{document}\n")));
+    assert_eq!(latest(), document);
+    let output = publish(
+        hub.native,
+        &["game/world", "--patch"],
+        "{\"name\":null,\"x\":2}\n{\"deep\":{\"er\":true}}\n",
+    );
+    assert_done(&output);
+    let patched = json!({ "big": 9_007_199_254_740_993_i64, "x": 2, "list": [1, "two", null, { "y": [] }], "deep": { "er": true } });
+    assert_eq!(latest(), patched);
+}
+
+#[test]
+fn a_bad_line_is_named_and_left_out_and_the_rest_is_published() {
+    let hub = Daemon::start();
+    let output = publish(hub.native, &["s", "--json"], "{\"a\":1}\n\n{\"a\":oops}\n{\"a\":3}\n");
+    assert_fails(&output, 1, "stdin, line 3: column 6: bad JSON");
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+    assert_eq!((&summary["items"], &summary["rejected"]), (&json!(2), &json!(1)));
+    let output = run(nyx(hub.native, &["sub", "s", "--count", "1"]), b"");
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).expect("a line")["value"], json!({ "a": 3 }));
+}
+
+#[test]
+fn another_kind_than_the_topic_has_is_refused() {
+    let hub = Daemon::start();
+    assert_done(&publish(hub.native, &["t"], "{}"));
+    assert_fails(&publish(hub.native, &["t", "--kind", "event"], "hello\n"), 1, "carries state, not event");
+}
+
+#[test]
+fn without_a_hub_the_exit_code_is_3() {
+    // A port that was free a moment ago, and that nobody listens on.
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let nobody = listener.local_addr().expect("an address");
+    drop(listener);
+    for args in [&["pub", "a"][..], &["sub", "a"]] {
+        assert_fails(&run(nyx(nobody, args), b"x\n"), 3, "nyx serve");
+    }
+}
+
+#[test]
+fn a_second_hub_on_the_same_port_says_so() {
+    let hub = Daemon::start();
+    let native = hub.native.to_string();
+    for command in ["serve", "demo"] {
+        let output = run(nyx(hub.native, &[command, "--native", &native, "--http", "127.0.0.1:0"]), b"");
+        assert_fails(&output, 3, "already in use");
+    }
+    let output = run(nyx(hub.native, &["netem", "--listen", &native]), b"");
+    assert_fails(&output, 3, "choose another port");
+}
+
+#[test]
+fn what_makes_no_sense_is_a_usage_error() {
+    let hub = Daemon::start();
+    for (args, saying) in [
+        (&["pub", "a//b"][..], "no empty segment"),
+        (&["pub", "a", "--loop"], "stdin can't be read twice"),
+        (&["pub", "a", "--patch", "--kind", "event"], "--patch is for state"),
+        (&["pub", "a", "--fps", "0"], "no rate"),
+        (&["sub", "a", "--frames", "-", "--wav", "-"], "stdout takes one thing"),
+        (&["sub", "a", "--server", "http://x"], "no address of a hub"),
+        (&["netem", "--rate", "fast"], "rate such as"),
+    ] {
+        assert_fails(&run(nyx(hub.native, args), b"x\n"), 2, saying);
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let hub = Daemon::start();
+    let mut subscriber = Subscriber::start(hub.native, &["**"]);
+    // The next line can't be written any more.
+    subscriber.lines = None;
+    assert_done(&publish(hub.native, &["a"], "one\n"));
+    assert_eq!(subscriber.child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn fewer_items_than_asked_for_in_time_is_a_failure() {
+    let hub = Daemon::start();
+    let output = run(nyx(hub.native, &["sub", "a", "--count", "1", "--for", "10ms"]), b"");
+    assert_fails(&output, 1, "0 of 1 items came in time");
+    let output = run(nyx(hub.native, &["sub", "a", "--for", "10ms", "--json"]), b"");
+    assert_done(&output);
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).expect("a summary")["received"], 0);
+}
+
+#[test]
+fn images_are_stored_as_they_were_published() {
+    let hub = Daemon::start();
+    let directory = TempDir::new().expect("a directory");
+    let frames = directory.path().join("frames");
+    let frames_arg = frames.to_str().expect("UTF-8");
+    let mut subscriber = Subscriber::start(hub.native, &["**", "--frames", frames_arg, "--count", "3"]);
+    let png = b"\x89PNG\r\n\x1a\nnot really";
+    let jpeg = b"\xff\xd8\xff\xda\x00\x02\x11\x22\xff\x00\xff\xd9";
+    for (name, content) in [("a.png", &png[..]), ("b.jpg", jpeg)] {
+        let path = directory.path().join(name);
+        std::fs::write(&path, content).expect("a file");
+        assert_done(&publish(hub.native, &["cam/1", path.to_str().expect("UTF-8")], ""));
+        let item = subscriber.next();
+        assert_eq!(item["length"], content.len());
+        assert_eq!(std::fs::read(item["file"].as_str().expect("a file")).expect("the frame"), content);
+    }
+    assert!(frames.join("cam+1-00000001.jpg").exists());
+    assert_eq!(subscriber.end(), 0);
+}
+
+#[test]
+fn completions_and_configuration_are_printed_and_load() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = Command::new(NYX).args(["completions", shell]).output().expect("nyx starts");
+        assert_done(&output);
+        assert!(String::from_utf8_lossy(&output.stdout).contains("netem"));
+    }
+    let output = Command::new(NYX).arg("config").output().expect("nyx starts");
+    assert_done(&output);
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), &output.stdout).expect("written");
+    assert_done(&Command::new(NYX).arg("config").arg(file.path()).output().expect("nyx starts"));
+    std::fs::write(file.path(), "[listen]\nport = 1\n").expect("written");
+    let output = Command::new(NYX).arg("config").arg(file.path()).output().expect("nyx starts");
+    assert_fails(&output, 2, "port");
+}
