@@ -151,7 +151,7 @@ pub(super) fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
 }
 
 fn small(n: i64) -> Option<u8> {
-    (-64..=63).contains(&n).then_some((n + SMALL_ZERO) as u8)
+    (-64..=63).contains(&n).then(|| (n + SMALL_ZERO) as u8)
 }
 
 fn narrow(x: f64) -> Option<f32> {

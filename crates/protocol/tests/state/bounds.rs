@@ -103,3 +103,12 @@ fn keys_are_kept_for_an_epoch_and_dropped_with_it() {
     renewed.patch(&only(100)).unwrap();
     follow(&mut receiver(), &renewed);
 }
+
+#[test]
+fn integers_travel_to_their_very_ends() {
+    for n in [i64::MIN, i64::MIN + 1, -65, -64, 63, 64, i64::MAX - 1, i64::MAX] {
+        let mut out = BytesMut::new();
+        Value::from(n).encode(&mut out);
+        assert_eq!(Value::decode(&out, &Limits::default()), Ok(Value::from(n)));
+    }
+}
