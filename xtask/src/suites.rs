@@ -11,10 +11,15 @@ pub(crate) const PACKAGE: &str = "nyx-daemon";
 /// All of them, in the order in which they run: those that need nothing first.
 pub(crate) const SUITES: &[Suite] = &[
     Suite { name: "restart", needs: &[] },
+    Suite { name: "hostile", needs: &[] },
     Suite { name: "slow", needs: &[] },
-    Suite { name: "media", needs: &[Program { name: "ffmpeg", debian: "ffmpeg" }] },
-    Suite { name: "browser", needs: &[Program { name: "chromium", debian: "chromium" }] },
+    Suite { name: "scale", needs: &[] },
+    Suite { name: "media", needs: &[FFMPEG] },
+    Suite { name: "browser", needs: &[CHROMIUM, FFMPEG] },
 ];
+
+const FFMPEG: Program = Program { name: "ffmpeg", debian: "ffmpeg" };
+const CHROMIUM: Program = Program { name: "chromium", debian: "chromium" };
 
 /// One suite, by the name of its test target.
 pub(crate) struct Suite {

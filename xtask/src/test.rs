@@ -13,7 +13,8 @@ const WORKSPACE: &str = "workspace";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these suites: `workspace`, `restart`, `slow`, `media`, `browser`. One that is named must be able to run.
+    /// Only these suites: `workspace`, `restart`, `hostile`, `slow`, `scale`, `media`, `browser`. One that is named
+    /// must be able to run.
     suites: Vec<String>,
 }
 

@@ -143,12 +143,7 @@ async fn a_video_reaches_a_file_and_two_pages_as_it_was_made() {
 
     let (made, summary) = Video::publish(daemon.native, "camera", FRAMES).ended().await;
     let sent = summary["items"].as_u64().expect("a count");
-    let settled = |stats: &Value| {
-        let all =
-            at(stats, &["subscribers"]).and_then(Value::as_map).into_iter().flat_map(|all| all.values());
-        all.filter(|one| at(one, &["delivered"]).and_then(Value::as_i64) > Some(0)).count() >= 3
-    };
-    daemon.stats("all have got something", settled).await;
+    daemon.settled("camera", "nyx sub camera").await;
     subscriber.terminate();
     let lines = subscriber.succeeded().await;
     let received = images_in(directory.path());

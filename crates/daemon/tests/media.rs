@@ -45,7 +45,7 @@ async fn frames_arrive_as_ffmpeg_made_them_and_every_gap_is_accounted_for() {
     subscribed(&daemon, 1).await;
     let (made, summary) = Video::publish(daemon.native, "camera", FRAMES).ended().await;
     let [sent, skipped] = ["items", "skipped"].map(|field| summary[field].as_u64().expect("a count"));
-    settled(&daemon, "camera", "camera").await;
+    daemon.settled("camera", "nyx sub camera").await;
     subscriber.terminate();
     let lines = subscriber.succeeded().await;
 
@@ -83,7 +83,7 @@ async fn sound_arrives_sample_for_sample() {
         let publisher = Running::nyx("pub", daemon.native, &["radio", &source, "--json"], Stdio::null());
         let summary = publisher.succeeded().await.pop().expect("a summary");
         assert_eq!(summary["skipped"], 0, "{summary}");
-        settled(&daemon, "radio", "**").await;
+        daemon.settled("radio", "nyx sub **").await;
         subscriber.terminate();
         subscriber.succeeded().await;
         let [source, copy] = [&source, &copy].map(|path| samples(path, encoding));
@@ -95,6 +95,7 @@ async fn sound_arrives_sample_for_sample() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_document_is_equal_at_the_end_of_a_stream_of_lines() {
+    const STEPS: i64 = 3_000;
     let _alone = alone().await;
     for patch in [false, true] {
         let daemon = Daemon::with_config(TOPICS);
@@ -102,7 +103,7 @@ async fn a_document_is_equal_at_the_end_of_a_stream_of_lines() {
         subscribed(&daemon, 1).await;
         let mut expected = json!({});
         let mut lines = String::new();
-        for step in 0..5_000_i64 {
+        for step in 0..STEPS {
             // Entities come, move and go; in a merge patch null takes one away.
             let mut line =
                 json!({ "step": step, format!("e{}", step % 97): { "x": step, "y": [step, 0.5, "z"] } });
@@ -114,24 +115,24 @@ async fn a_document_is_equal_at_the_end_of_a_stream_of_lines() {
             }
             lines += &format!("{line}\n");
         }
-        let arguments: &[&str] =
-            if patch { &["world", "--kind", "state", "--patch"] } else { &["world", "--kind", "state"] };
-        let publisher = Running::nyx("pub", daemon.native, arguments, file(&lines));
+        let mut arguments = vec!["world", "--kind", "state", "--rate", "1000/s"];
+        arguments.extend(patch.then_some("--patch"));
+        let publisher = Running::nyx("pub", daemon.native, &arguments, file(&lines));
         let (status, _) = publisher.ended().await;
         assert!(status.success());
         let client = daemon.client("reader").await;
-        let value = document_at(&client, 4_999).await;
+        let value = document_at(&client, STEPS - 1).await;
         assert_eq!(
             serde_json::to_value(&value).expect("JSON"),
             expected,
             "by the client library, patch: {patch}"
         );
         // The subscriber that saw it change holds the same.
-        settled(&daemon, "world", "world").await;
+        daemon.settled("world", "nyx sub world").await;
         subscriber.terminate();
         let lines = subscriber.succeeded().await;
         let documents: Vec<_> = lines.iter().filter(|line| line["kind"] == "state").collect();
-        println!("patch: {patch}, 5000 lines, {} updates seen", documents.len());
+        println!("patch: {patch}, {STEPS} lines, {} updates seen", documents.len());
         assert_eq!(documents.last().expect("an update")["value"], expected, "by `nyx sub`, patch: {patch}");
     }
 }
@@ -211,24 +212,6 @@ async fn subscribed(daemon: &Daemon, subscribers: i64) {
     daemon.stats("the subscribers are there", all).await;
 }
 
-/// Waits until all that was published on `topic` was delivered to `nyx sub PATTERN`, or given up, and acknowledged.
-async fn settled(daemon: &Daemon, topic: &str, pattern: &str) {
-    daemon
-        .stats("everything is delivered or given up", |stats| {
-            let Some(subscribers) = at(stats, &["subscribers"]).and_then(Value::as_map) else { return false };
-            let messages = at(stats, &["topics", topic, "messages"]).and_then(Value::as_i64);
-            subscribers.values().filter(|one| named(one, &format!("nyx sub {pattern}"))).all(|one| {
-                let delivered = at(one, &["delivered"]).and_then(Value::as_i64).unwrap_or(0);
-                let drops =
-                    at(one, &["drops"]).and_then(Value::as_map).into_iter().flat_map(|drops| drops.values());
-                let dropped: i64 = drops.filter_map(Value::as_i64).sum();
-                at(one, &["in_flight_bytes"]) == Some(&Value::from(0))
-                    && messages == Some(delivered + dropped)
-            })
-        })
-        .await;
-}
-
 /// The document `world` as soon as it is that far.
 async fn document_at(client: &Client, step: i64) -> Value {
     let pattern = Pattern::new("world").expect("a pattern");
@@ -243,8 +226,4 @@ async fn document_at(client: &Client, step: i64) -> Value {
         }
     })
     .await
-}
-
-fn named(subscriber: &Value, name: &str) -> bool {
-    at(subscriber, &["name"]).and_then(Value::as_str) == Some(name)
 }

@@ -1,6 +1,7 @@
 //! The daemon ends, by force or by request, and comes back: so do its clients, and what is lost is not lost silently.
 
 mod common {
+    pub(crate) mod command;
     pub(crate) mod daemon;
     pub(crate) mod ledger;
     pub(crate) mod slow_link;
@@ -8,9 +9,10 @@ mod common {
 }
 
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use common::command::Running;
 use common::daemon::{Daemon, NYX, PATIENCE, connect};
 use common::ledger::Ledger;
 use common::slow_link::SlowLink;
@@ -46,6 +48,28 @@ async fn after_kill_9_clients_come_back_and_documents_converge() {
     }
     assert_eq!(publisher.stats().reconnects, 3);
     assert_eq!(subscriber.stats().reconnects, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_kill_9_the_programs_come_back() {
+    let mut daemon = Daemon::start();
+    let options = ["world", "--kind", "state"];
+    let mut publisher = Running::nyx("pub", daemon.native, &options, Stdio::piped());
+    let subscriber = Running::nyx("sub", daemon.native, &["world"], Stdio::null());
+    for round in 0..2 {
+        for step in 0..2 {
+            let number = 2 * round + step;
+            publisher.tell(&format!("{{\"number\": {number}}}"));
+            subscriber.prints("the new document", |line| line["value"]["number"] == number).await;
+        }
+        daemon.kill();
+        daemon.restart();
+        // Nothing new was said: the publisher says again what it said last.
+        let number = 2 * round + 1;
+        let late = Running::nyx("sub", daemon.native, &["world"], Stdio::null());
+        late.prints("the document before the restart", |line| line["value"]["number"] == number).await;
+    }
+    subscriber.prints("that it was away", |line| !line["reconnected"].is_null()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -161,6 +161,9 @@ async fn a_stalled_subscriber_changes_nothing_for_a_fast_one() {
     /// Frames of five seconds, and of half a second after something changed.
     const WINDOW: usize = 300;
     const SETTLE: usize = 30;
+    /// By how much the memory in use may differ from one moment to another: some read buffers of 256 KiB. Of the frames that
+    /// are published while the subscriber is stalled, 28 MB, it is a seventh.
+    const BREATH: i64 = 4 << 20;
     let _alone = alone().await;
     let daemon = Daemon::start();
     let link = SlowLink::to(daemon.native, None);
@@ -185,7 +188,7 @@ async fn a_stalled_subscriber_changes_nothing_for_a_fast_one() {
         link.handle.cut();
         link.handle.stall(false);
         println!("memory over ten seconds beside a stalled subscriber: {growth:+} bytes");
-        assert!(growth <= 1 << 20, "the daemon grew by {growth} bytes while a subscriber was stalled");
+        assert!(growth <= BREATH, "the daemon grew by {growth} bytes while a subscriber was stalled");
     }
     camera.stop().await;
     println!("the fast subscriber's p99 with a stalled one {with:.1?}, without {without:.1?}");

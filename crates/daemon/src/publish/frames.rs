@@ -1,5 +1,6 @@
 //! Frames: MJPEG from a pipe, or image files.
 
+use std::collections::VecDeque;
 use std::io::Read as _;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -9,7 +10,6 @@ use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use nyx_client::publish::{Frame, Frames};
 use nyx_client::{Client, FlushError, FrameCodec};
-use nyx_core::Instant;
 use nyx_core::clock::{Clock as _, Monotonic, unix_micros};
 use tokio::task::JoinHandle;
 
@@ -19,6 +19,7 @@ use super::input::{Input, Place, read_some};
 use super::jpeg::Splitter;
 use super::latest;
 use super::tally::Tally;
+use super::window::Window;
 use crate::exit::Outcome;
 use crate::pace::{Beat, Rate, block_until};
 use crate::tell;
@@ -26,8 +27,8 @@ use crate::tell;
 /// Publishes each image, but when the connection is slower than the source only the newest.
 ///
 /// A thread reads, since that blocks. It never waits for the connection, so a live source is read at its own pace and
-/// what can't be sent is passed over before it grows old. Nor do frames grow old on their way: none is sent while the hub has
-/// not confirmed for a while what was sent before.
+/// what can't be sent is passed over before it grows old. Nor do frames grow old on their way: no more are sent than the hub
+/// confirms without delay.
 pub(super) async fn publish(
     source: Source,
     rate: Option<Rate>,
@@ -43,41 +44,55 @@ pub(super) async fn publish(
         let outcome = images.run(source);
         sender.end(outcome);
     });
-    let mut confirmation = Confirmation { client, clock: Monotonic::new(), asked: None };
-    while let Some(frame) = receiver.take().await? {
+    let mut way =
+        Way { client, clock: Monotonic::new(), window: Window::new(), unconfirmed: VecDeque::new() };
+    loop {
+        way.clear().await?;
+        let Some(frame) = receiver.take().await? else { return Ok(()) };
         let bytes = frame.payload.len();
         frames.send(frame).await.map_err(|error| error.cause)?;
         tally.send(bytes);
-        confirmation.keep_up().await?;
+        way.enter();
     }
-    Ok(())
 }
 
-/// Whether the hub keeps up with what is sent.
-struct Confirmation<'a> {
+/// The frames that are on their way to the hub.
+struct Way<'a> {
     client: &'a Client,
     clock: Monotonic,
-    /// Since when something is to be confirmed.
-    asked: Option<(Instant, JoinHandle<Result<(), FlushError>>)>,
+    window: Window,
+    /// In order. Each yields how long it took.
+    unconfirmed: VecDeque<JoinHandle<Result<Duration, FlushError>>>,
 }
 
-impl Confirmation<'_> {
-    /// Waits while the hub has not confirmed for [`UNCONFIRMED_MAX`] what was sent.
-    async fn keep_up(&mut self) -> Outcome {
-        if let Some((since, flush)) = &mut self.asked {
-            if !flush.is_finished() && self.clock.now() - *since < UNCONFIRMED_MAX {
+impl Way<'_> {
+    /// A frame was sent.
+    fn enter(&mut self) {
+        let (client, clock) = (self.client.clone(), self.clock.clone());
+        let sent = clock.now();
+        self.unconfirmed.push_back(tokio::spawn(async move {
+            client.flush().await?;
+            Ok(clock.now() - sent)
+        }));
+    }
+
+    /// Waits until another one may be sent.
+    async fn clear(&mut self) -> Outcome {
+        loop {
+            let is_full = self.unconfirmed.len() >= self.window.size();
+            let Some(first) = self.unconfirmed.front_mut().filter(|first| is_full || first.is_finished())
+            else {
                 return Ok(());
-            }
-            match flush.await? {
-                // A frame that was lost with its connection is counted at the end; the next one is fresher.
-                Ok(()) | Err(FlushError::Interrupted { .. }) => {}
+            };
+            let confirmed = first.await?;
+            self.unconfirmed.pop_front();
+            match confirmed {
+                Ok(took) => self.window.confirm(took),
+                // What was lost with its connection is counted at the end; the next frame is fresher.
+                Err(FlushError::Interrupted { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        let client = self.client.clone();
-        let flush = tokio::spawn(async move { client.flush().await });
-        self.asked = Some((self.clock.now(), flush));
-        Ok(())
     }
 }
 
@@ -160,10 +175,6 @@ impl Images<'_> {
         }
     }
 }
-
-/// More than a round trip takes on most networks, so that a long way alone slows nothing down, and not so much that a frame
-/// grows old.
-const UNCONFIRMED_MAX: Duration = Duration::from_millis(250);
 
 /// Files go by at this rate unless told otherwise.
 const FILES_RATE: Rate = Rate::per_second(30);

@@ -8,6 +8,7 @@ mod jpeg;
 mod latest;
 mod lines;
 mod tally;
+mod window;
 
 use std::io::Write as _;
 use std::ops::ControlFlow;

@@ -1,10 +1,13 @@
 //! `nyx pub`, `nyx sub` and other programs as children.
+#![allow(dead_code, reason = "each suite uses a part")]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::daemon::{NYX, PATIENCE};
@@ -13,7 +16,8 @@ use super::wait::eventually;
 /// A child that is killed when dropped, and what it prints.
 pub(crate) struct Running {
     child: Child,
-    stdout: Option<JoinHandle<Vec<String>>>,
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Running {
@@ -31,8 +35,31 @@ impl Running {
             command.stdout(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
         let pipe = BufReader::new(child.stdout.take().expect("a pipe"));
         // Read all the time: a child whose pipe is full waits.
-        let stdout = std::thread::spawn(move || pipe.lines().map_while(Result::ok).collect());
-        Self { child, stdout: Some(stdout) }
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        let copy = lines.clone();
+        let reader = std::thread::spawn(move || {
+            pipe.lines().map_while(Result::ok).for_each(|line| copy.lock().push(line))
+        });
+        Self { child, lines, reader: Some(reader) }
+    }
+
+    /// Writes a line to its stdin, which has to be a pipe.
+    pub(crate) fn tell(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("a pipe");
+        writeln!(stdin, "{line}").expect("the program reads");
+    }
+
+    /// Waits until it has printed a line for which `is_it` holds.
+    pub(crate) async fn prints(&self, what: &str, is_it: impl Fn(&Value) -> bool) {
+        let printed = async || {
+            let lines = self.lines.lock();
+            lines
+                .iter()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .any(|line| is_it(&line))
+                .then_some(())
+        };
+        eventually(PATIENCE, what, printed).await;
     }
 
     /// Asks it to end.
@@ -46,8 +73,9 @@ impl Running {
         let child = &mut self.child;
         let wait = async || child.try_wait().expect("the program can be waited for");
         let status = eventually(3 * PATIENCE, "the program ends", wait).await;
-        let lines = self.stdout.take().expect("it is read once").join().expect("its output is read");
-        (status, lines)
+        // To the end of its output, of which the pipe may still hold some.
+        self.reader.take().expect("it ends once").join().expect("its output is read");
+        (status, std::mem::take(&mut self.lines.lock()))
     }
 
     /// As [`ended`](Self::ended), for a program that has to succeed and prints JSON.

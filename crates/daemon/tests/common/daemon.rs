@@ -1,7 +1,5 @@
 //! A real `nyx serve` in a process of its own.
-
-// Each suite uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each suite uses a part")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -124,6 +122,26 @@ impl Daemon {
             }
         };
         tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("statistics never said: {what}"))
+    }
+
+    /// Waits until all that was published on `topic` was delivered to the subscribers of this name, or given up, and acknowledged.
+    pub(crate) async fn settled(&self, topic: &str, name: &str) {
+        let settled = |stats: &Value, one: &Value| {
+            let delivered = at(one, &["delivered"]).and_then(Value::as_i64).unwrap_or(0);
+            let drops =
+                at(one, &["drops"]).and_then(Value::as_map).into_iter().flat_map(|drops| drops.values());
+            let dropped: i64 = drops.filter_map(Value::as_i64).sum();
+            let messages = at(stats, &["topics", topic, "messages"]).and_then(Value::as_i64);
+            at(one, &["in_flight_bytes"]) == Some(&Value::from(0)) && messages == Some(delivered + dropped)
+        };
+        self.stats("everything is delivered or given up", |stats| {
+            let all =
+                at(stats, &["subscribers"]).and_then(Value::as_map).into_iter().flat_map(|all| all.values());
+            let mut named =
+                all.filter(|one| at(one, &["name"]).and_then(Value::as_str) == Some(name)).peekable();
+            named.peek().is_some() && named.all(|one| settled(stats, one))
+        })
+        .await;
     }
 }
 

@@ -1,4 +1,5 @@
 //! Accounts of what one subscriber got of one topic.
+#![allow(dead_code, reason = "each suite uses a part")]
 
 use std::collections::BTreeMap;
 

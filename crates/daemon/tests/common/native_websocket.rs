@@ -1,4 +1,5 @@
 //! A subscriber that speaks the native protocol over WebSocket, as the console does.
+#![allow(dead_code, reason = "each suite uses a part")]
 
 use std::net::SocketAddr;
 

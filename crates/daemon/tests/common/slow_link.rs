@@ -1,4 +1,5 @@
 //! A link that is slower than what is sent over it.
+#![allow(dead_code, reason = "each suite uses a part")]
 
 use std::net::SocketAddr;
 

@@ -1,7 +1,5 @@
 //! Waiting for a condition, with a deadline.
-
-// Each suite uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each suite uses a part")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! A WebSocket client.
+#![allow(dead_code, reason = "each suite uses a part")]
 
 use std::net::SocketAddr;
 
