@@ -14,10 +14,12 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite { name: "hostile", needs: &[] },
     Suite { name: "slow", needs: &[] },
     Suite { name: "scale", needs: &[] },
+    Suite { name: "console", needs: &[NODE] },
     Suite { name: "media", needs: &[FFMPEG] },
     Suite { name: "browser", needs: &[CHROMIUM, FFMPEG] },
 ];
 
+const NODE: Program = Program { name: "node", debian: "nodejs" };
 const FFMPEG: Program = Program { name: "ffmpeg", debian: "ffmpeg" };
 const CHROMIUM: Program = Program { name: "chromium", debian: "chromium" };
 

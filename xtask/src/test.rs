@@ -13,8 +13,8 @@ const WORKSPACE: &str = "workspace";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these suites: `workspace`, `restart`, `hostile`, `slow`, `scale`, `media`, `browser`. One that is named
-    /// must be able to run.
+    /// Only these suites: `workspace`, `restart`, `hostile`, `slow`, `scale`, `console`, `media`, `browser`. One that is
+    /// named must be able to run.
     suites: Vec<String>,
 }
 
@@ -41,8 +41,12 @@ fn run_suite(suite: &Suite, required: bool, report: &mut Report) -> anyhow::Resu
         report.leave_out(suite.name, wants, required);
         return Ok(());
     }
-    // In release mode, since what these suites time out on and measure is the daemon that people run.
-    report.run(suite.name, &mut cargo(["test", "--release", "-p", suites::PACKAGE, "--test", suite.name]))?;
+    // In release mode, since what these suites time out on and measure is the daemon that people run. What they measured
+    // is shown.
+    report.run(
+        suite.name,
+        &mut cargo(["test", "--release", "-p", suites::PACKAGE, "--test", suite.name, "--", "--show-output"]),
+    )?;
     Ok(())
 }
 

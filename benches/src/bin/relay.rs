@@ -1,4 +1,5 @@
 //! The relay bench, see [`nyx_benches::relay`].
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

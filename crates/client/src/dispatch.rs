@@ -44,7 +44,8 @@ impl Dispatch {
             kind: topic.kind,
             epoch: announce.epoch,
             position: announce.position,
-            is_certain: false,
+            // A state topic's position says what we hold, and that is nothing yet.
+            is_certain: topic.kind != Kind::State,
             needs_snapshot: false,
         };
         let earlier = self.known.remove(&topic.name).filter(|known| known.epoch == announce.epoch);

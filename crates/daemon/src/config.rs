@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use nyx_core::ByteSize;
 use nyx_hub::Spec;
+use nyx_protocol::control::AudioFormat;
 use nyx_protocol::topic::{Name, Pattern};
 use nyx_protocol::wire::Kind;
 use nyx_stream::Lane;
@@ -32,6 +33,9 @@ pub(crate) fn run(args: Args) -> Outcome {
     };
     let config = Config::load(Some(&file))?;
     config.check_listen()?;
+    for topic in &config.topics {
+        topic.spec()?;
+    }
     println!("{}: good", file.display());
     Ok(())
 }
@@ -107,6 +111,8 @@ pub(crate) struct Topic {
     content_type: String,
     max_age: Option<Text<humantime::Duration>>,
     lane: Option<LaneName>,
+    sample_rate: Option<u32>,
+    channels: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
@@ -145,7 +151,9 @@ impl Text<humantime::Duration> {
     }
 }
 
-fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(deserializer: D) -> Result<T, D::Error> {
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|error| serde::de::Error::custom(format_args!("`{text}`: {error}")))
 }
@@ -249,8 +257,9 @@ impl Config {
 }
 
 impl Topic {
-    /// Writes what is configured into `spec`.
-    pub(crate) fn fill(&self, spec: &mut Spec) {
+    /// What is configured, as the hub takes it.
+    pub(crate) fn spec(&self) -> Outcome<Spec> {
+        let mut spec = Spec::new(self.kind);
         spec.content_type.clone_from(&self.content_type);
         spec.max_age = self.max_age.as_ref().map(Text::duration);
         spec.lane = self.lane.map(|lane| match lane {
@@ -258,6 +267,26 @@ impl Topic {
             LaneName::Medium => Lane::Medium,
             LaneName::Low => Lane::Low,
         });
+        // Subscribers are told the format before the first chunk comes, so it has to be known before a publisher is.
+        spec.audio = match (self.kind, self.sample_rate, self.channels) {
+            (Kind::Audio, Some(sample_rate), Some(channels)) => Some(AudioFormat { sample_rate, channels }),
+            (Kind::Audio, _, _) => {
+                return Err(Failure::usage(anyhow!(
+                    "topic `{}`: audio needs sample_rate and channels",
+                    self.name
+                )));
+            }
+            (_, None, None) => None,
+            _ => {
+                let text = "sample_rate and channels are for audio";
+                return Err(Failure::usage(anyhow!(
+                    "topic `{}`: {text}, and this is {}",
+                    self.name,
+                    self.kind
+                )));
+            }
+        };
+        Ok(spec)
     }
 }
 
@@ -281,6 +310,18 @@ mod tests {
         ] {
             assert!(toml::from_str::<Config>(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn audio_has_a_format_and_nothing_else_has() {
+        let spec = |text: &str| {
+            let config: Config = toml::from_str(&format!("[[topic]]\nname = \"a\"\n{text}")).unwrap();
+            config.topics[0].spec()
+        };
+        let audio = spec("kind = \"audio\"\nsample_rate = 48000\nchannels = 2").unwrap().audio;
+        assert_eq!(audio, Some(AudioFormat { sample_rate: 48_000, channels: 2 }));
+        assert!(spec("kind = \"audio\"").is_err());
+        assert!(spec("kind = \"state\"\nchannels = 2").is_err());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Bad input over real sockets: the sender gets a typed error or loses its connection, a counter tells of it, and nothing changes for
-//! anybody else.
+//! Bad input over real sockets: the sender gets a typed error or loses its connection, a counter tells of it, and nothing
+//! changes for anybody else.
 
 mod common {
     pub(crate) mod daemon;

@@ -220,7 +220,7 @@ async fn a_second_start_on_a_busy_port_says_so() {
     daemon.client("the first one is as it was").await;
 }
 
-/// The events of `after_kill_9_events_go_on_and_no_hole_is_silent`, by the numbers in them: after a restart the hub counts from 0 again.
+/// Events by the numbers in them, since after a restart the hub counts from 0 again.
 #[derive(Debug, Default)]
 struct Numbers {
     next: u64,

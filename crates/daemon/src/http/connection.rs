@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -44,7 +44,7 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
         tracing::debug!(%peer, %error, "can't set the connection up");
         return;
     }
-    let Some(_place) = Place::take(app.config.limits.sessions) else { return turn_away(stream).await };
+    let Some(_place) = Place::take(&app) else { return turn_away(stream).await };
     let stream = Patient::new(stream, app.hub.config().silence);
     let connection = Connection { app: app.clone(), peer, handover: Handover::default() };
     let handover = connection.handover.clone();
@@ -91,21 +91,19 @@ async fn answer(
 }
 
 /// A place among the connections. The hub counts its sessions, but a connection that never asks for one is none.
-struct Place;
-
-static TAKEN: AtomicUsize = AtomicUsize::new(0);
+struct Place(Arc<App>);
 
 impl Place {
-    fn take(limit: usize) -> Option<Self> {
-        let before = TAKEN.fetch_add(1, Ordering::Relaxed);
-        let place = Self;
-        (before < limit).then_some(place)
+    fn take(app: &Arc<App>) -> Option<Self> {
+        let before = app.http_connections.fetch_add(1, Ordering::Relaxed);
+        let place = Self(app.clone());
+        (before < app.config.limits.sessions).then_some(place)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        TAKEN.fetch_sub(1, Ordering::Relaxed);
+        self.0.http_connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -6,11 +6,12 @@ mod stats;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use nyx_core::clock::{Clock, Instant, Monotonic};
-use nyx_hub::{Hub, Spec};
+use nyx_hub::Hub;
 use nyx_transport::tcp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -84,6 +85,8 @@ pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) started: Instant,
     pub(crate) started_ms: u64,
+    /// Connections of HTTP: many of them are no sessions of the hub.
+    pub(crate) http_connections: AtomicUsize,
     /// Becomes true when the server drains.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -95,7 +98,8 @@ impl App {
 
     pub(crate) fn tcp_options(&self) -> tcp::Options {
         let mut options = tcp::Options::default();
-        options.unsent_bytes = Some(u32::try_from(self.config.delivery.unsent_bytes.bytes()).unwrap_or(u32::MAX));
+        options.unsent_bytes =
+            Some(u32::try_from(self.config.delivery.unsent_bytes.bytes()).unwrap_or(u32::MAX));
         options
     }
 
@@ -126,15 +130,14 @@ impl Server {
         let http = tcp::listen(config.listen.http).map_err(Failure::unreachable)?;
         let hub = Hub::new(config.hub());
         for topic in &config.topics {
-            let mut spec = Spec::new(topic.kind);
-            topic.fill(&mut spec);
-            hub.create(&topic.name, &spec).map_err(Failure::usage)?;
+            hub.create(&topic.name, &topic.spec()?).map_err(Failure::usage)?;
         }
         let clock = Monotonic::new();
         let (stop, stopping) = watch::channel(false);
         let started = clock.now();
         let started_ms = nyx_core::clock::unix_micros() / 1000;
-        let app = Arc::new(App { hub, clock, config, started, started_ms, stopping });
+        let http_connections = AtomicUsize::new(0);
+        let app = Arc::new(App { hub, clock, config, started, started_ms, http_connections, stopping });
         Ok(Self { app, native, http, stop })
     }
 

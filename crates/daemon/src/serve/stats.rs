@@ -38,8 +38,7 @@ pub(super) async fn publish(app: Arc<App>) {
         let stats = app.hub.stats(now);
         let read = stats.topics.iter().any(|stats| stats.name == *topic.name() && stats.subscribers > 0);
         history.add(now, &stats);
-        if read
-            && let Err(error) = app.hub.patch(&topic, &Patch::Set(describe(&app, now, &stats, &history)))
+        if read && let Err(error) = app.hub.patch(&topic, &Patch::Set(describe(&app, now, &stats, &history)))
         {
             tracing::warn!(%error, "can't publish statistics");
         }
@@ -64,7 +63,8 @@ struct Sample {
 
 impl History {
     fn add(&mut self, at: Instant, stats: &Stats) {
-        let topics = stats.topics.iter().map(|topic| (topic.name.clone(), (topic.messages, topic.bytes))).collect();
+        let topics =
+            stats.topics.iter().map(|topic| (topic.name.clone(), (topic.messages, topic.bytes))).collect();
         let sessions = stats.sessions.iter().map(|session| (session.id, session.bytes)).collect();
         self.0.push_back(Sample { at, topics, sessions });
         if self.0.len() > SAMPLES {
@@ -88,13 +88,15 @@ fn describe(app: &App, now: Instant, stats: &Stats, history: &History) -> Value 
     let count = topics.len();
     topics.sort_by_key(|topic| Reverse(topic.bytes));
     topics.truncate(TOPICS_MAX);
-    let topics = topics.into_iter().map(|topic| (topic.name.as_str().to_owned(), of_topic(now, topic, history)));
+    let topics =
+        topics.into_iter().map(|topic| (topic.name.as_str().to_owned(), of_topic(now, topic, history)));
 
     let mut sessions: Vec<_> = stats.sessions.iter().filter(|session| session.topics > 0).collect();
     let subscribers = sessions.len();
     sessions.sort_by_key(|session| Reverse((session.all_drops().total(), session.lag)));
     sessions.truncate(SESSIONS_MAX);
-    let sessions = sessions.into_iter().map(|session| (session.id.to_string(), of_session(now, session, history)));
+    let sessions =
+        sessions.into_iter().map(|session| (session.id.to_string(), of_session(now, session, history)));
 
     let refused = stats.refused.iter().filter(|(_, count)| *count > 0);
     let refused = refused.map(|(code, count)| (crate::http::metrics::code_name(*code), int(*count)));
@@ -126,8 +128,16 @@ fn of_topic(now: Instant, topic: &Topic, history: &History) -> Value {
         ("content_type", Value::from(topic.content_type.as_str())),
         ("messages", int(topic.messages)),
         ("bytes", int(topic.bytes)),
-        ("rate", Value::F64(history.rate(now, topic.messages, |sample| before(sample).map(|(messages, _)| messages)))),
-        ("byte_rate", Value::F64(history.rate(now, topic.bytes, |sample| before(sample).map(|(_, bytes)| bytes)))),
+        (
+            "rate",
+            Value::F64(
+                history.rate(now, topic.messages, |sample| before(sample).map(|(messages, _)| messages)),
+            ),
+        ),
+        (
+            "byte_rate",
+            Value::F64(history.rate(now, topic.bytes, |sample| before(sample).map(|(_, bytes)| bytes))),
+        ),
         ("subscribers", int(topic.subscribers as u64)),
         ("retained_bytes", int(topic.retained_bytes as u64)),
         ("age_p50_ms", age(0.5)),

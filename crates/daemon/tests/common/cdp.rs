@@ -1,5 +1,6 @@
 //! A headless Chromium and one page in it, driven over the DevTools protocol.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -22,8 +23,7 @@ pub(crate) struct Page {
     /// What went wrong in the page so far: exceptions, and what was logged as an error.
     errors: Vec<String>,
     browser: Child,
-    /// Deleted when dropped, after the browser has ended.
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Page {
@@ -44,6 +44,7 @@ impl Page {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .expect("chromium starts");
         let (port, path) = eventually(3 * PATIENCE, "chromium listens", async || {
@@ -57,7 +58,7 @@ impl Page {
         let opened = client_async(format!("ws://127.0.0.1:{port}{path}"), stream).await;
         let (socket, _) = opened.expect("chromium speaks the DevTools protocol");
         let (session, errors) = (String::new(), Vec::new());
-        let mut page = Self { socket, session, calls: 0, errors, browser, _profile: profile };
+        let mut page = Self { socket, session, calls: 0, errors, browser, profile };
         let target = page.call("Target.createTarget", json!({ "url": "about:blank" })).await;
         let target = json!({ "targetId": target["targetId"], "flatten": true });
         let attached = page.call("Target.attachToTarget", target).await;
@@ -188,8 +189,17 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // Its helper processes end when their pipes to it break.
+        // With the processes that it has started, which would go on writing into the profile for a moment.
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.browser.id())]).status();
         let _ = self.browser.kill();
         let _ = self.browser.wait();
+        for _ in 0..REMOVALS_MAX {
+            if std::fs::remove_dir_all(self.profile.path()).is_ok() {
+                break;
+            }
+        }
     }
 }
+
+/// Tries to delete the profile: one fails when a process that is being killed has just written something.
+const REMOVALS_MAX: usize = 100;

@@ -124,7 +124,8 @@ impl Daemon {
         tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("statistics never said: {what}"))
     }
 
-    /// Waits until all that was published on `topic` was delivered to the subscribers of this name, or given up, and acknowledged.
+    /// Waits until all that was published on `topic` was delivered to the subscribers of this name, or given up, and
+    /// acknowledged.
     pub(crate) async fn settled(&self, topic: &str, name: &str) {
         let settled = |stats: &Value, one: &Value| {
             let delivered = at(one, &["delivered"]).and_then(Value::as_i64).unwrap_or(0);

@@ -298,3 +298,9 @@ impl Response {
         (self.status(), self.json()["error"]["code"].as_str().unwrap_or_default().to_owned())
     }
 }
+
+/// The text of a body once it has all these parts.
+pub(crate) fn contains(body: &[u8], parts: &[&str]) -> Option<String> {
+    let text = String::from_utf8_lossy(body).into_owned();
+    parts.iter().all(|part| text.contains(part)).then_some(text)
+}
