@@ -46,7 +46,7 @@ impl Message<'_> {
 
 /// Walks the whole messages of a run.
 ///
-/// Ends at the first that is not whole or not well-formed; in what [`scan`] returned there is none.
+/// Ends at the first that is not whole or not well-formed; in what [`scan`](super::scan()) returned there is none.
 #[derive(Clone, Debug)]
 pub struct Messages<'a>(&'a [u8]);
 
