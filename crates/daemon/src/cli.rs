@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::io::Write as _;
+
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::{self, Outcome};
@@ -40,8 +42,10 @@ impl Cli {
             Command::Netem(args) => netem::run(args),
             Command::Config(args) => config::run(args),
             Command::Completions { shell } => {
-                clap_complete::generate(shell, &mut Self::command(), "nyx", &mut std::io::stdout());
-                Ok(())
+                // Into memory first: the generator panics where its output closes.
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Self::command(), "nyx", &mut script);
+                Ok(std::io::stdout().write_all(&script)?)
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The configuration file, and `nyx config`.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -28,16 +29,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Outcome {
     let Some(file) = args.file else {
-        print!("{DEFAULTS}");
-        return Ok(());
+        return Ok(std::io::stdout().write_all(DEFAULTS.as_bytes())?);
     };
     let config = Config::load(Some(&file))?;
     config.check_listen()?;
     for topic in &config.topics {
         topic.spec()?;
     }
-    println!("{}: good", file.display());
-    Ok(())
+    Ok(writeln!(std::io::stdout(), "{}: good", file.display())?)
 }
 
 /// What `nyx serve` is told.
