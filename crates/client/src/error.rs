@@ -109,7 +109,7 @@ pub enum FlushError {
     Refused(Refusal),
     /// The connection was lost before the hub had confirmed. Send again what must not be lost, if duplicates are
     /// harmless; [`Stats`](crate::Stats) counts such messages.
-    #[error("the connection was lost: of what was sent before, {unconfirmed} messages may not have arrived")]
+    #[error("the connection was lost before the hub had confirmed everything: {}", doubt(*unconfirmed))]
     Interrupted {
         /// How many messages were written and not confirmed.
         unconfirmed: u64,
@@ -117,4 +117,12 @@ pub enum FlushError {
     /// The client was closed.
     #[error("the client was closed")]
     Closed,
+}
+
+fn doubt(unconfirmed: u64) -> String {
+    match unconfirmed {
+        0 => "what was sent is not in doubt, what waits is sent on the next one".to_owned(),
+        1 => "the last message may not have arrived".to_owned(),
+        more => format!("the last {more} messages may not have arrived"),
+    }
 }

@@ -19,7 +19,7 @@ export class FrameView {
       make("div", { class: "stage" }, this.canvas, this.note),
       make("dl", { class: "readings" },
         reading("drawn", this.readings.fps.element), reading("age", this.readings.age.element),
-        reading("dropped", this.readings.dropped.element), reading("size", this.readings.size.element), reading("image", this.format)));
+        reading("not drawn", this.readings.dropped.element), reading("size", this.readings.size.element), reading("image", this.format)));
     this.frames = 0;
     this.lost = 0;
     this.skipped = 0;
