@@ -25,8 +25,14 @@ pub struct Terms {
 }
 
 impl Terms {
-    fn is_late(&self, entry: &Entry) -> bool {
-        self.max_age.is_some_and(|max_age| self.now.since(entry.born) > max_age)
+    /// Why an entry is not worth sending, if it is not: it is too old, or would be when it has arrived. The newest is never
+    /// dropped by prediction: there is nothing fresher to send instead, and what a path carries shows only when it is used.
+    fn fate(&self, ring: &Ring, entry: &Entry) -> Option<Reason> {
+        let left = self.max_age?.checked_sub(self.now.since(entry.born));
+        let Some(left) = left else { return Some(Reason::Expired) };
+        let is_newest = entry.sequence + u64::from(entry.count) == ring.next_sequence();
+        let late = !is_newest && self.time_for(entry.bytes.len()).is_some_and(|time| time > left);
+        late.then_some(Reason::PredictedLate)
     }
 
     fn time_for(&self, bytes: usize) -> Option<Duration> {
@@ -91,16 +97,15 @@ impl Pull {
     }
 }
 
-/// Every item in order. What the ring evicted is `overrun`; what is too old is `expired`.
+/// Every item in order. What the ring evicted is `overrun`; what is too old is `expired`; what would be on arrival is
+/// `predicted_late`.
 pub fn events(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
     pull.catch_up(ring, cursor);
     for entry in ring.ahead(&cursor.clone()) {
-        if terms.is_late(entry) {
-            pull.pass_over(cursor, entry, Reason::Expired);
-        } else if pull.is_full(terms, entry) {
-            break;
-        } else {
-            pull.take(cursor, entry);
+        match terms.fate(ring, entry) {
+            Some(reason) if pull.bytes == 0 => pull.pass_over(cursor, entry, reason),
+            None if !pull.is_full(terms, entry) => pull.take(cursor, entry),
+            _ => break,
         }
     }
 }
@@ -109,13 +114,12 @@ pub fn events(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) 
 /// half as old as allowed, so that one long gap is heard and not a row of short ones.
 pub fn audio(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
     pull.catch_up(ring, cursor);
-    let behind = ring.ahead(cursor).next().is_some_and(|next| terms.is_late(next));
+    let mut behind = ring.ahead(cursor).next().and_then(|next| terms.fate(ring, next));
     let enough = terms.max_age.map_or(Duration::MAX, |max_age| max_age / 2);
-    let mut jumping = behind;
     for entry in ring.ahead(&cursor.clone()) {
-        jumping = jumping && terms.now.since(entry.born) > enough;
-        if jumping {
-            pull.pass_over(cursor, entry, Reason::Expired);
+        behind = behind.filter(|_| terms.now.since(entry.born) > enough || terms.fate(ring, entry).is_some());
+        if let Some(reason) = behind {
+            pull.pass_over(cursor, entry, reason);
         } else if pull.is_full(terms, entry) {
             break;
         } else {
@@ -136,8 +140,11 @@ pub fn frames(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) 
     for entry in ring.ahead(&cursor.clone()) {
         let decodable = entry.keyframe || cursor.is_in_step();
         let newest_start = start.is_none_or(|start| entry.sequence >= start);
-        if terms.is_late(entry) {
-            pull.pass_over(cursor, entry, Reason::Expired);
+        let fate = terms.fate(ring, entry);
+        if fate.is_some() && pull.bytes > 0 {
+            break;
+        } else if let Some(reason) = fate {
+            pull.pass_over(cursor, entry, reason);
         } else if !decodable || !(one_by_one || newest_start) {
             pull.pass_over(cursor, entry, Reason::Conflated);
         } else {
@@ -249,6 +256,30 @@ mod tests {
         let (ring, mut cursor, mut pull) = (ring(3, &[0, 1, 2]), start(), Pull::default());
         frames(&ring, &mut cursor, &terms(ms(500)), &mut pull);
         assert_eq!((taken(&pull), pull.drops.get(Reason::Expired)), (vec![], 3));
+    }
+
+    #[test]
+    fn what_would_arrive_late_makes_way_for_what_will_not() {
+        // Each item takes 40 ms. At 75 ms the first is 75 ms old: it would be 115 ms old on arrival, the second 105 ms.
+        let slow = Terms { bytes_per_second: Some(2_500), budget: 100, ..terms(ms(75)) };
+        for policy in [events, frames] {
+            let (ring, mut cursor, mut pull) = (ring(8, &[0]), start(), Pull::default());
+            policy(&ring, &mut cursor, &slow, &mut pull);
+            assert!(pull.drops.get(Reason::PredictedLate) >= 2);
+        }
+        let (ring, mut cursor, mut pull) = (ring(8, &[]), start(), Pull::default());
+        audio(&ring, &mut cursor, &slow, &mut pull);
+        assert_eq!((taken(&pull), pull.drops.get(Reason::PredictedLate)), (vec![3], 3));
+    }
+
+    #[test]
+    fn the_newest_is_sent_however_slow_the_path_seems() {
+        let crawling = Terms { bytes_per_second: Some(1), budget: 100, ..terms(ms(75)) };
+        for policy in [events, audio, frames] {
+            let (ring, mut cursor, mut pull) = (ring(8, &[0, 1, 2, 3, 4, 5, 6, 7]), start(), Pull::default());
+            policy(&ring, &mut cursor, &crawling, &mut pull);
+            assert_eq!(taken(&pull), [7]);
+        }
     }
 
     proptest! {
