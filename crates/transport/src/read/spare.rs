@@ -8,6 +8,10 @@ use nyx_core::pool::{Config, ReadPool};
 /// Size of the shared buffers.
 pub(super) const CHUNK: usize = 256 * 1024;
 
+/// Buffers that a thread goes round. More of them leave the processor's caches before their turn comes again: with 8
+/// subscribers of 32 KiB messages 8 buffers carry a third more than 64 do, and than fresh memory does.
+const RETAIN: usize = 8;
+
 struct Shared {
     /// The rest of the buffer that the last reader filled; empty, and usable as it is.
     rest: BytesMut,
@@ -21,6 +25,7 @@ thread_local! {
 fn config() -> Config {
     let mut config = Config::default();
     config.buffer_bytes = CHUNK;
+    config.retain = RETAIN;
     config
 }
 
@@ -28,7 +33,13 @@ fn config() -> Config {
 pub(super) fn take(bytes: usize) -> BytesMut {
     SHARED.with_borrow_mut(|shared| {
         let rest = std::mem::take(&mut shared.rest);
-        if rest.capacity() >= bytes { rest } else { shared.pool.take() }
+        if rest.capacity() >= bytes {
+            return rest;
+        }
+        if rest.capacity() > 0 {
+            shared.pool.put(rest);
+        }
+        shared.pool.take()
     })
 }
 
@@ -44,4 +55,22 @@ pub(super) fn put(mut buffer: BytesMut) {
             shared.pool.put(buffer);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_small_rest_comes_back_when_its_parts_are_gone() {
+        let mut buffer = take(CHUNK);
+        buffer.extend_from_slice(&[7; CHUNK - 10]);
+        let part = buffer.split().freeze();
+        let address = part.as_ptr();
+        put(buffer);
+        let other = take(CHUNK);
+        drop(part);
+        assert_eq!(take(CHUNK).as_ptr(), address);
+        drop(other);
+    }
 }
