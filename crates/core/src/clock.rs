@@ -83,14 +83,15 @@ pub trait Clock: Send + Sync {
 #[derive(Clone, Debug)]
 pub struct Monotonic {
     clock: quanta::Clock,
-    origin: quanta::Instant,
+    /// The reading at the origin, in the counter's own ticks.
+    origin: u64,
 }
 
 impl Monotonic {
     /// A clock whose origin is now.
     pub fn new() -> Self {
         let clock = quanta::Clock::new();
-        let origin = clock.now();
+        let origin = clock.raw();
         Self { clock, origin }
     }
 }
@@ -102,8 +103,10 @@ impl Default for Monotonic {
 }
 
 impl Clock for Monotonic {
+    #[inline]
     fn now(&self) -> Instant {
-        Instant::ZERO + self.clock.now().duration_since(self.origin)
+        // Ticks since the origin first, then one scaling: nothing on the way goes through seconds.
+        Instant(self.clock.delta_as_nanos(self.origin, self.clock.raw()))
     }
 }
 
@@ -126,9 +129,15 @@ impl Manual {
         Self::default()
     }
 
-    /// Moves the clock forward.
+    /// Moves the clock forward, at most to the end of time.
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(saturating_nanos(by), Ordering::Relaxed);
+        let forward = |now: u64| Some(now.saturating_add(saturating_nanos(by)));
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, forward);
+    }
+
+    /// Moves the clock to `now`, backwards too: for tests of what must withstand that.
+    pub fn set(&self, now: Instant) {
+        self.0.store(now.as_nanos(), Ordering::Relaxed);
     }
 }
 
@@ -164,5 +173,9 @@ mod tests {
     fn arithmetic_saturates() {
         assert_eq!(Instant::from_nanos(u64::MAX) + Duration::MAX, Instant::from_nanos(u64::MAX));
         assert_eq!(Instant::ZERO - Duration::from_secs(1), Instant::ZERO);
+        let clock = Manual::new();
+        clock.advance(Duration::MAX);
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now(), Instant::from_nanos(u64::MAX));
     }
 }

@@ -1,12 +1,16 @@
 //! What every Nyx crate stands on, without a runtime or a socket.
 //!
 //! - [`clock`]: instants that are plain values, a fast monotonic clock, a manual one.
+//! - [`limit`]: quotas, and limiters for one owner, for many threads, for millions of keys.
 //! - [`units`]: [`ByteSize`] and [`Bitrate`], parsed and printed.
-//! - [`pool`]: read buffers that are carved into [`bytes::Bytes`] and come back by themselves.
-#![forbid(unsafe_code)]
+//! - [`pool`]: buffers in size classes for any thread, frozen into [`bytes::Bytes`], and read buffers that are carved up;
+//!   both come back by themselves.
+#![deny(unsafe_code)]
 
 pub mod clock;
+pub mod limit;
 pub mod pool;
+mod sync;
 pub mod units;
 
 pub use clock::{Clock, Instant};

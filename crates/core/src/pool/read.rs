@@ -29,7 +29,7 @@ impl Default for Config {
 /// A pool of equally large read buffers, for one thread.
 ///
 /// ```
-/// use nyx_core::pool::{Config, ReadPool};
+/// use nyx_core::pool::read::{Config, ReadPool};
 ///
 /// let mut pool = ReadPool::new(Config::default());
 /// let mut buffer = pool.take();
