@@ -1,8 +1,13 @@
 //! Sharing a socket by weight.
 //!
 //! Deficit round robin (Shreedhar and Varghese, *Efficient Fair Queueing Using Deficit Round-Robin*, SIGCOMM 1995), in
-//! the form that lets a lane overdraw: an item is taken whatever its size and paid for in later rounds. So over any time in which two lanes have
-//! something to send, their shares differ from their weights by at most one round and one item each, and none starves.
+//! the form that lets a lane overdraw: an item is taken whatever its size and paid for in later rounds.
+//!
+//! Over any time in which two lanes always have something to send, what they sent, each divided by its weight,
+//! differs by at most one [`QUANTUM`] and the largest item of each, likewise divided. (One quantum more, once, where
+//! a lane comes back that rested for a part of the round.) And none starves: with items of up to `L` bytes, a lane of
+//! weight `w` is served again after the others have sent what they may in `L` / (`w` × [`QUANTUM`]) + 2 rounds, and
+//! an item each. Property tests hold it to both.
 
 use std::collections::VecDeque;
 
@@ -41,7 +46,7 @@ impl Lane {
 }
 
 /// Bytes that a lane of weight 1 may send in a round: about a large packet's worth of small items.
-const QUANTUM: i64 = 16 * 1024;
+pub const QUANTUM: i64 = 16 * 1024;
 
 /// Says which of those that have something to send is next.
 ///
@@ -134,36 +139,7 @@ impl<T> Default for Lanes<T> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    proptest! {
-        /// With all lanes always waiting, each has sent its share but for a round and an item.
-        #[test]
-        fn shares_follow_weights_and_none_starves(
-            sizes in prop::collection::vec(1usize..200_000, 3),
-            pops in 200usize..2000,
-        ) {
-            let mut lanes = Lanes::new();
-            for lane in Lane::ALL {
-                lanes.push(lane, ());
-            }
-            let mut sent = [0i64; 3];
-            for _ in 0..pops {
-                let Some((lane, ())) = lanes.pop() else { unreachable!() };
-                lanes.charge(lane, sizes[lane as usize]);
-                sent[lane as usize] += sizes[lane as usize] as i64;
-                lanes.push(lane, ());
-            }
-            for (a, b) in [(Lane::High, Lane::Medium), (Lane::Medium, Lane::Low), (Lane::High, Lane::Low)] {
-                let rounds = |lane: Lane| sent[lane as usize] as f64 / (lane.weight() * QUANTUM) as f64;
-                let item = |lane: Lane| sizes[lane as usize] as f64 / (lane.weight() * QUANTUM) as f64;
-                let apart = (rounds(a) - rounds(b)).abs();
-                prop_assert!(apart <= 1.0 + item(a) + item(b), "{apart} rounds apart");
-            }
-        }
-    }
 
     #[test]
     fn a_lane_alone_gets_everything() {

@@ -1,11 +1,16 @@
 //! Late binding as plain values: what to send is decided when the receiver can take it.
 //!
 //! A topic keeps each item once, in a [`Ring`]. A subscriber is a [`Cursor`] into it, and a [`policy`] says, for each
-//! kind of item, which of those ahead of the cursor is right to send *now*. [`Flight`] says when to ask: it holds what is
-//! under way to what the path can carry. [`Lanes`] says which topic is asked next. Everything that is passed over is
-//! counted in [`Drops`], by [`Reason`]; how old things were when they arrived is kept in a [`Histogram`].
+//! kind of item, which of those ahead of the cursor is right to send *now*. [`Flight`] says when to ask: it holds
+//! what is under way to what the path can carry. [`Lanes`] says which topic is asked next. Everything that is passed
+//! over is counted in [`Drops`], by [`Reason`]; how old things were when they arrived is kept in a [`Histogram`].
+//! What many threads count goes into [`metrics`].
 //!
-//! Nothing here reads a clock, opens a socket, or locks.
+//! Publishers and other sources have a [`queue`] for what waits until it can leave, a [`pacer`] for when that is, and
+//! a controller of [`quality`] for how large it should be.
+//!
+//! Nothing here opens a socket, and nothing reads a clock but [`queue::channel`], the shell that lets threads and
+//! tasks wait at a queue.
 //!
 //! ```
 //! use std::time::Duration;
@@ -36,15 +41,19 @@
 
 pub mod drops;
 pub mod flight;
-pub mod histogram;
 pub mod lanes;
+pub mod metrics;
+pub mod pacer;
 pub mod policy;
+pub mod quality;
+pub mod queue;
 pub mod ring;
+mod sync;
 
 pub use drops::{Drops, Reason};
 pub use flight::Flight;
-pub use histogram::Histogram;
 pub use lanes::{Lane, Lanes};
+pub use metrics::local::Histogram;
 pub use ring::{Cursor, Ring};
 
 #[cfg(doctest)]

@@ -25,14 +25,22 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Why an entry is not worth sending, if it is not: it is too old, or would be when it has arrived. The newest is never
-    /// dropped by prediction: there is nothing fresher to send instead, and what a path carries shows only when it is used.
+    /// Why an entry is not worth sending, if it is not: it is too old, or would be when it has arrived. The newest is
+    /// never dropped by prediction: there is nothing fresher to send instead, and what a path carries shows only when
+    /// it is used.
     fn fate(&self, ring: &Ring, entry: &Entry) -> Option<Reason> {
         let left = self.max_age?.checked_sub(self.now.since(entry.born));
         let Some(left) = left else { return Some(Reason::Expired) };
         let is_newest = entry.sequence + u64::from(entry.count) == ring.next_sequence();
         let late = !is_newest && self.time_for(entry.bytes.len()).is_some_and(|time| time > left);
         late.then_some(Reason::PredictedLate)
+    }
+
+    /// Whether `bytes` of which none is older than `born` will arrive in time, as far as is known.
+    fn is_in_time(&self, born: Instant, bytes: usize) -> bool {
+        let Some(max_age) = self.max_age else { return true };
+        let left = max_age.checked_sub(self.now.since(born));
+        left.is_some_and(|left| self.time_for(bytes).is_none_or(|time| time <= left))
     }
 
     fn time_for(&self, bytes: usize) -> Option<Duration> {
@@ -61,8 +69,10 @@ pub struct Pull {
 impl Pull {
     /// Empties it for the next use.
     pub fn clear(&mut self) {
-        self.chunks.clear();
-        *self = Self { chunks: std::mem::take(&mut self.chunks), ..Self::default() };
+        let Self { chunks, bytes, items, drops, first_dropped, oldest } = self;
+        chunks.clear();
+        (*bytes, *items, *first_dropped, *oldest) = (0, 0, None, None);
+        *drops = Drops::default();
     }
 
     fn take(&mut self, cursor: &mut Cursor, entry: &Entry) {
@@ -71,6 +81,26 @@ impl Pull {
         self.items += u64::from(entry.count);
         self.oldest.get_or_insert(entry.born);
         cursor.pass(entry, true);
+    }
+
+    /// Takes all that is ahead where nothing speaks against any of it. The ring knows how much that is, and the first
+    /// entry is the oldest, so this need not look at each. Says whether it did.
+    fn take_all(&mut self, ring: &Ring, cursor: &mut Cursor, terms: &Terms) -> bool {
+        let Some(first) = ring.next_to(cursor) else { return true };
+        let ahead = ring.bytes_ahead(cursor);
+        if self.bytes + ahead > terms.budget || !terms.is_in_time(first.born, ahead) {
+            return false;
+        }
+        if cursor.is_at_last(ring) {
+            self.chunks.push(first.bytes.clone());
+        } else {
+            self.chunks.extend(ring.ahead(cursor).map(|entry| entry.bytes.clone()));
+        }
+        self.bytes += ahead;
+        self.items += ring.next_sequence() - cursor.sequence();
+        self.oldest.get_or_insert(first.born);
+        cursor.pass_all(ring);
+        true
     }
 
     fn pass_over(&mut self, cursor: &mut Cursor, entry: &Entry, reason: Reason) {
@@ -101,6 +131,9 @@ impl Pull {
 /// `predicted_late`.
 pub fn events(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
     pull.catch_up(ring, cursor);
+    if pull.take_all(ring, cursor, terms) {
+        return;
+    }
     for entry in ring.ahead(&cursor.clone()) {
         match terms.fate(ring, entry) {
             Some(reason) if pull.bytes == 0 => pull.pass_over(cursor, entry, reason),
@@ -110,10 +143,13 @@ pub fn events(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) 
     }
 }
 
-/// The next chunk in order while it is in time. When it is not, the listener has fallen behind: go on with what is at most
-/// half as old as allowed, so that one long gap is heard and not a row of short ones.
+/// The next chunk in order while it is in time. When it is not, the listener has fallen behind: go on with what is at
+/// most half as old as allowed, so that one long gap is heard and not a row of short ones.
 pub fn audio(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
     pull.catch_up(ring, cursor);
+    if pull.take_all(ring, cursor, terms) {
+        return;
+    }
     let mut behind = ring.ahead(cursor).next().and_then(|next| terms.fate(ring, next));
     let enough = terms.max_age.map_or(Duration::MAX, |max_age| max_age / 2);
     for entry in ring.ahead(&cursor.clone()) {
@@ -132,8 +168,7 @@ pub fn audio(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
 /// alone. A frame that depends on the one before it goes only when that has gone.
 pub fn frames(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
     pull.catch_up(ring, cursor);
-    let backlog: usize = ring.ahead(cursor).map(|entry| entry.bytes.len()).sum();
-    let one_by_one = terms.time_for(backlog).is_some_and(|time| time <= IN_ORDER_DELAY);
+    let one_by_one = terms.time_for(ring.bytes_ahead(cursor)).is_some_and(|time| time <= IN_ORDER_DELAY);
     let last = ring.next_sequence().saturating_sub(1);
     // Where to go on: at the newest frame that can be decoded alone.
     let start = ring.ahead(cursor).rev().find(|entry| entry.keyframe).map(|entry| entry.sequence);

@@ -141,6 +141,17 @@ impl Ring {
         self.entries.range(self.position(cursor)..)
     }
 
+    /// The entry at a cursor.
+    pub(crate) fn next_to(&self, cursor: &Cursor) -> Option<&Entry> {
+        self.entries.get(self.position(cursor))
+    }
+
+    /// Bytes of the entries from a cursor on that has caught up. O(1).
+    pub(crate) fn bytes_ahead(&self, cursor: &Cursor) -> usize {
+        let overhead = (self.entries.len() - self.position(cursor)) * ENTRY_OVERHEAD;
+        ((self.appended - cursor.offset) as usize).saturating_sub(overhead)
+    }
+
     fn position(&self, cursor: &Cursor) -> usize {
         (cursor.index.saturating_sub(self.first_index) as usize).min(self.entries.len())
     }
@@ -148,6 +159,15 @@ impl Ring {
     fn end_index(&self) -> u64 {
         self.first_index + self.entries.len() as u64
     }
+}
+
+/// What a [`Cursor`] read.
+#[derive(Clone, Copy, Debug)]
+pub struct Read<'a> {
+    /// The entry, lent by the ring: clone its bytes to keep them.
+    pub entry: &'a Entry,
+    /// Items that were evicted before the cursor came to them, right in front of this entry.
+    pub missed: u64,
 }
 
 /// A reader's place in a [`Ring`].
@@ -199,6 +219,34 @@ impl Cursor {
         Self { index: ring.first_index + after as u64, sequence: at, offset, in_step: false }
     }
 
+    /// Reads the next entry, whatever its age, and moves behind it. O(1). `None`: there is none yet.
+    ///
+    /// For readers that take everything as it comes; those who want what is right to send *now* use a
+    /// [`policy`](crate::policy).
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use nyx_core::Instant;
+    /// use nyx_stream::{Cursor, Ring, ring};
+    ///
+    /// let mut ring = Ring::new(ring::Limits::new(1 << 20, 2));
+    /// let mut cursor = Cursor::at_head(&ring);
+    /// for text in ["one", "two", "three"] {
+    ///     ring.append(Instant::ZERO, Bytes::from(text), 1, true, text.len());
+    /// }
+    /// let read = cursor.read(&ring).unwrap();
+    /// assert_eq!((read.missed, &read.entry.bytes[..]), (1, &b"two"[..]));
+    /// assert_eq!(cursor.read(&ring).unwrap().entry.bytes, "three");
+    /// assert!(cursor.read(&ring).is_none());
+    /// ```
+    #[inline]
+    pub fn read<'a>(&mut self, ring: &'a Ring) -> Option<Read<'a>> {
+        let missed = self.catch_up(ring);
+        let entry = ring.entries.get(self.index.saturating_sub(ring.first_index) as usize)?;
+        self.pass(entry, true);
+        Some(Read { entry, missed })
+    }
+
     /// The number of the next item that it has not passed.
     pub const fn sequence(&self) -> u64 {
         self.sequence
@@ -219,18 +267,32 @@ impl Cursor {
     }
 
     /// Moves behind what the ring has evicted. Returns how many items that passed over.
+    #[inline]
     pub(crate) fn catch_up(&mut self, ring: &Ring) -> u64 {
+        if self.index >= ring.first_index { 0 } else { self.skip_evicted(ring) }
+    }
+
+    #[cold]
+    fn skip_evicted(&mut self, ring: &Ring) -> u64 {
         let first = ring.first_sequence();
-        if self.sequence >= first {
-            return 0;
-        }
-        let missed = first - self.sequence;
+        let missed = first.saturating_sub(self.sequence);
         let offset = ring.entries.front().map_or(ring.appended, |entry| entry.offset);
         *self = Self { index: ring.first_index, sequence: first, offset, in_step: false };
         missed
     }
 
+    /// Whether one entry is ahead.
+    pub(crate) fn is_at_last(&self, ring: &Ring) -> bool {
+        self.index + 1 == ring.end_index()
+    }
+
+    /// Moves to the end; all that was ahead was delivered.
+    pub(crate) fn pass_all(&mut self, ring: &Ring) {
+        *self = Self { in_step: true, ..Self::at_head(ring) };
+    }
+
     /// Moves behind `entry`, the next one, which was delivered or passed over.
+    #[inline]
     pub(crate) fn pass(&mut self, entry: &Entry, delivered: bool) {
         self.index += 1;
         self.sequence = entry.sequence + u64::from(entry.count);

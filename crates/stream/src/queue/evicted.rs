@@ -1,0 +1,56 @@
+//! What a queue gave up.
+
+use std::collections::VecDeque;
+
+use crate::drops::Reason;
+
+/// Items that a queue evicted, oldest first, each with the reason. An iterator.
+///
+/// The first needs no memory of its own. Where several may go at once often, keep one for all pushes
+/// ([`Queue::push_into`](super::Queue::push_into)): it keeps its memory.
+#[derive(Debug)]
+pub struct Evicted<T> {
+    first: Option<(T, Reason)>,
+    rest: VecDeque<(T, Reason)>,
+}
+
+impl<T> Evicted<T> {
+    /// None.
+    #[inline]
+    pub const fn new() -> Self {
+        Self { first: None, rest: VecDeque::new() }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none() && self.rest.is_empty()
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, item: T, reason: Reason) {
+        if self.is_empty() {
+            self.first = Some((item, reason));
+        } else {
+            self.rest.push_back((item, reason));
+        }
+    }
+}
+
+impl<T> Default for Evicted<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Iterator for Evicted<T> {
+    type Item = (T, Reason);
+
+    fn next(&mut self) -> Option<(T, Reason)> {
+        self.first.take().or_else(|| self.rest.pop_front())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let len = usize::from(self.first.is_some()) + self.rest.len();
+        (len, Some(len))
+    }
+}

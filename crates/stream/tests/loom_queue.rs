@@ -1,0 +1,66 @@
+//! Every interleaving of those who wait at a shared queue and those who wake them.
+#![cfg(loom)]
+
+use std::future::pending;
+
+use loom::future::block_on;
+use loom::thread;
+use nyx_stream::queue::{self, Closed, Config, Policy, Receiver, Sender};
+
+fn channel(items: usize) -> (Sender<Vec<u8>>, Receiver<Vec<u8>>) {
+    queue::channel(Config::new(items, 8, Policy::Block)).unwrap()
+}
+
+#[test]
+fn a_receiver_never_sleeps_beside_an_item() {
+    loom::model(|| {
+        let (sender, receiver) = channel(2);
+        let producer = thread::spawn(move || {
+            sender.try_send(vec![1]).unwrap();
+            sender.try_send(vec![2]).unwrap();
+        });
+        assert_eq!(block_on(receiver.recv()), Ok(vec![1]));
+        assert_eq!(block_on(receiver.recv()), Ok(vec![2]));
+        assert_eq!(block_on(receiver.recv()), Err(Closed));
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_sender_never_sleeps_beside_room() {
+    loom::model(|| {
+        let (sender, receiver) = channel(1);
+        let producer = thread::spawn(move || {
+            for i in 0..2 {
+                assert!(block_on(sender.send(vec![i], pending())).is_ok());
+            }
+        });
+        assert_eq!(block_on(receiver.recv()), Ok(vec![0]));
+        assert_eq!(block_on(receiver.recv()), Ok(vec![1]));
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn two_receivers_share_what_comes() {
+    loom::model(|| {
+        let (sender, receiver) = channel(2);
+        let other = receiver.clone();
+        let consumer = thread::spawn(move || block_on(other.recv()));
+        sender.try_send(vec![1]).unwrap();
+        sender.try_send(vec![2]).unwrap();
+        let mut both = [block_on(receiver.recv()), consumer.join().unwrap()];
+        both.sort_by_key(|item| item.clone().unwrap());
+        assert_eq!(both, [Ok(vec![1]), Ok(vec![2])]);
+    });
+}
+
+#[test]
+fn closing_wakes_whoever_waits() {
+    loom::model(|| {
+        let (sender, receiver) = channel(1);
+        let consumer = thread::spawn(move || block_on(receiver.recv()));
+        sender.close();
+        assert_eq!(consumer.join().unwrap(), Err(Closed));
+    });
+}
