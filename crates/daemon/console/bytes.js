@@ -37,6 +37,10 @@ export class Reader {
     return this.bytes[this.take(1)];
   }
 
+  u32() {
+    return this.view.getUint32(this.take(4));
+  }
+
   u64() {
     return this.view.getBigUint64(this.take(8));
   }
@@ -74,7 +78,7 @@ export class Reader {
       const byte = this.u8();
       if (i === 9 && byte > 1) break;
       big |= BigInt(byte & 0x7f) << BigInt(7 * i);
-      if (byte < 0x80) return narrow(big);
+      if (byte < 0x80) return integer(big);
     }
     throw new WireError("a varint exceeds 64 bits");
   }
@@ -93,7 +97,7 @@ export class Reader {
 
   zigzag() {
     const value = this.varint();
-    if (typeof value === "bigint") return narrow((value >> 1n) ^ -(value & 1n));
+    if (typeof value === "bigint") return integer((value >> 1n) ^ -(value & 1n));
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
   }
 
@@ -162,6 +166,7 @@ export class Writer {
   }
 }
 
-function narrow(big) {
+/** A number where a double holds it exactly, otherwise the bigint. */
+export function integer(big) {
   return big <= MAX_SAFE && big >= -MAX_SAFE ? Number(big) : big;
 }

@@ -1,6 +1,7 @@
 // The console's protocol code against docs/WIRE.md: `node --test crates/daemon/console/wire.test.mjs`.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import {
@@ -14,20 +15,35 @@ const hex = (text) => bytesOf(...text.replaceAll(" ", "").match(/../g).map((pair
 const EPOCH = 0x0102030405060708n;
 
 /** A delta: `change` writes the change of the root. */
-function delta({ epoch = EPOCH, base, version, firstKey = 0, keys = [] }, change) {
-  const writer = new Writer().u64(epoch).varint(base).varint(version).varint(firstKey).varint(keys.length);
+function delta({ epoch = EPOCH, base, version, firstKey = 3, keys = [] }, change) {
+  const writer = new Writer().u32(Number(epoch & 0xffffffffn)).varint(base).varint(version - base).varint(keys.length);
+  if (keys.length > 0) writer.varint(firstKey);
   for (const key of keys) writer.text(key);
   change(writer);
   return writer.bytes();
 }
 
+/** A snapshot: `node` writes the root. */
+function whole({ epoch = EPOCH, version, keys = [] }, node) {
+  const writer = new Writer().u64(epoch).varint(version).varint(keys.length);
+  for (const key of keys) writer.text(key);
+  node(writer);
+  return writer.bytes();
+}
+
+/** What the document's own tests in Rust are held to. */
+function golden(name) {
+  const text = readFileSync(new URL("../../protocol/tests/state_golden.txt", import.meta.url), "utf8").replaceAll(/#.*/g, "");
+  return hex(text.split(`\n${name}:`)[1].split(/\w+:/)[0].replaceAll(/\s/g, ""));
+}
+
 /** `{ name: "ada", list: [10, 20, 30], hp: 7 }` at version 5; keys 0 name, 1 list, 2 hp; element ids 0, 1, 2. */
 function snapshot() {
-  return delta({ base: 0, version: 5, keys: ["name", "list", "hp"] }, (w) =>
-    w.u8(0).u8(9).varint(3)
+  return whole({ version: 5, keys: ["name", "list", "hp"] }, (w) =>
+    w.u8(9).varint(3)
       .varint(0).u8(6).text("ada")
-      .varint(1).u8(8).varint(3).varint(0).varint(3).u8(0xc0 + 10).u8(0xc0 + 20).u8(0xc0 + 30)
-      .varint(2).u8(0xc0 + 7));
+      .varint(0).u8(8).varint(3).u8(0xc0 + 10).u8(0xc0 + 20).u8(0xc0 + 30)
+      .varint(0).u8(0xc0 + 7));
 }
 
 function held() {
@@ -36,7 +52,8 @@ function held() {
   return document;
 }
 
-const plain = (document) => JSON.parse(JSON.stringify(toPlain(document.root, document.keys)));
+const exact = (_, value) => (typeof value === "bigint" ? `${value}n` : value);
+const plain = (document) => JSON.parse(JSON.stringify(toPlain(document.root, document.keys), exact));
 
 /** Applies what must be refused and checks that nothing changed. */
 function refuses(payload, asSnapshot = false) {
@@ -140,34 +157,47 @@ test("reads varints to the last bit of 64", () => {
 
 test("reads every kind of value", () => {
   const document = new StateDocument();
-  const keys = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
-  document.apply(delta({ base: 0, version: 1, keys }, (w) => w.u8(0).u8(9).varint(10)
+  const keys = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
+  document.apply(whole({ version: 1, keys }, (w) => w.u8(9).varint(11)
     .varint(0).u8(0)
-    .varint(1).u8(1)
-    .varint(2).u8(2)
-    .varint(3).u8(3).varint(1999)
-    .varint(4).u8(4).raw(hex("3ff8000000000000"))
-    .varint(5).u8(5).raw(hex("3e800000"))
-    .varint(6).u8(6).text("ü")
-    .varint(7).u8(7).varint(2).raw([1, 255])
-    .varint(8).u8(0x80)
-    .varint(9).u8(8).varint(0)), true);
+    .varint(0).u8(1)
+    .varint(0).u8(2)
+    .varint(0).u8(3).varint(1999)
+    .varint(0).u8(4).raw(hex("3ff8000000000000"))
+    .varint(0).u8(5).raw(hex("3e800000"))
+    .varint(0).u8(6).text("ü")
+    .varint(0).u8(7).varint(2).raw([1, 255])
+    .varint(0).u8(0x80)
+    .varint(0).u8(8).varint(0)
+    .varint(0).u8(0x12).varint(2467)), true);
   const value = toPlain(document.root, document.keys);
-  assert.deepEqual({ ...value }, { a: null, b: false, c: true, d: -1000, e: 1.5, f: 0.25, g: "ü", h: bytesOf(1, 255), i: -64, j: [] });
+  const expected = { a: null, b: false, c: true, d: -1000, e: 1.5, f: 0.25, g: "ü", h: bytesOf(1, 255), i: -64, j: [], k: -12.34 };
+  assert.deepEqual({ ...value }, expected);
+});
+
+test("reads the payloads that the hub's code is held to", () => {
+  const document = new StateDocument();
+  document.apply(golden("snapshot"), true);
+  const thing = (n, x, y) => ({ n, x, y });
+  const integers = (by) => Array.from({ length: 30 }, (_, n) => (n % 8) + by * (n % 3));
+  assert.deepEqual(plain(document), { a: thing(5, 1.5, 2.25), b: thing(5, 7, 2.25), t: "a text to be changed", v: integers(0), w: 1 / 3 });
+  document.apply(golden("delta"), false);
+  const expected = { a: thing(305, 1.51, 2), b: thing(305, 7.01, 2), t: "a text that was changed", v: integers(1), w: 2 / 3 };
+  assert.deepEqual(plain(document), expected);
 });
 
 test("a snapshot replaces what was held, and its keys", () => {
   const document = held();
   assert.deepEqual(plain(document), { name: "ada", list: [10, 20, 30], hp: 7 });
-  assert.equal(document.apply(delta({ epoch: 9n, base: 0, version: 2, keys: ["x"] }, (w) => w.u8(0).u8(9).varint(1).varint(0).u8(2)), true), null);
+  assert.equal(document.apply(whole({ epoch: 9n, version: 2, keys: ["x"] }, (w) => w.u8(9).varint(1).varint(0).u8(2)), true), null);
   assert.deepEqual(plain(document), { x: true });
   assert.deepEqual([document.epoch, document.version, document.keys], [9n, 2, ["x"]]);
 });
 
 test("a delta changes, adds and removes entries and says which", () => {
   const document = held();
-  const operations = document.apply(delta({ base: 5, version: 9, firstKey: 3, keys: ["armour"] }, (w) =>
-    w.u8(2).varint(3).varint(0).u8(1).varint(2).u8(0).u8(0xc0 + 6).varint(3).u8(0).u8(1)), false);
+  const operations = document.apply(delta({ base: 5, version: 9, keys: ["armour"] }, (w) =>
+    w.u8(2).varint(3).u8(1).u8(8).u8(0xc0 + 6).u8(0).u8(1)), false);
   assert.deepEqual(plain(document), { list: [10, 20, 30], hp: 6, armour: false });
   assert.equal(document.version, 9);
   assert.deepEqual(operations.map(({ key }) => key), [0, 2, 3]);
@@ -175,46 +205,66 @@ test("a delta changes, adds and removes entries and says which", () => {
 
 test("removing an entry that is not there does nothing", () => {
   const document = held();
-  document.apply(delta({ base: 5, version: 7, firstKey: 3, keys: ["brief"] }, (w) => w.u8(2).varint(1).varint(3).u8(1)), false);
+  document.apply(delta({ base: 5, version: 7, keys: ["brief"] }, (w) => w.u8(2).varint(1).u8(3 * 8 + 1)), false);
   assert.deepEqual(plain(document), { name: "ada", list: [10, 20, 30], hp: 7 });
 });
 
 test("a list is reordered, and its elements added, removed and changed", () => {
   const document = held();
-  document.apply(delta({ base: 5, version: 6, firstKey: 3 }, (w) => w.u8(2).varint(1).varint(1).u8(3)
-    .u8(1).varint(3).u8(0).varint(2).varint(1).u8(1).varint(3).u8(0xc0 + 40).u8(0).varint(0).varint(1)
-    .varint(1).varint(0).u8(0).u8(0xc0 + 11)), false);
+  document.apply(delta({ base: 5, version: 6 }, (w) => w.u8(2).varint(1).u8(8 + 3)
+    .varint(3).varint(2).varint(4).varint(3).varint(2).varint(5).u8(0xc0 + 40)
+    .varint(1).u8(2 * 8).u8(0xc0 + 11)), false);
   assert.deepEqual(plain(document).list, [30, 40, 11]);
   const list = document.root.entries.get(1);
   assert.ok(list instanceof ListNode);
   assert.deepEqual(list.ids, [2, 3, 0]);
+  document.apply(delta({ base: 6, version: 7 }, (w) => w.u8(2).varint(1).u8(8 + 3).varint(1).varint(1).varint(0)), false);
+  assert.deepEqual(plain(document).list, []);
+});
+
+test("integers step beyond what doubles hold", () => {
+  const document = new StateDocument();
+  document.apply(whole({ version: 1, keys: ["n"] }, (w) => w.u8(9).varint(1).varint(0).u8(3).varint(2n ** 54n - 2n)), true);
+  assert.equal(document.root.entries.get(0), Number.MAX_SAFE_INTEGER);
+  document.apply(delta({ base: 1, version: 2 }, (w) => w.u8(2).varint(1).u8(4).varint(4)), false);
+  assert.equal(document.root.entries.get(0), 2n ** 53n + 1n);
+  document.apply(delta({ base: 2, version: 3 }, (w) => w.u8(2).varint(1).u8(4).varint(3)), false);
+  assert.equal(document.root.entries.get(0), Number.MAX_SAFE_INTEGER);
 });
 
 test("a delta that does not fit changes nothing", () => {
-  const set = (w) => w.u8(2).varint(1).varint(2).u8(0).u8(0xc0);
-  refuses(delta({ epoch: 1n, base: 5, version: 6, firstKey: 3 }, set));
-  refuses(delta({ base: 4, version: 6, firstKey: 3 }, set));
-  refuses(delta({ base: 5, version: 5, firstKey: 3 }, set));
-  refuses(delta({ base: 5, version: 6, firstKey: 2 }, set));
-  const wrong = (change) => refuses(delta({ base: 5, version: 6, firstKey: 3 }, change));
+  const set = (w) => w.u8(2).varint(1).u8(2 * 8).u8(0xc0);
+  refuses(delta({ epoch: 1n, base: 5, version: 6 }, set));
+  refuses(delta({ base: 4, version: 6 }, set));
+  refuses(delta({ base: 5, version: 5 }, set));
+  refuses(delta({ base: 5, version: 6, firstKey: 2, keys: ["k"] }, set));
+  const wrong = (change) => refuses(delta({ base: 5, version: 6 }, change));
+  const inList = (change) => wrong((w) => change(w.u8(2).varint(1).u8(8 + 3)));
   wrong((w) => w.u8(1));
-  wrong((w) => w.u8(3).u8(0).varint(0));
-  wrong((w) => w.u8(2).varint(2).varint(2).u8(0).u8(0xc0).varint(0).u8(1));
-  wrong((w) => w.u8(2).varint(1).varint(3).u8(0).u8(0xc0));
-  wrong((w) => w.u8(2).varint(1).varint(0).u8(2).varint(0));
-  wrong((w) => w.u8(2).varint(2).varint(0).u8(1).varint(1).u8(3).u8(0).varint(1).varint(3).u8(0).u8(0xc0));
-  wrong((w) => w.u8(2).varint(1).varint(1).u8(3).u8(1).varint(1).u8(0).varint(0).varint(4).varint(0));
-  wrong((w) => w.u8(2).varint(1).varint(1).u8(3).u8(1).varint(1).u8(1).varint(0).u8(0xc0).varint(0));
-  wrong((w) => w.u8(2).varint(1).varint(1).u8(3).u8(1).varint(2).u8(0).varint(0).varint(1).u8(0).varint(0).varint(1).varint(0));
-  wrong((w) => w.u8(2).varint(1).varint(2).u8(0).u8(4).raw(hex("7ff8000000000000")));
+  wrong((w) => w.u8(3).varint(0).varint(0));
+  wrong((w) => w.u8(7));
+  wrong((w) => w.u8(8).u8(0));
+  wrong((w) => w.u8(2).varint(1).u8(3 * 8).u8(0xc0));
+  wrong((w) => w.u8(2).varint(1).u8(2).varint(0));
+  wrong((w) => w.u8(2).varint(1).u8(4).varint(2));
+  wrong((w) => w.u8(2).varint(1).u8(6).varint(2).varint(2).varint(0));
+  wrong((w) => w.u8(2).varint(1).u8(2 * 8 + 5).u8(8).u8(0x82).u8(0).u8(0));
+  wrong((w) => w.u8(2).varint(1).u8(2 * 8).u8(4).raw(hex("7ff8000000000000")));
+  wrong((w) => w.u8(2).varint(1).u8(2 * 8).u8(0x12).varint(2n ** 51n));
   wrong((w) => set(w).u8(0));
-  refuses(delta({ base: 1, version: 2 }, (w) => w.u8(0).u8(0)), true);
-  refuses(delta({ base: 0, version: 2 }, (w) => w.u8(2).varint(0)), true);
+  inList((w) => w.varint(0).varint(1).u8(1));
+  inList((w) => w.varint(0).varint(1).u8(3 * 8).u8(0xc0));
+  inList((w) => w.varint(0).varint(1).u8(5).u8(0x19).varint(1).u8(33).raw([0, 0, 0, 0, 0]));
+  inList((w) => w.varint(0).varint(1).u8(5).u8(0x19).varint(4).u8(1).u8(15));
+  inList((w) => w.varint(1).varint(8).varint(0).varint(0));
+  inList((w) => w.varint(1).varint(0).varint(0).varint(0));
+  inList((w) => w.varint(2).varint(2).varint(0).varint(2).varint(1).varint(0));
+  inList((w) => w.varint(1).varint(3).u8(0xc0).varint(1).u8(0).u8(0xc0));
+  refuses(whole({ version: 2 }, (w) => w.u8(0x0a)), true);
 });
 
 test("a document nested too deep is refused, not a stack overflow", () => {
-  refuses(delta({ base: 0, version: 6, keys: ["k"] }, (w) => {
-    w.u8(0);
+  refuses(whole({ version: 6, keys: ["k"] }, (w) => {
     for (let i = 0; i < 100_000; i++) w.u8(9).varint(1).varint(0);
     w.u8(0);
   }), true);
@@ -222,26 +272,29 @@ test("a document nested too deep is refused, not a stack overflow", () => {
 
 test("truncated and altered input throws nothing but WireError, and changes nothing", () => {
   const random = seeded(1);
-  const samples = [
-    [snapshot(), true],
-    [delta({ base: 5, version: 6, firstKey: 3, keys: ["new"] }, (w) => w.u8(2).varint(2).varint(1).u8(3)
-      .u8(1).varint(2).u8(0).varint(1).varint(2).u8(1).varint(3).u8(6).text("x").varint(1).varint(1).u8(0).u8(0xc0)
-      .varint(3).u8(0).u8(9).varint(1).varint(3).u8(7).varint(1).u8(9)), false],
-  ];
-  for (const [payload, asSnapshot] of samples) {
-    held().apply(payload, asSnapshot);
-    for (let length = 0; length < payload.length; length++) refuses(payload.slice(0, length), asSnapshot);
-    for (let round = 0; round < 20_000; round++) {
-      const altered = payload.slice();
-      for (let i = random(3); i >= 0; i--) altered[random(altered.length)] = random(256);
-      const document = held();
+  for (const [begin, payload, asSnapshot] of [[snapshot(), snapshot(), true], [golden("snapshot"), golden("delta"), false]]) {
+    const fresh = () => {
+      const document = new StateDocument();
+      document.apply(begin, true);
+      return document;
+    };
+    const attempt = (bytes, mayFit) => {
+      const document = fresh();
       const before = JSON.stringify([plain(document), document.version]);
       try {
-        document.apply(altered, asSnapshot);
+        document.apply(bytes, asSnapshot);
+        assert.ok(mayFit);
       } catch (error) {
         assert.ok(error instanceof WireError, String(error));
         assert.equal(JSON.stringify([plain(document), document.version]), before);
       }
+    };
+    fresh().apply(payload, asSnapshot);
+    for (let length = 0; length < payload.length; length++) attempt(payload.slice(0, length), false);
+    for (let round = 0; round < 20_000; round++) {
+      const altered = payload.slice();
+      for (let i = random(3); i >= 0; i--) altered[random(altered.length)] = random(256);
+      attempt(altered, true);
     }
   }
 });

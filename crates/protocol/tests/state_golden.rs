@@ -1,14 +1,14 @@
-//! Sections 5 and 6 of `docs/WIRE.md`, byte for byte.
+//! Sections 5 and 6 of `docs/WIRE.md`, byte for byte. The console's page decodes the same bytes (`console/wire.test.mjs`).
 
 use bytes::{Bytes, BytesMut};
-use nyx_protocol::state::{ApplyError, DecodeError, Document, Encoded, Limits, ListOp, Patch, Value};
+use nyx_protocol::state::{ApplyError, DecodeError, Document, Encoded, Limits, ListOp, Patch, Piece, Value};
 
 #[test]
 fn value() {
     let value = Value::map([
         ("a", Value::list([Value::Null, Value::from(false), Value::from(true)])),
         ("b", Value::list([-64, 0, 63, 64, -65])),
-        ("c", Value::list([Value::F64(0.5), Value::F64(0.1)])),
+        ("c", Value::list([0.1 + 0.2, f64::from(0.3_f32), 12.34, -0.5, 7.0].map(Value::F64))),
         ("d", Value::from("é")),
         ("e", Value::Bytes(Bytes::from_static(&[0xFF]))),
     ]);
@@ -17,7 +17,8 @@ fn value() {
         0x09, 5,
         1, b'a', 0x08, 3, 0x00, 0x01, 0x02,
         1, b'b', 0x08, 5, 0x80, 0xC0, 0xFF, 0x03, 0x80, 0x01, 0x03, 0x81, 0x01,
-        1, b'c', 0x08, 2, 0x05, 0x3F, 0, 0, 0, 0x04, 0x3F, 0xB9, 0x99, 0x99, 0x99, 0x99, 0x99, 0x9A,
+        1, b'c', 0x08, 5, 0x04, 0x3F, 0xD3, 0x33, 0x33, 0x33, 0x33, 0x33, 0x34, 0x05, 0x3E, 0x99, 0x99, 0x9A,
+            0x12, 0xA4, 0x13, 0x11, 9, 0x10, 14,
         1, b'd', 0x06, 2, 0xC3, 0xA9,
         1, b'e', 0x07, 1, 0xFF,
     ];
@@ -33,22 +34,31 @@ fn patch() {
         ListOp::Splice { index: 1, removed: 2, inserted: vec![7.into()] },
         ListOp::Item { index: 0, patch: Patch::Set("x".into()) },
     ];
+    let pieces =
+        vec![Piece::Kept { from: 3, len: 1 }, Piece::New { len: 1 }, Piece::Kept { from: 0, len: 2 }];
+    let order = vec![ListOp::Arrange { pieces, inserted: vec![Value::Null] }];
+    let text = Patch::Splice { head: 9, tail: 0, length: 10, inserted: Bytes::from_static(b"!?") };
     let entries = [
         ("gone", Patch::Remove),
         ("list", Patch::List(ops)),
         ("map", Patch::Map([].into())),
+        ("order", Patch::List(order)),
         ("set", Patch::Set(1.into())),
+        ("text", text),
     ];
     let patch = Patch::Map(entries.map(|(key, patch)| (key.to_owned(), patch)).into());
     #[rustfmt::skip]
     let expected = [
-        0x02, 4,
+        0x02, 6,
         4, b'g', b'o', b'n', b'e', 0x01,
         4, b'l', b'i', b's', b't', 0x03, 2,
             0x00, 1, 2, 1, 0xC7,
             0x01, 0, 0x00, 0x06, 1, b'x',
         3, b'm', b'a', b'p', 0x02, 0,
+        5, b'o', b'r', b'd', b'e', b'r', 0x03, 1,
+            0x02, 3, 2, 6, 3, 4, 7, 0x00, // kept 1 from 3 on; 1 new; kept 2 from 0 on, 4 before what was expected; null
         3, b's', b'e', b't', 0x00, 0xC1,
+        4, b't', b'e', b'x', b't', 0x04, 9, 0, 10, 2, b'!', b'?',
     ];
     let mut out = BytesMut::new();
     patch.encode(&mut out);
@@ -65,13 +75,13 @@ fn document() -> Document {
 }
 
 #[rustfmt::skip]
-const SNAPSHOT: [u8; 33] = [
+const SNAPSHOT: [u8; 28] = [
     1, 2, 3, 4, 5, 6, 7, 8, // epoch
-    0, 1, // base, version
-    0, 2, 2, b'a', b't', 2, b'h', b'p', // first key, keys
-    0x00, 0x09, 2, // set: a map
-    0, 0x08, 3, 0, 3, 0xC1, 0xC2, 0xC3, // at: three elements from id 0
-    1, 0x03, 0xC8, 0x01, // hp: zigzag(100) = 200 takes two bytes
+    1, // version
+    2, 2, b'a', b't', 2, b'h', b'p', // keys
+    0x09, 2, // a map
+    0, 0x08, 3, 0xC1, 0xC2, 0xC3, // at: three elements
+    0, 0x03, 0xC8, 0x01, // the next key, hp: zigzag(100) = 200 takes two bytes
 ];
 
 #[test]
@@ -106,17 +116,16 @@ fn delta() {
     document.patch(&patch).unwrap();
     #[rustfmt::skip]
     let expected = [
-        1, 2, 3, 4, 5, 6, 7, 8, // epoch
-        3, 4, // base, version
-        3, 1, 2, b'u', b'p', // first key, keys
-        0x02, 3, // three entries change
-        0, 0x03, 1, 3, // at: a new order of three segments
-            0x00, 1, 1, // the element 1
-            0x01, 3, 0x02, // a new element 3: true
-            0x00, 2, 1, // the element 2
-            1, 2, 0x00, 0x00, // one element changes: 2 is set to null
-        1, 0x01, // hp: removed
-        3, 0x00, 0x04, 0x3F, 0xB9, 0x99, 0x99, 0x99, 0x99, 0x99, 0x9A, // up: set
+        5, 6, 7, 8, // epoch, the low half
+        3, 1, // base, and by how much the version is greater
+        1, 3, 2, b'u', b'p', // keys: one, number 3
+        2, 3, // map: three entries change
+        3, // at: list
+            3, 2, 2, 3, 2, 0, // three pieces: one kept, 1 beyond; one new; one kept, where it was expected
+            0x02, // the new element: true
+            1, 2 << 3, 0x00, // one element changes: index 2 is set to null
+        1, // hp: removed
+        1 << 3, 0x11, 2, // up, with ba left out in between: set to 0.1
     ];
     out.clear();
     assert_eq!(document.delta_since(3, &mut out), Encoded::Delta);
@@ -125,45 +134,104 @@ fn delta() {
     assert_eq!(receiver.value(), document.value());
 }
 
+/// `{"a": {"n": 5, "x": 1.5, "y": 2.25}, "b": {...}, "t": "a text to be changed", "v": [0, 1, ...], "w": 1/3}`, and then the same a
+/// little further.
+fn moving(tick: i64) -> Value {
+    let step = tick as f64;
+    let thing = |from: f64| {
+        let at =
+            [("x", from + step / 100.0), ("y", 2.25 - step / 4.0)].map(|(key, at)| (key, Value::F64(at)));
+        Value::map(at.into_iter().chain([("n", Value::from(5 + 300 * tick))]))
+    };
+    let text = if tick == 0 { "a text to be changed" } else { "a text that was changed" };
+    Value::map([
+        ("a", thing(1.5)),
+        ("b", thing(7.0)),
+        ("t", text.into()),
+        ("v", Value::list((0..30).map(|n| n % 8 + tick * (n % 3)))),
+        ("w", Value::F64(if tick == 0 { 1.0 / 3.0 } else { 2.0 / 3.0 })),
+    ])
+}
+
+/// A payload of `state_golden.txt`, which the page's decoder is held to as well.
+fn golden(name: &str) -> Vec<u8> {
+    let lines = include_str!("state_golden.txt").lines().map(|line| line.split('#').next().unwrap().trim());
+    let payload = lines.skip_while(|line| line.strip_suffix(':') != Some(name)).skip(1);
+    let hex = payload.take_while(|line| !line.ends_with(':')).flat_map(str::split_whitespace);
+    hex.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+}
+
+#[test]
+fn steps() {
+    let mut document = Document::new(9, Limits::default());
+    document.patch(&Patch::Set(moving(0))).unwrap();
+    let mut receiver = Document::new(0, Limits::default());
+    let mut out = BytesMut::new();
+    document.snapshot(&mut out);
+    assert_eq!(out, golden("snapshot"));
+    receiver.apply(&out, true).unwrap();
+
+    document.patch(&Patch::Set(moving(1))).unwrap();
+    out.clear();
+    assert_eq!(document.delta_since(1, &mut out), Encoded::Delta);
+    assert_eq!(out, golden("delta"));
+    receiver.apply(&out, false).unwrap();
+    assert_eq!(receiver.value(), moving(1));
+}
+
 #[test]
 fn elements_that_move_keep_their_content() {
     let mut receiver = document();
-    let reversed = [&HEADER[..], &[0x02, 1, 0, 0x03, 1, 3, 0, 2, 1, 0, 1, 1, 0, 0, 1, 0]].concat();
+    let reversed = [&HEADER[..], &[2, 1, 3, 3, 2, 4, 2, 3, 2, 3, 0]].concat();
     receiver.apply(&reversed, false).unwrap();
     assert_eq!(receiver.get(&["at"]).unwrap().value(), Value::list([3, 2, 1]));
 }
 
 #[test]
 fn deltas_that_do_not_fit_change_nothing() {
-    let misfits: [&[u8]; 8] = [
-        &[0x02, 1, 0, 0x03, 1, 2, 0, 0, 2, 0, 1, 1, 0], // an element kept twice
-        &[0x02, 1, 0, 0x03, 1, 1, 0, 1, 3, 0],          // an element that is not there
-        &[0x02, 1, 0, 0x03, 1, 1, 1, 2, 0xC0, 0],       // a new element that is there
-        &[0x02, 1, 0, 0x03, 0, 1, 3, 0x00, 0xC0],       // a change to one that is not there
-        &[0x02, 1, 0, 0x03, 1, 1, 0, 0, 1, 1, 1, 0, 0xC0], // a change to one that goes
-        &[0x02, 1, 1, 0x02, 0],                         // a map change of an integer
-        &[0x02, 1, 0, 0x02, 0],                         // a map change of a list
-        &[0x03, 0, 0],                                  // a list change of a map
+    let misfits: [&[u8]; 14] = [
+        &[2, 1, 3, 2, 4, 0, 2, 1, 0],          // an element kept twice
+        &[2, 1, 3, 1, 2, 6, 0],                // an element that is not there
+        &[2, 1, 3, 0, 1, 3 << 3, 0xC0],        // a change to one that is not there
+        &[2, 1, 3, 2, 2, 0, 3, 0xC0, 1, 8, 0], // a change to a new one
+        &[2, 1, 10, 0],                        // a map change of an integer
+        &[2, 1, 2, 0],                         // a map change of a list
+        &[3, 0, 0],                            // a list change of a map
+        &[2, 1, 4, 1],                         // an integer step of a list
+        &[2, 1, 13, 2, 1],                     // a decimal step of an integer
+        &[2, 1, 12, 0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1], // a step beyond what integers hold
+        &[2, 1, 14, 0, 0, 0],                                                 // a splice of an integer
+        &[2, 1, 5, 0x19, 1, 1, 1],                                            // a run of steps over a list
+        &[2, 2, 3, 0, 2, 4, 2, 4, 2, 7, 2, 2], // a row of steps over an integer
+        &[4, 1],                               // an integer step of the root
     ];
     for change in misfits {
         let mut receiver = document();
+        let before = (receiver.version(), receiver.value());
         let payload = [&HEADER[..], change].concat();
         assert_eq!(receiver.apply(&payload, false), Err(ApplyError::Misfit), "{change:02x?}");
-        assert_eq!((receiver.version(), receiver.value()), (1, document().value()));
+        assert_eq!((receiver.version(), receiver.value()), before);
     }
 }
 
 #[test]
 fn malformed_deltas_are_told_apart() {
-    let cases: [(&[u8], DecodeError); 8] = [
-        (&[0x01], DecodeError::MisplacedRemove),
-        (&[0x04], DecodeError::Tag(0x04)),
-        (&[0x02, 2, 1, 0x01, 0, 0x01], DecodeError::Order),
-        (&[0x02, 1, 2, 0x01], DecodeError::KeyNumber),
-        (&[0x02, 9, 0, 0x01], DecodeError::Truncated),
-        (&[0x00, 0x08, 2, 0, 3, 0x00, 0x00], DecodeError::ElementId),
-        (&[0x00, 0x04, 0x7F, 0xF0, 0, 0, 0, 0, 0, 0], DecodeError::NotFinite),
-        (&[0x00, 0x00, 0x00], DecodeError::Trailing(1)),
+    let cases: [(&[u8], DecodeError); 15] = [
+        (&[1], DecodeError::MisplacedRemove),
+        (&[2, 1, 3, 0, 1, 1], DecodeError::MisplacedRemove),
+        (&[7], DecodeError::Tag(7)),
+        (&[8, 0], DecodeError::Tag(8)),
+        (&[2, 1, 2 << 3, 0], DecodeError::KeyNumber),
+        (&[2, 3, 1, 1, 1], DecodeError::KeyNumber),
+        (&[2, 9, 0, 1], DecodeError::Truncated),
+        (&[0, 0x0A], DecodeError::Tag(0x0A)),
+        (&[0, 0x04, 0x7F, 0xF0, 0, 0, 0, 0, 0, 0], DecodeError::NotFinite),
+        (&[0, 0x12, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x04], DecodeError::Number),
+        (&[5, 8, 0x08, 0], DecodeError::Truncated),
+        (&[5, 8, 0x72, 0, 0], DecodeError::Number),
+        (&[2, 1, 5, 0x19, 1, 33, 0, 0, 0, 0, 0], DecodeError::Number),
+        (&[2, 1, 3, 1, 0, 0, 0], DecodeError::Piece),
+        (&[0, 0x00, 0x00], DecodeError::Trailing(1)),
     ];
     for (change, error) in cases {
         let payload = [&HEADER[..], change].concat();
@@ -174,11 +242,10 @@ fn malformed_deltas_are_told_apart() {
 #[test]
 fn removing_a_key_that_is_not_there_is_no_error() {
     let mut receiver = document();
-    receiver.apply(&[&HEADER[..], &[0x02, 1, 1, 0x01]].concat(), false).unwrap();
-    let again = [&[1, 2, 3, 4, 5, 6, 7, 8, 2, 3, 2, 0][..], &[0x02, 1, 1, 0x01]].concat();
-    receiver.apply(&again, false).unwrap();
+    receiver.apply(&[&HEADER[..], &[2, 1, 9]].concat(), false).unwrap();
+    receiver.apply(&[5, 6, 7, 8, 2, 1, 0, 2, 1, 9], false).unwrap();
     assert_eq!(receiver.value(), Value::map([("at", Value::list([1, 2, 3]))]));
 }
 
 /// Leads from [`document`]'s version 1 to 2, with no new key.
-const HEADER: [u8; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 2, 0];
+const HEADER: [u8; 7] = [5, 6, 7, 8, 1, 1, 0];

@@ -36,6 +36,7 @@ const FILES: &[(&str, &str, &str)] = files! {
     "format.js": JS,
     "frame.js": JS,
     "item.js": JS,
+    "numbers.js": JS,
     "session.js": JS,
     "states.js": JS,
     "tables.js": JS,

@@ -1,10 +1,16 @@
 //! The op tree: what a patch or a received delta comes down to, before anything is touched.
 //!
 //! Both ways into a document end here. A patch is [planned](super::plan) and a delta [decoded](super::delta) into a
-//! [`Change`] that names keys and elements by number; [`Change::fit`] checks it against the document and tells what
+//! [`Change`] that names keys by number and elements by index; [`Change::fit`] checks it against the document and tells what
 //! it costs; [`Change::commit`] then cannot fail. That is what makes either of them all or nothing.
 
-use super::node::{Body, Cost, Element, List, Map, Node, Place};
+use bytes::Bytes;
+
+use super::arrange::{Kept, Piece};
+use super::node::{Body, Cost, Element, List, Map, Node};
+use super::number::Step;
+use super::splice::Ends;
+use super::value_codec::{scalar_len, sized_len};
 
 /// What happens to a node.
 #[derive(Debug)]
@@ -13,7 +19,14 @@ pub(super) enum Change {
     Set(Node),
     /// It goes. Only as an entry of a map; of one that is not there, nothing happens.
     Remove,
-    /// Entries of this map change, each at most once.
+    /// It is a number, and becomes another.
+    Step(Step),
+    /// It is text or bytes, and what lies between its ends is replaced.
+    Splice {
+        ends: Ends,
+        inserted: Bytes,
+    },
+    /// Entries of this map change, each at most once, ascending.
     Map(Vec<(u32, Self)>),
     List(ListChange),
 }
@@ -21,19 +34,10 @@ pub(super) enum Change {
 /// What happens to a list.
 #[derive(Debug)]
 pub(super) struct ListChange {
-    /// The new order, if it changed.
-    pub(super) order: Option<Vec<Segment>>,
-    /// Changes to elements that were there and stay, each at most once.
-    pub(super) items: Vec<(u64, Change)>,
-}
-
-/// A part of a list's order.
-#[derive(Debug)]
-pub(super) enum Segment {
-    /// Elements that are there, with consecutive ids.
-    Kept { first: u64, len: u64 },
-    /// A new element.
-    New { id: u64, node: Node },
+    /// The new order, if it changed, and the new elements.
+    pub(super) order: Option<(Vec<Piece>, Vec<Node>)>,
+    /// Changes to elements that were there and stay, by their index in the new order, ascending.
+    pub(super) items: Vec<(usize, Change)>,
 }
 
 /// The change does not fit the document: it names something that is not there, or is something else.
@@ -45,6 +49,14 @@ impl Change {
     pub(super) fn fit(&self, node: &Node) -> Result<Cost, Misfit> {
         match (self, &node.body) {
             (Self::Set(fresh), _) => Ok(fresh.cost() - node.cost()),
+            (Self::Step(step), Body::Leaf(leaf)) => {
+                let value = step.apply(&leaf.value).ok_or(Misfit)?;
+                Ok(Cost::bytes(scalar_len(&leaf.value), scalar_len(&value)))
+            }
+            (Self::Splice { ends, inserted }, Body::Leaf(leaf)) => {
+                let len = ends.fit(&leaf.value, inserted).ok_or(Misfit)?;
+                Ok(Cost::bytes(scalar_len(&leaf.value), sized_len(len)))
+            }
             (Self::Map(entries), Body::Map(map)) => fit_map(map, entries),
             (Self::List(change), Body::List(list)) => change.fit(list),
             _ => Err(Misfit),
@@ -53,13 +65,26 @@ impl Change {
 
     /// Makes a change that [fits](Self::fit).
     pub(super) fn commit(self, node: &mut Node, version: u64) {
-        node.version = version;
         match (self, &mut node.body) {
+            (Self::Set(Node { body: Body::Leaf(fresh), .. }), Body::Leaf(leaf)) => {
+                leaf.replace(node.version, fresh.value);
+            }
             (Self::Set(fresh), _) => *node = fresh,
+            (Self::Step(step), Body::Leaf(leaf)) => {
+                if let Some(value) = step.apply(&leaf.value) {
+                    leaf.replace(node.version, value);
+                }
+            }
+            (Self::Splice { ends, inserted }, Body::Leaf(leaf)) => {
+                if let Some(value) = ends.apply(&leaf.value, &inserted) {
+                    leaf.replace(node.version, value);
+                }
+            }
             (Self::Map(entries), Body::Map(map)) => commit_map(map, entries, version),
             (Self::List(change), Body::List(list)) => change.commit(list, version),
             _ => debug_assert!(false, "committed a change that does not fit"),
         }
+        node.version = version;
     }
 }
 
@@ -79,20 +104,12 @@ fn fit_map(map: &Map, changes: &[(u32, Change)]) -> Result<Cost, Misfit> {
 
 fn commit_map(map: &mut Map, changes: Vec<(u32, Change)>, version: u64) {
     for (key, change) in changes {
-        match change {
-            Change::Remove => {
-                if map.entries.remove(&key).is_none() {
-                    continue;
-                }
-            }
-            Change::Set(node) => {
-                map.entries.insert(key, node);
-            }
-            change => {
-                if let Some(node) = map.entries.get_mut(&key) {
-                    change.commit(node, version);
-                }
-            }
+        match (change, map.entries.get_mut(&key)) {
+            (Change::Remove, None) => continue,
+            (Change::Remove, Some(_)) => drop(map.entries.remove(&key)),
+            (Change::Set(node), None) => drop(map.entries.insert(key, node)),
+            (change, Some(node)) => change.commit(node, version),
+            (_, None) => debug_assert!(false, "committed a change that does not fit"),
         }
         map.log.push(version, key.into());
     }
@@ -102,25 +119,34 @@ fn commit_map(map: &mut Map, changes: Vec<(u32, Change)>, version: u64) {
 impl ListChange {
     fn fit(&self, list: &List) -> Result<Cost, Misfit> {
         let mut cost = Cost::default();
-        let kept = match &self.order {
-            Some(order) => Some(fit_order(list, order, &mut cost)?),
-            None => None,
-        };
-        for (id, change) in &self.items {
-            if kept.as_ref().is_some_and(|kept| !kept.contains(*id)) {
-                return Err(Misfit);
-            }
-            cost += change.fit(list.node(*id).ok_or(Misfit)?)?;
+        let unmoved = [Piece::Kept { from: 0, len: list.order.len() }];
+        let mut pieces = &unmoved[..];
+        if let Some((order, fresh)) = &self.order {
+            pieces = order;
+            let kept = Kept::of(order.iter().copied(), list.order.len()).ok_or(Misfit)?;
+            fresh.iter().for_each(|node| cost += node.cost());
+            let gone = kept.gone(list.order.len()).filter_map(|index| list.at(index));
+            gone.for_each(|node| cost = cost - node.cost());
         }
-        Ok(cost)
+        let mut start = 0;
+        let mut items = self.items.iter().peekable();
+        for piece in pieces {
+            let end = start + piece.len();
+            while let Some((index, change)) = items.next_if(|(index, _)| *index < end) {
+                let Piece::Kept { from, .. } = piece else { return Err(Misfit) };
+                cost += change.fit(list.at(from + (index - start)).ok_or(Misfit)?)?;
+            }
+            start = end;
+        }
+        if items.next().is_some() { Err(Misfit) } else { Ok(cost) }
     }
 
     fn commit(self, list: &mut List, version: u64) {
-        if let Some(order) = self.order {
-            list.order_version = version;
-            commit_order(list, order, version);
+        if let Some((pieces, fresh)) = self.order {
+            commit_order(list, pieces, fresh, version);
         }
-        for (id, change) in self.items {
+        for (index, change) in self.items {
+            let Some(&id) = list.order.get(index) else { continue };
             if let Some(element) = list.elements.get_mut(&id) {
                 change.commit(&mut element.node, version);
                 list.log.push(version, id);
@@ -130,81 +156,37 @@ impl ListChange {
     }
 }
 
-/// Each kept element must be there and be named once, each new one must be new. Adds what comes and goes.
-fn fit_order(list: &List, order: &[Segment], cost: &mut Cost) -> Result<Kept, Misfit> {
-    let mut fresh = Vec::new();
-    for segment in order {
-        match segment {
-            Segment::Kept { .. } => {}
-            Segment::New { id, .. } if list.elements.contains_key(id) => return Err(Misfit),
-            Segment::New { id, node } => {
-                fresh.push(*id);
-                *cost += node.cost();
+fn commit_order(list: &mut List, pieces: Vec<Piece>, fresh: Vec<Node>, version: u64) {
+    let len = list.order.len();
+    let old = std::mem::take(&mut list.order);
+    if let Some(kept) = Kept::of(pieces.iter().copied(), len) {
+        for index in kept.gone(len) {
+            list.elements.remove(&old[index]);
+        }
+    }
+    list.is_plain &= is_append(&pieces, len) && list.next_id == len as u64;
+    let mut fresh = fresh.into_iter();
+    for piece in &pieces {
+        match *piece {
+            Piece::Kept { from, len } => list.order.extend_from_slice(&old[from..from + len]),
+            Piece::New { len } => {
+                for node in fresh.by_ref().take(len) {
+                    list.order.push(list.next_id);
+                    list.elements.insert(list.next_id, Element { added: version, node });
+                    list.next_id += 1;
+                }
             }
         }
     }
-    fresh.sort_unstable();
-    let kept = Kept::of(order);
-    let twice = fresh.windows(2).any(|pair| pair[0] == pair[1]);
-    let overlap = kept.runs.windows(2).any(|pair| pair[0].1 > pair[1].0);
-    if twice || overlap || !kept.runs.iter().all(|&run| is_there(list, run)) {
-        return Err(Misfit);
-    }
-    if !kept.all_of(list) {
-        let gone = list.elements.iter().filter(|(id, _)| !kept.contains(**id));
-        *cost = gone.fold(*cost, |cost, (_, element)| cost - element.node.cost());
-    }
-    Ok(kept)
+    list.orders.push(version, pieces.into(), len, list.order.len());
 }
 
-fn is_there(list: &List, (first, end): (u64, u64)) -> bool {
-    first < end && list.elements.range(first..end).count() as u64 == end - first
-}
-
-fn commit_order(list: &mut List, order: Vec<Segment>, version: u64) {
-    let kept = Kept::of(&order);
-    if !kept.all_of(list) {
-        list.elements.retain(|id, _| kept.contains(*id));
-    }
-    list.order.clear();
-    for segment in order {
-        match segment {
-            Segment::Kept { first, len } => {
-                let run = list.elements.range(first..first + len);
-                list.order.extend(run.map(|(&id, element)| Place { id, added: element.added }));
-            }
-            Segment::New { id, node } => {
-                list.order.push(Place { id, added: version });
-                list.elements.insert(id, Element { added: version, node });
-                list.next_id = list.next_id.max(id + 1);
-            }
-        }
-    }
-}
-
-/// The elements that stay, as ascending ranges of ids.
-struct Kept {
-    runs: Vec<(u64, u64)>,
-}
-
-impl Kept {
-    fn of(order: &[Segment]) -> Self {
-        let run = |segment: &Segment| match segment {
-            Segment::Kept { first, len } => Some((*first, first.saturating_add(*len))),
-            Segment::New { .. } => None,
-        };
-        let mut runs: Vec<_> = order.iter().filter_map(run).collect();
-        runs.sort_unstable();
-        Self { runs }
-    }
-
-    fn contains(&self, id: u64) -> bool {
-        let after = self.runs.partition_point(|&(first, _)| first <= id);
-        after > 0 && id < self.runs[after - 1].1
-    }
-
-    /// Whether nothing of the list goes, given that the runs fit it.
-    fn all_of(&self, list: &List) -> bool {
-        self.runs.iter().map(|(first, end)| end - first).sum::<u64>() == list.elements.len() as u64
-    }
+/// Whether all elements stay where they are, and others come behind them.
+fn is_append(pieces: &[Piece], len: usize) -> bool {
+    let added = match pieces {
+        [Piece::Kept { from: 0, len: kept }, added @ ..] if *kept == len => added,
+        added if len == 0 => added,
+        _ => return false,
+    };
+    added.iter().all(|piece| matches!(piece, Piece::New { .. }))
 }

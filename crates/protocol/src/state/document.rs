@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::change::{Change, Misfit};
-use super::delta::Delta;
+use super::delta::{Delta, Epoch};
 use super::encoder::{self, Encoder};
 use super::held::Held;
 use super::keys::{Interner, KeyTable, encoded_len};
@@ -49,12 +49,12 @@ pub enum ApplyError {
     #[error("malformed delta: {0}")]
     Malformed(#[from] DecodeError),
     /// The delta is of another epoch than this document. Ask for a snapshot.
-    #[error("the delta is of epoch {got:#x}, the document of {held:#x}")]
+    #[error("the delta is of an epoch that ends in {got:#x}, the document's is {held:#x}")]
     Epoch {
         /// The document's.
         held: u64,
-        /// The delta's.
-        got: u64,
+        /// The low half of the delta's.
+        got: u32,
     },
     /// The delta leads on from another version. Ask for a snapshot.
     #[error("the delta leads on from version {got}, the document is at {held}")]
@@ -163,13 +163,14 @@ impl Document {
         if base == self.version {
             return Encoded::Nothing;
         }
-        if !self.held.contains(base) {
+        // At version 0 it was empty: a snapshot says as much, and to any receiver.
+        if base == 0 || !self.held.contains(base) {
             self.snapshot(out);
             return Encoded::Snapshot;
         }
         let start = out.len();
-        encoder::put_header(out, self.epoch, base, self.version, &self.keys, self.keys.len_at(base));
-        Encoder::new(out, base).change(&self.root);
+        encoder::put_header(out, self.epoch, base, self.version, &self.keys);
+        Encoder::new(out, base).root(&self.root);
         // No snapshot is below the weight, so most deltas need not be compared with one.
         if out.len() - start < self.weight() {
             return Encoded::Delta;
@@ -187,8 +188,7 @@ impl Document {
 
     /// Appends a snapshot of the latest version.
     pub fn snapshot(&self, out: &mut BytesMut) {
-        encoder::put_header(out, self.epoch, 0, self.version, &self.keys, 0);
-        encoder::put_set(out, &self.root);
+        encoder::put_snapshot(out, self.epoch, self.version, &self.keys, &self.root);
     }
 
     /// Applies the payload of a state message from the hub. `is_snapshot` is the message's flag `SNAPSHOT`.
@@ -197,36 +197,33 @@ impl Document {
     /// When the payload is malformed, does not lead on from what this document holds, or a limit would be
     /// exceeded. Then nothing has changed.
     pub fn apply(&mut self, payload: &[u8], is_snapshot: bool) -> Result<(), ApplyError> {
-        let delta = Delta::decode(payload, &self.limits)?;
-        if is_snapshot { self.apply_snapshot(delta) } else { self.apply_delta(delta) }
+        let delta = Delta::decode(payload, is_snapshot, self.keys.len(), &self.limits)?;
+        match delta.epoch {
+            Epoch::Whole(epoch) => self.apply_snapshot(epoch, delta),
+            Epoch::Low(epoch) => self.apply_delta(epoch, delta),
+        }
     }
 
-    fn apply_snapshot(&mut self, delta: Delta) -> Result<(), ApplyError> {
+    fn apply_snapshot(&mut self, epoch: u64, delta: Delta) -> Result<(), ApplyError> {
         let Change::Set(root) = delta.change else { return Err(DecodeError::Header.into()) };
-        if delta.base != 0 || delta.first_key != 0 {
-            return Err(DecodeError::Header.into());
-        }
         let cost = root.cost();
         self.check_apply(cost, 0, &delta.keys)?;
         let mut keys = KeyTable::default();
         keys.extend(delta.keys, delta.version);
-        let (epoch, version, held) = (delta.epoch, delta.version, Held::new(delta.version));
+        let (version, held) = (delta.version, Held::new(delta.version));
         *self = Self { epoch, version, root, keys, held, cost, limits: self.limits.clone() };
         Ok(())
     }
 
-    fn apply_delta(&mut self, delta: Delta) -> Result<(), ApplyError> {
-        if delta.epoch != self.epoch {
-            return Err(ApplyError::Epoch { held: self.epoch, got: delta.epoch });
+    fn apply_delta(&mut self, epoch: u32, delta: Delta) -> Result<(), ApplyError> {
+        if epoch != self.epoch as u32 {
+            return Err(ApplyError::Epoch { held: self.epoch, got: epoch });
         }
         if delta.base != self.version {
             return Err(ApplyError::Base { held: self.version, got: delta.base });
         }
-        if delta.version <= delta.base {
-            return Err(DecodeError::Header.into());
-        }
         let known = delta.keys.iter().any(|key| self.keys.number(key).is_some());
-        if known || delta.first_key != self.keys.len() as u64 {
+        if known || delta.first_key.is_some_and(|first| first != self.keys.len() as u64) {
             return Err(ApplyError::Keys);
         }
         let cost = self.cost + delta.change.fit(&self.root).map_err(|Misfit| ApplyError::Misfit)?;

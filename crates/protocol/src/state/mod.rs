@@ -33,8 +33,13 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! One's own types go in and come out by [`Value::from_serialize`](Value) and [`View::to_typed`](View) (feature `serde`), prost
+//! messages also by [`Value::from_message`]. A publisher can round, leave out or slow down parts by [`Rules`]. Many receivers at
+//! one version share a delta by [`Cache`]. `docs/STATE.md` explains versions, conflation and resume.
+//!
 //! Inside, a document is a tree of nodes that know when they last changed, and each container keeps a bounded log of
-//! its changes since it was made. So a delta costs what changed, not what there is. Whatever comes from a peer is
+//! its changes since it was made; a leaf remembers its last few predecessors, so that the difference can be told. So a delta costs
+//! what changed, not what there is. Whatever comes from a peer is
 //! decoded within [`Limits`] into an owned tree of changes, checked against the document, and only then made.
 
 mod limits;
@@ -42,28 +47,46 @@ mod patch;
 mod value;
 mod view;
 
+mod align;
+mod cache;
 mod diff;
 mod document;
+mod message;
+mod rules;
+#[cfg(feature = "serde")]
+mod typed;
 
+mod arrange;
 mod change;
 mod held;
 mod keys;
 mod log;
 mod node;
+mod number;
+mod past;
 mod plan;
+mod splice;
 
+mod arrange_codec;
 mod delta;
 mod encoder;
 mod patch_codec;
 mod reader;
+mod row;
+mod run;
 mod value_codec;
 #[cfg(feature = "serde")]
 mod value_serde;
 mod varint;
 
+pub use arrange::Piece;
+pub use cache::Cache;
 pub use document::{ApplyError, Document, Encoded};
 pub use limits::{DEPTH_MAX, KEY_BYTES_MAX, Limits};
 pub use patch::{ListOp, Patch, PatchError};
 pub use reader::DecodeError;
+pub use rules::{Filter, Rules, RulesError};
+#[cfg(feature = "serde")]
+pub use typed::TypedError;
 pub use value::{NotFinite, Value};
 pub use view::View;

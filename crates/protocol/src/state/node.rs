@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Sub};
 
+use super::arrange::Orders;
 use super::keys::KeyTable;
 use super::log::Log;
+use super::number;
+use super::past::Past;
+use super::splice::Ends;
 use super::value::Value;
 use super::value_codec::scalar_len;
 
@@ -19,10 +23,16 @@ pub(super) struct Node {
 
 #[derive(Debug, Clone)]
 pub(super) enum Body {
-    /// Neither list nor map.
-    Leaf(Value),
+    Leaf(Leaf),
     Map(Box<Map>),
     List(Box<List>),
+}
+
+/// A value that is neither list nor map, and what it was.
+#[derive(Debug, Clone)]
+pub(super) struct Leaf {
+    pub(super) value: Value,
+    pub(super) past: Past,
 }
 
 /// Entries by key number.
@@ -32,15 +42,18 @@ pub(super) struct Map {
     pub(super) log: Log,
 }
 
-/// Elements by id, and the order they stand in.
+/// Elements by id, and the order they stand in. Ids are this document's own: nobody else is told them.
 #[derive(Debug, Clone)]
 pub(super) struct List {
-    pub(super) order: Vec<Place>,
+    /// The ids of the elements, in order.
+    pub(super) order: Vec<u64>,
     pub(super) elements: BTreeMap<u64, Element>,
     pub(super) next_id: u64,
-    /// When elements last came, went or moved.
-    pub(super) order_version: u64,
-    /// Changes inside of elements.
+    /// How elements came, went and moved.
+    pub(super) orders: Orders,
+    /// Whether each id is the element's index.
+    pub(super) is_plain: bool,
+    /// Changes inside of elements, by id.
     pub(super) log: Log,
 }
 
@@ -49,14 +62,6 @@ pub(super) struct Element {
     /// When the element came. Its node may be younger, if it was wholly replaced.
     pub(super) added: u64,
     pub(super) node: Node,
-}
-
-/// A place in a list's order. It repeats when the element came, so that to tell a receiver the order takes one walk
-/// over this and no look-ups.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    pub(super) id: u64,
-    pub(super) added: u64,
 }
 
 impl Node {
@@ -72,19 +77,27 @@ impl Node {
         Self::new(version, Body::Map(Box::new(Map { entries, log: Log::new(version) })))
     }
 
-    /// A list of elements by id, in the order of `ids`, which are the same.
-    pub(super) fn list(version: u64, ids: Vec<u64>, nodes: BTreeMap<u64, Self>) -> Self {
-        let elements: BTreeMap<_, _> =
-            nodes.into_iter().map(|(id, node)| (id, Element { added: version, node })).collect();
-        let next_id = elements.last_key_value().map_or(0, |(last, _)| last + 1);
-        let order = ids.into_iter().map(|id| Place { id, added: version }).collect();
-        let list = List { order, elements, next_id, order_version: version, log: Log::new(version) };
+    pub(super) fn leaf(version: u64, value: Value) -> Self {
+        Self::new(version, Body::Leaf(Leaf { value, past: Past::default() }))
+    }
+
+    pub(super) fn list(version: u64, nodes: Vec<Self>) -> Self {
+        let next_id = nodes.len() as u64;
+        let element = |node| Element { added: version, node };
+        let list = List {
+            order: (0..next_id).collect(),
+            elements: (0..).zip(nodes.into_iter().map(element)).collect(),
+            next_id,
+            orders: Orders::new(version),
+            is_plain: true,
+            log: Log::new(version),
+        };
         Self::new(version, Body::List(Box::new(list)))
     }
 
     pub(super) fn value(&self, keys: &KeyTable) -> Value {
         match &self.body {
-            Body::Leaf(value) => value.clone(),
+            Body::Leaf(leaf) => leaf.value.clone(),
             Body::Map(map) => {
                 let entry = |(&key, node): (&u32, &Self)| (keys.text(key).to_owned(), node.value(keys));
                 Value::Map(map.entries.iter().map(entry).collect())
@@ -106,7 +119,7 @@ impl Node {
                 list.order.len() == values.len()
                     && list.iter().zip(values).all(|(node, value)| node.is(value, keys))
             }
-            (Body::Leaf(leaf), value) => leaf == value,
+            (Body::Leaf(leaf), value) => leaf.value == *value,
             _ => false,
         }
     }
@@ -115,7 +128,7 @@ impl Node {
     pub(super) fn cost(&self) -> Cost {
         let mut cost = Cost { nodes: 1, bytes: CONTAINER_BYTES };
         match &self.body {
-            Body::Leaf(value) => cost.bytes = scalar_len(value) as i64,
+            Body::Leaf(leaf) => cost.bytes = scalar_len(&leaf.value) as i64,
             Body::Map(map) => map.entries.values().for_each(|node| cost += Cost::ENTRY + node.cost()),
             Body::List(list) => list.elements.values().for_each(|element| cost += element.node.cost()),
         }
@@ -135,10 +148,23 @@ impl Map {
     }
 }
 
+impl Leaf {
+    /// Puts another value in the place of that of `version`.
+    pub(super) fn replace(&mut self, version: u64, value: Value) {
+        let same_sort = std::mem::discriminant(&self.value) == std::mem::discriminant(&value);
+        let kept = number::bits(&self.value).or_else(|| Ends::between(&self.value, &value).map(Ends::pack));
+        match kept.filter(|_| same_sort) {
+            Some(kept) => self.past.push(version, kept),
+            None => self.past.clear(),
+        }
+        self.value = value;
+    }
+}
+
 impl List {
     /// The elements in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
-        self.order.iter().filter_map(|place| self.node(place.id))
+        self.order.iter().filter_map(|id| self.node(*id))
     }
 
     pub(super) fn node(&self, id: u64) -> Option<&Node> {
@@ -147,7 +173,7 @@ impl List {
 
     /// The element at an index.
     pub(super) fn at(&self, index: usize) -> Option<&Node> {
-        self.node(self.order.get(index)?.id)
+        self.node(*self.order.get(index)?)
     }
 
     /// That an element went is told by the order, so the log forgets it.
@@ -168,6 +194,11 @@ pub(super) struct Cost {
 impl Cost {
     /// Of a map entry, beside its node: the shortest key number.
     pub(super) const ENTRY: Self = Self { nodes: 0, bytes: 1 };
+
+    /// Of a leaf that took `old` bytes and takes `new`.
+    pub(super) const fn bytes(old: usize, new: usize) -> Self {
+        Self { nodes: 0, bytes: new as i64 - old as i64 }
+    }
 }
 
 impl AddAssign for Cost {

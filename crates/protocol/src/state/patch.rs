@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
+use super::arrange::{Kept, Piece};
+use super::splice::Ends;
 use super::value::Value;
 
 /// What becomes of the value that it is applied to.
@@ -25,6 +29,17 @@ pub enum Patch {
     Map(BTreeMap<String, Self>),
     /// It is a list, and these happen to it one after the other.
     List(Vec<ListOp>),
+    /// It is text or bytes, and what lies between its ends is replaced.
+    Splice {
+        /// Bytes at the beginning that stay.
+        head: usize,
+        /// Bytes at the end that stay.
+        tail: usize,
+        /// Bytes that it has before, to notice when it is not what the publisher thinks.
+        length: usize,
+        /// What comes between the ends; for text, UTF-8.
+        inserted: Bytes,
+    },
 }
 
 /// One change of a list.
@@ -45,6 +60,24 @@ pub enum ListOp {
         index: usize,
         /// What becomes of it.
         patch: Patch,
+    },
+    /// Puts the elements in a new order, among them new ones; those that no piece keeps go. An element that moves keeps
+    /// its versions, and costs a few bytes.
+    ///
+    /// ```
+    /// use nyx_protocol::state::{ListOp, Patch, Piece, Value};
+    ///
+    /// // The last of four comes first.
+    /// let pieces = vec![Piece::Kept { from: 3, len: 1 }, Piece::Kept { from: 0, len: 3 }];
+    /// let patch = Patch::List(vec![ListOp::Arrange { pieces, inserted: vec![] }]);
+    /// assert_eq!(patch.apply_to(Value::list([1, 2, 3, 4]))?, Value::list([4, 1, 2, 3]));
+    /// # Ok::<_, nyx_protocol::state::PatchError>(())
+    /// ```
+    Arrange {
+        /// The new order, from left to right.
+        pieces: Vec<Piece>,
+        /// The new elements, in order.
+        inserted: Vec<Value>,
     },
 }
 
@@ -96,6 +129,17 @@ pub enum PatchError {
         /// The list's length at this point.
         length: usize,
     },
+    /// An order keeps an element twice or one that is not there, or its new elements are not as many as it says. Set
+    /// the list anew.
+    #[error("the new order does not fit a list of {length}")]
+    BadOrder {
+        /// The list's length at this point.
+        length: usize,
+    },
+    /// A splice meets something that is neither text nor bytes, has another length than it says, or would cut a
+    /// character. The publisher's idea of the document is not the document's: set the value anew.
+    #[error("a splice does not fit what it is applied to")]
+    BadSplice,
     /// A remove that is not an entry of a map. Remove list elements with a splice.
     #[error("a remove stands outside of a map")]
     MisplacedRemove,
@@ -120,9 +164,9 @@ impl Patch {
     /// A client applies a patch so to its own copy; limits are the document's business.
     ///
     /// # Errors
-    /// [`NotAList`](PatchError::NotAList), [`OutOfRange`](PatchError::OutOfRange) or
-    /// [`MisplacedRemove`](PatchError::MisplacedRemove), as [`Document::patch`](super::Document::patch)
-    /// would say.
+    /// [`NotAList`](PatchError::NotAList), [`OutOfRange`](PatchError::OutOfRange),
+    /// [`BadOrder`](PatchError::BadOrder), [`BadSplice`](PatchError::BadSplice) or
+    /// [`MisplacedRemove`](PatchError::MisplacedRemove), as [`Document::patch`](super::Document::patch) would say.
     pub fn apply_to(&self, mut value: Value) -> Result<Value, PatchError> {
         self.apply(&mut value, &mut Work::unlimited())?;
         Ok(value)
@@ -156,9 +200,23 @@ impl Patch {
                     op.apply(values, work)?;
                 }
             }
+            Self::Splice { head, tail, length, inserted } => {
+                *value = spliced(value, (*head, *tail), *length, inserted).ok_or(PatchError::BadSplice)?;
+            }
         }
         Ok(())
     }
+}
+
+/// What a splice makes of a value, if it fits.
+pub(super) fn spliced(value: &Value, ends: (usize, usize), length: usize, inserted: &[u8]) -> Option<Value> {
+    let actual = match value {
+        Value::Str(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        _ => return None,
+    };
+    let ends = Ends { head: ends.0, tail: ends.1 };
+    if actual == length { ends.apply(value, inserted) } else { None }
 }
 
 impl ListOp {
@@ -173,9 +231,33 @@ impl ListOp {
                 let value = values.get_mut(*index).ok_or(PatchError::OutOfRange { index: *index, length })?;
                 patch.apply(value, work)?;
             }
+            Self::Arrange { pieces, inserted } => {
+                work.order(values.len(), pieces, inserted.len())?;
+                *values = arranged(values.iter().cloned(), pieces, inserted.iter().cloned());
+            }
         }
         Ok(())
     }
+}
+
+/// Puts elements in an order that [fits](Work::order).
+pub(super) fn arranged<T>(
+    old: impl Iterator<Item = T>,
+    pieces: &[Piece],
+    mut fresh: impl Iterator<Item = T>,
+) -> Vec<T> {
+    let mut old: Vec<_> = old.map(Some).collect();
+    let mut new = Vec::new();
+    for piece in pieces {
+        match *piece {
+            Piece::Kept { from, len } => {
+                let run = old.get_mut(from..from + len).into_iter().flatten();
+                new.extend(run.filter_map(Option::take));
+            }
+            Piece::New { len } => new.extend(fresh.by_ref().take(len)),
+        }
+    }
+    new
 }
 
 /// How many list elements the splices of one patch may still move: without a bound, a patch of many small
@@ -208,6 +290,22 @@ impl Work {
             self.0 = self.0.checked_sub(moved).ok_or(PatchError::TooCostly)?;
         }
         Ok(index..end)
+    }
+
+    /// Checks an order against the list's length and charges what it moves.
+    pub(super) fn order(
+        &mut self,
+        length: usize,
+        pieces: &[Piece],
+        inserted: usize,
+    ) -> Result<(), PatchError> {
+        let fresh = pieces.iter().map(|piece| if let Piece::New { len } = piece { *len } else { 0 });
+        let fits = fresh.fold(0, usize::saturating_add) == inserted
+            && Kept::of(pieces.iter().copied(), length).is_some();
+        if !fits {
+            return Err(PatchError::BadOrder { length });
+        }
+        self.splice(length, 0, length, inserted).map(drop)
     }
 }
 

@@ -2,9 +2,11 @@
 
 use bytes::{BufMut, BytesMut};
 
+use super::arrange_codec::{put_pieces, read_pieces};
 use super::limits::Limits;
 use super::patch::{ListOp, Patch};
 use super::reader::{DecodeError, Reader};
+use super::splice::owned;
 use super::value_codec::{put_bytes, read_entries, read_value};
 use super::varint;
 
@@ -30,6 +32,13 @@ impl Patch {
                 out.put_u8(tag::LIST);
                 varint::put(out, ops.len() as u64);
                 ops.iter().for_each(|op| op.encode(out));
+            }
+            Self::Splice { head, tail, length, inserted } => {
+                out.put_u8(tag::SPLICE_ENDS);
+                for n in [*head, *tail, *length] {
+                    varint::put(out, n as u64);
+                }
+                put_bytes(out, inserted);
             }
         }
     }
@@ -62,6 +71,11 @@ impl ListOp {
                 varint::put(out, *index as u64);
                 patch.encode(out);
             }
+            Self::Arrange { pieces, inserted } => {
+                out.put_u8(tag::ARRANGE);
+                put_pieces(out, pieces);
+                inserted.iter().for_each(|value| value.encode(out));
+            }
         }
     }
 }
@@ -89,6 +103,10 @@ fn read_entry(reader: &mut Reader<'_>) -> Result<Patch, DecodeError> {
             reader.leave();
             Ok(Patch::List(ops))
         }
+        tag::SPLICE_ENDS => {
+            let (head, tail, length) = (read_index(reader)?, read_index(reader)?, read_index(reader)?);
+            Ok(Patch::Splice { head, tail, length, inserted: owned(reader.bytes()?) })
+        }
         other => Err(DecodeError::Tag(other)),
     }
 }
@@ -105,6 +123,12 @@ fn read_op(reader: &mut Reader<'_>) -> Result<ListOp, DecodeError> {
             Ok(ListOp::Splice { index, removed, inserted })
         }
         tag::ITEM => Ok(ListOp::Item { index: read_index(reader)?, patch: read_patch(reader)? }),
+        tag::ARRANGE => {
+            let count = reader.count()?;
+            let (pieces, fresh) = read_pieces(reader, count)?;
+            let inserted = (0..fresh).map(|_| read_value(reader)).collect::<Result<_, _>>()?;
+            Ok(ListOp::Arrange { pieces, inserted })
+        }
         other => Err(DecodeError::Tag(other)),
     }
 }
@@ -120,6 +144,8 @@ mod tag {
     pub(super) const REMOVE: u8 = 0x01;
     pub(super) const MAP: u8 = 0x02;
     pub(super) const LIST: u8 = 0x03;
+    pub(super) const SPLICE_ENDS: u8 = 0x04;
     pub(super) const SPLICE: u8 = 0x00;
     pub(super) const ITEM: u8 = 0x01;
+    pub(super) const ARRANGE: u8 = 0x02;
 }

@@ -1,14 +1,15 @@
 //! From a patch to the changes it makes to this very document.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use super::change::{Change, ListChange, Segment};
-use super::diff::Middle;
+use super::align::align;
+use super::arrange::{Order, Piece};
+use super::change::{Change, ListChange};
 use super::keys::Interner;
 use super::limits::Limits;
 use super::node::{Body, List, Map, Node};
-use super::patch::{ListOp, Patch, PatchError, Work};
+use super::patch::{ListOp, Patch, PatchError, Work, arranged, spliced};
 use super::value::Value;
 
 /// Compares patches with the document, without touching it, and keeps only what differs.
@@ -38,6 +39,12 @@ impl<'a> Planner<'a> {
             (Patch::Map(_), _) => self.create(patch, depth).map(|node| Some(Change::Set(node))),
             (Patch::List(ops), Body::List(list)) => self.list(list, ops, depth + 1),
             (Patch::List(_), _) => Err(PatchError::NotAList),
+            (Patch::Splice { head, tail, length, inserted }, Body::Leaf(leaf)) => {
+                let value =
+                    spliced(&leaf.value, (*head, *tail), *length, inserted).ok_or(PatchError::BadSplice)?;
+                self.set(node, &value, depth)
+            }
+            (Patch::Splice { .. }, _) => Err(PatchError::BadSplice),
         }
     }
 
@@ -46,7 +53,7 @@ impl<'a> Planner<'a> {
         match (&node.body, value) {
             (Body::Map(map), Value::Map(entries)) => self.set_map(map, entries, depth + 1),
             (Body::List(list), Value::List(values)) => self.set_list(list, values, depth + 1),
-            (Body::Leaf(leaf), value) if leaf == value => Ok(None),
+            (Body::Leaf(leaf), value) if leaf.value == *value => Ok(None),
             _ => self.build(value, depth).map(|node| Some(Change::Set(node))),
         }
     }
@@ -86,51 +93,71 @@ impl<'a> Planner<'a> {
 
     fn set_list(&mut self, list: &List, values: &[Value], depth: usize) -> Planned {
         let table = self.keys.table();
-        let same = |i, j: usize| list.at(i).is_some_and(|node: &Node| node.is(&values[j], table));
-        let middle = Middle::between(list.order.len(), values.len(), same);
+        let is_same = |(node, value): (&Node, &Value)| node.is(value, table);
+        if list.order.len() == values.len() && list.iter().zip(values).all(is_same) {
+            return Ok(None);
+        }
+        let old: Vec<_> = list.iter().map(|node| node.value(table)).collect();
+        let places = align(&old, values);
         let mut items = Vec::new();
-        for (place, value) in list.order.iter().zip(values).take(middle.paired).skip(middle.head) {
-            if let Some(node) = list.node(place.id) {
-                items.extend(self.set(node, value, depth)?.map(|change| (place.id, change)));
+        for (index, (place, value)) in places.iter().zip(values).enumerate() {
+            if let Some(node) = place.and_then(|place| list.at(place)) {
+                items.extend(self.set(node, value, depth)?.map(|change| (index, change)));
             }
         }
-        let order = if list.order.len() == values.len() {
-            None
-        } else {
-            let kept =
-                |range: std::ops::Range<usize>| list.order[range].iter().map(|place| Slot::Kept(place.id));
-            let fresh = values[middle.paired..middle.new_end].iter();
-            let slots = kept(0..middle.paired)
-                .chain(fresh.map(|value| Slot::New(Cow::Borrowed(value))))
-                .chain(kept(middle.old_end..list.order.len()));
-            Some(self.segments(list, slots, depth)?)
-        };
+        let slots = places.into_iter().zip(values).map(|(place, value)| match place {
+            Some(place) => Slot::Kept(place),
+            None => Slot::New(Cow::Borrowed(value)),
+        });
+        let order = self.order(list, &slots.collect::<Vec<_>>(), depth)?;
         Ok(list_change(order, items))
     }
 
     fn list(&mut self, list: &List, ops: &[ListOp], depth: usize) -> Planned {
-        let mut slots: Vec<_> = list.order.iter().map(|place| Slot::Kept(place.id)).collect();
-        let mut edits: BTreeMap<u64, Vec<&Patch>> = BTreeMap::new();
-        let mut spliced = false;
+        if let Some(items) = items_alone(ops) {
+            return self.stay(list, items, depth);
+        }
+        let mut slots: Vec<_> = (0..list.order.len()).map(Slot::Kept).collect();
+        let mut edits: BTreeMap<usize, Vec<&Patch>> = BTreeMap::new();
         for op in ops {
             match op {
                 ListOp::Splice { index, removed, inserted } => {
                     let range = self.work.splice(slots.len(), *index, *removed, inserted.len())?;
-                    spliced |= !range.is_empty() || !inserted.is_empty();
                     slots.splice(range, inserted.iter().map(|value| Slot::New(Cow::Borrowed(value))));
+                }
+                ListOp::Arrange { pieces, inserted } => {
+                    self.work.order(slots.len(), pieces, inserted.len())?;
+                    let fresh = inserted.iter().map(|value| Slot::New(Cow::Borrowed(value)));
+                    slots = arranged(slots.into_iter(), pieces, fresh);
                 }
                 ListOp::Item { index, patch } => {
                     let length = slots.len();
                     match slots.get_mut(*index).ok_or(PatchError::OutOfRange { index: *index, length })? {
-                        Slot::Kept(id) => edits.entry(*id).or_default().push(patch),
+                        Slot::Kept(place) => edits.entry(*place).or_default().push(patch),
                         Slot::New(value) => patch.apply(value.to_mut(), &mut self.work)?,
                     }
                 }
             }
         }
-        let items = self.items(list, edits, spliced.then_some(&slots), depth)?;
-        let order = if spliced { Some(self.segments(list, slots.into_iter(), depth)?) } else { None };
+        let items = self.items(list, edits, &slots, depth)?;
+        let order = self.order(list, &slots, depth)?;
         Ok(list_change(order, items))
+    }
+
+    /// Changes elements that stay where they are.
+    fn stay<'p>(
+        &mut self,
+        list: &List,
+        items: impl Iterator<Item = (usize, &'p Patch)>,
+        depth: usize,
+    ) -> Planned {
+        let mut changes = Vec::new();
+        for (index, patch) in items {
+            let length = list.order.len();
+            let node = list.at(index).ok_or(PatchError::OutOfRange { index, length })?;
+            changes.extend(self.plan(node, patch, depth)?.map(|change| (index, change)));
+        }
+        Ok(list_change(None, changes))
     }
 
     /// Elements that were edited once are compared with their patch; those that were edited more often, and those
@@ -138,46 +165,47 @@ impl<'a> Planner<'a> {
     fn items(
         &mut self,
         list: &List,
-        edits: BTreeMap<u64, Vec<&Patch>>,
-        spliced: Option<&Vec<Slot<'_>>>,
+        edits: BTreeMap<usize, Vec<&Patch>>,
+        slots: &[Slot<'_>],
         depth: usize,
-    ) -> Result<Vec<(u64, Change)>, PatchError> {
-        let kept = spliced.map(|slots| slots.iter().filter_map(Slot::kept).collect::<HashSet<_>>());
+    ) -> Result<Vec<(usize, Change)>, PatchError> {
+        let kept = |(index, slot): (usize, &Slot<'_>)| Some((slot.kept()?, index));
+        let kept: HashMap<_, _> = slots.iter().enumerate().filter_map(kept).collect();
         let mut items = Vec::new();
-        for (id, patches) in edits {
-            let Some(node) = list.node(id) else { continue };
-            let stays = kept.as_ref().is_none_or(|kept| kept.contains(&id));
-            let change = if let ([patch], true) = (&patches[..], stays) {
+        for (place, patches) in edits {
+            let Some(node) = list.at(place) else { continue };
+            let index = kept.get(&place);
+            let change = if let ([patch], true) = (&patches[..], index.is_some()) {
                 self.plan(node, patch, depth)?
             } else {
                 let mut value = node.value(self.keys.table());
                 patches.iter().try_for_each(|patch| patch.apply(&mut value, &mut self.work))?;
-                if stays { self.set(node, &value, depth)? } else { None }
+                if index.is_some() { self.set(node, &value, depth)? } else { None }
             };
-            items.extend(change.map(|change| (id, change)));
+            items.extend(index.copied().zip(change));
         }
+        items.sort_unstable_by_key(|(index, _)| *index);
         Ok(items)
     }
 
-    fn segments<'s>(
+    /// The order that the slots make, and the nodes of what is new, if it is not the list's.
+    fn order(
         &mut self,
         list: &List,
-        slots: impl Iterator<Item = Slot<'s>>,
+        slots: &[Slot<'_>],
         depth: usize,
-    ) -> Result<Vec<Segment>, PatchError> {
-        let mut segments = Vec::new();
-        let mut id = list.next_id;
+    ) -> Result<Option<Arranged>, PatchError> {
+        let order = Order::of(slots.iter().map(Slot::kept));
+        if order.is_unchanged(list.order.len()) {
+            return Ok(None);
+        }
+        let mut fresh = Vec::new();
         for slot in slots {
-            match (slot, segments.last_mut()) {
-                (Slot::Kept(id), Some(Segment::Kept { first, len })) if *first + *len == id => *len += 1,
-                (Slot::Kept(first), _) => segments.push(Segment::Kept { first, len: 1 }),
-                (Slot::New(value), _) => {
-                    segments.push(Segment::New { id, node: self.build(&value, depth)? });
-                    id += 1;
-                }
+            if let Slot::New(value) = slot {
+                fresh.push(self.build(value, depth)?);
             }
         }
-        Ok(segments)
+        Ok(Some((order.into_pieces(), fresh)))
     }
 
     /// What a patch makes where there was nothing, or nothing of its sort.
@@ -203,32 +231,43 @@ impl<'a> Planner<'a> {
                 Ok(Node::map(self.version, entries))
             }
             Value::List(values) => {
-                let mut elements = BTreeMap::new();
-                for (id, value) in (0..).zip(values) {
-                    elements.insert(id, self.build(value, depth + 1)?);
-                }
-                Ok(Node::list(self.version, (0..values.len() as u64).collect(), elements))
+                let nodes = values.iter().map(|value| self.build(value, depth + 1));
+                let nodes = nodes.collect::<Result<_, _>>()?;
+                Ok(Node::list(self.version, nodes))
             }
             Value::F64(x) if !x.is_finite() => Err(PatchError::NotFinite),
-            leaf => Ok(Node::new(self.version, Body::Leaf(leaf.clone()))),
+            leaf => Ok(Node::leaf(self.version, leaf.clone())),
         }
     }
 }
 
+/// The patches of elements, if nothing but elements changes, each once and in order: then nothing needs to be known of the
+/// others.
+fn items_alone(ops: &[ListOp]) -> Option<impl Iterator<Item = (usize, &Patch)>> {
+    let item = |op| if let &ListOp::Item { index, ref patch } = op { Some((index, patch)) } else { None };
+    let ascend =
+        ops.windows(2).all(|pair| item(&pair[0]).map(|item| item.0) < item(&pair[1]).map(|item| item.0));
+    (ascend && ops.iter().all(|op| item(op).is_some())).then(|| ops.iter().filter_map(item))
+}
+
+/// A new order, and the new elements in it.
+type Arranged = (Vec<Piece>, Vec<Node>);
+
 /// A place in the list that a patch is making.
 #[derive(Clone)]
 enum Slot<'p> {
-    Kept(u64),
+    /// With the element that was at this index.
+    Kept(usize),
     New(Cow<'p, Value>),
 }
 
 impl Slot<'_> {
-    fn kept(&self) -> Option<u64> {
-        if let Self::Kept(id) = self { Some(*id) } else { None }
+    fn kept(&self) -> Option<usize> {
+        if let Self::Kept(place) = self { Some(*place) } else { None }
     }
 }
 
-fn list_change(order: Option<Vec<Segment>>, items: Vec<(u64, Change)>) -> Option<Change> {
+fn list_change(order: Option<Arranged>, items: Vec<(usize, Change)>) -> Option<Change> {
     (order.is_some() || !items.is_empty()).then_some(Change::List(ListChange { order, items }))
 }
 

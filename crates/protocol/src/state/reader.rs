@@ -46,9 +46,12 @@ pub enum DecodeError {
     /// A key number that the key table does not have, or a key that it has already.
     #[error("a key number is unknown, or a key is given twice")]
     KeyNumber,
-    /// Runs of element ids overlap, exceed 2^53 or do not add up.
-    #[error("element ids overlap, are out of range or do not add up")]
-    ElementId,
+    /// A piece of a list's order is empty, begins before the list or is longer than any list.
+    #[error("a piece of a list's order is empty or out of range")]
+    Piece,
+    /// A decimal, a step or a run of steps is not as the format has it.
+    #[error("a packed number is out of range")]
+    Number,
     /// A remove that is not an entry of a map. Remove list elements with a splice.
     #[error("a remove stands outside of a map")]
     MisplacedRemove,
@@ -110,9 +113,19 @@ impl<'a> Reader<'a> {
 
     pub(super) fn bytes(&mut self) -> Result<&'a [u8]> {
         let length = self.length()?;
-        let (bytes, rest) = self.rest.split_at(length);
+        self.take(length)
+    }
+
+    /// The next `length` bytes.
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8]> {
+        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(bytes)
+    }
+
+    /// Says that `count` more things will be read, of which each takes a byte or more.
+    pub(super) fn expect(&self, count: usize) -> Result<()> {
+        if count <= self.rest.len() { Ok(()) } else { Err(DecodeError::Truncated) }
     }
 
     pub(super) fn str(&mut self) -> Result<&'a str> {

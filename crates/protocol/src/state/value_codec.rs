@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::limits::Limits;
+use super::number::{Decimal, SCALE_MAX};
 use super::reader::{DecodeError, Reader};
 use super::value::Value;
 use super::varint;
@@ -94,6 +95,11 @@ pub(super) fn read_scalar(reader: &mut Reader<'_>, tag: u8) -> Result<Value, Dec
         tag::FLOAT32 => float(f32::from_be_bytes(reader.array()?).into()),
         tag::STRING => Ok(Value::Str(reader.str()?.to_owned())),
         tag::BYTES => Ok(Value::Bytes(Bytes::copy_from_slice(reader.bytes()?))),
+        decimal @ tag::DECIMAL..=tag::DECIMAL_LAST => {
+            let mantissa = varint::unzigzag(reader.varint()?);
+            let decimal = Decimal { mantissa, scale: decimal - tag::DECIMAL };
+            decimal.value().map(Value::F64).ok_or(DecodeError::Number)
+        }
         small @ 0x80.. => Ok(Value::I64(i64::from(small) - SMALL_ZERO)),
         other => Err(DecodeError::Tag(other)),
     }
@@ -111,12 +117,16 @@ pub(super) fn put_scalar(out: &mut BytesMut, value: &Value) {
                 varint::put(out, varint::zigzag(*n));
             }
         },
-        Value::F64(x) => match narrow(*x) {
-            Some(x) => {
+        Value::F64(x) => match Float::of(*x) {
+            Float::Decimal(decimal) => {
+                out.put_u8(tag::DECIMAL + decimal.scale);
+                varint::put(out, varint::zigzag(decimal.mantissa));
+            }
+            Float::Narrow(x) => {
                 out.put_u8(tag::FLOAT32);
                 out.put_f32(x);
             }
-            None => {
+            Float::Whole => {
                 out.put_u8(tag::FLOAT);
                 out.put_f64(*x);
             }
@@ -135,14 +145,18 @@ pub(super) fn put_scalar(out: &mut BytesMut, value: &Value) {
 
 /// The bytes that [`put_scalar`] takes.
 pub(super) fn scalar_len(value: &Value) -> usize {
-    let prefixed = |len: usize| 1 + varint::len(len as u64) + len;
     match value {
         Value::I64(n) if small(*n).is_none() => 1 + varint::len(varint::zigzag(*n)),
-        Value::F64(x) => 1 + if narrow(*x).is_some() { 4 } else { 8 },
-        Value::Str(text) => prefixed(text.len()),
-        Value::Bytes(bytes) => prefixed(bytes.len()),
+        Value::F64(x) => 1 + Float::of(*x).len(),
+        Value::Str(text) => sized_len(text.len()),
+        Value::Bytes(bytes) => sized_len(bytes.len()),
         _ => 1,
     }
+}
+
+/// The bytes that text or bytes of this length take.
+pub(super) const fn sized_len(len: usize) -> usize {
+    1 + varint::len(len as u64) + len
 }
 
 pub(super) fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
@@ -154,9 +168,29 @@ fn small(n: i64) -> Option<u8> {
     (-64..=63).contains(&n).then(|| (n + SMALL_ZERO) as u8)
 }
 
-fn narrow(x: f64) -> Option<f32> {
-    let narrow = x as f32;
-    (f64::from(narrow).to_bits() == x.to_bits()).then_some(narrow)
+/// The shortest form of a float.
+enum Float {
+    Decimal(Decimal),
+    Narrow(f32),
+    Whole,
+}
+
+impl Float {
+    fn of(x: f64) -> Self {
+        let narrow = x as f32;
+        let other =
+            if f64::from(narrow).to_bits() == x.to_bits() { Self::Narrow(narrow) } else { Self::Whole };
+        Decimal::of(x).map(Self::Decimal).filter(|decimal| decimal.len() <= other.len()).unwrap_or(other)
+    }
+
+    /// The bytes that follow the tag.
+    const fn len(&self) -> usize {
+        match self {
+            Self::Decimal(decimal) => varint::len(varint::zigzag(decimal.mantissa)),
+            Self::Narrow(_) => 4,
+            Self::Whole => 8,
+        }
+    }
 }
 
 /// The byte of the integer 0; its neighbours from -64 to 63 lie around it.
@@ -174,4 +208,7 @@ pub(super) mod tag {
     pub(crate) const BYTES: u8 = 0x07;
     pub(crate) const LIST: u8 = 0x08;
     pub(crate) const MAP: u8 = 0x09;
+    /// A decimal of scale 0; those of greater scales follow.
+    pub(crate) const DECIMAL: u8 = 0x10;
+    pub(crate) const DECIMAL_LAST: u8 = DECIMAL + super::SCALE_MAX;
 }

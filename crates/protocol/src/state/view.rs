@@ -39,7 +39,12 @@ impl<'a> View<'a> {
 
     /// The content, if it is neither list nor map.
     pub fn leaf(&self) -> Option<&'a Value> {
-        if let Body::Leaf(value) = &self.node.body { Some(value) } else { None }
+        if let Body::Leaf(leaf) = &self.node.body { Some(&leaf.value) } else { None }
+    }
+
+    /// Whether it is a map.
+    pub fn is_map(&self) -> bool {
+        matches!(self.node.body, Body::Map(_))
     }
 
     /// Entries of the map or elements of the list; a leaf has none.
@@ -67,7 +72,7 @@ impl<'a> View<'a> {
     }
 
     /// The map's entries in the order of their keys' first use; none if this is not a map.
-    pub fn entries(&self) -> impl Iterator<Item = (&'a str, Self)> {
+    pub fn entries(&self) -> impl Iterator<Item = (&'a str, Self)> + use<'a> {
         let keys = self.keys;
         let map = if let Body::Map(map) = &self.node.body { Some(map) } else { None };
         let entries = map.into_iter().flat_map(|map| &map.entries);
@@ -75,7 +80,7 @@ impl<'a> View<'a> {
     }
 
     /// The list's elements in order; none if this is not a list.
-    pub fn elements(&self) -> impl Iterator<Item = Self> {
+    pub fn elements(&self) -> impl Iterator<Item = Self> + use<'a> {
         let keys = self.keys;
         let list = if let Body::List(list) = &self.node.body { Some(list) } else { None };
         list.into_iter().flat_map(|list| list.iter()).map(move |node| Self::new(node, keys))

@@ -112,3 +112,44 @@ fn integers_travel_to_their_very_ends() {
         assert_eq!(Value::decode(&out, &Limits::default()), Ok(Value::from(n)));
     }
 }
+
+#[test]
+fn a_row_that_moves_costs_a_few_bytes() {
+    let mut document = authority();
+    let row = |id: i64| Value::map([("id", Value::from(id)), ("text", format!("row number {id}").into())]);
+    let mut rows: Vec<_> = (0..500).map(row).collect();
+    document.patch(&inside(Patch::Set(Value::from(rows.clone())))).unwrap();
+    let cost = |rows: &[Value], document: &mut Document| {
+        let patch = Patch::diff(&super::edited(document), &Value::from(rows.to_vec())).unwrap();
+        let mut to_hub = BytesMut::new();
+        patch.encode(&mut to_hub);
+        let base = document.version();
+        document.patch(&inside(patch)).unwrap();
+        let mut delta = BytesMut::new();
+        assert_eq!(document.delta_since(base, &mut delta), Encoded::Delta);
+        (to_hub.len(), delta.len())
+    };
+    let moved = rows.remove(400);
+    rows.insert(3, moved);
+    let (to_hub, delta) = cost(&rows, &mut document);
+    assert!(to_hub < 20 && delta < 30, "{to_hub} and {delta} bytes");
+    // And so does an insertion in the middle, beside the new row itself.
+    rows.insert(250, row(1000));
+    let (to_hub, delta) = cost(&rows, &mut document);
+    assert!(to_hub < 60 && delta < 60, "{to_hub} and {delta} bytes");
+    follow(&mut receiver(), &document);
+}
+
+#[test]
+fn an_append_to_long_text_costs_what_is_appended() {
+    let mut document = authority();
+    let text = "a line of a log\n".repeat(1000);
+    document.patch(&inside(Patch::Set(text.as_str().into()))).unwrap();
+    for n in 1..=3 {
+        let longer = text.clone() + &"one more\n".repeat(n);
+        document.patch(&inside(Patch::Set(longer.into()))).unwrap();
+    }
+    let mut delta = BytesMut::new();
+    assert_eq!(document.delta_since(2, &mut delta), Encoded::Delta);
+    assert!(delta.len() < 50, "{} bytes", delta.len());
+}

@@ -1,6 +1,6 @@
 //! Random values, and random edits of whatever document there is.
 
-use nyx_protocol::state::{ListOp, Patch, Value};
+use nyx_protocol::state::{ListOp, Patch, Piece, Value};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -18,7 +18,10 @@ fn leaf() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_filter_map("finite", |x| Value::try_from(x).ok()),
         any::<f32>().prop_filter_map("finite", |x| Value::try_from(f64::from(x)).ok()),
+        (-500..500_i64, 0..4).prop_map(|(n, scale)| Value::F64(n as f64 / 10_f64.powi(scale))),
         "[a-c]{0,4}".prop_map(Value::from),
+        "a{0,12}[bä]{0,3}c{0,12}ö{0,6}".prop_map(Value::from),
+        (0..3_u8, 0..40_usize).prop_map(|(byte, len)| Value::Bytes(vec![byte; len].into())),
         vec(any::<u8>(), 0..4).prop_map(|bytes| Value::Bytes(bytes.into())),
     ]
 }
@@ -43,6 +46,10 @@ pub(crate) enum Edit {
     Insert(Vec<Index>, String, Value),
     /// Takes a list's element out and puts it in elsewhere.
     Move(Vec<Index>, Index, Index),
+    /// Cuts a list and puts what comes behind in front, with a new element between.
+    Cut(Vec<Index>, Index, Value),
+    /// Moves every number a little: of the document, and of the lists and maps in it.
+    Step(i64),
     /// Several operations on a list, items among them.
     Items(Vec<Index>, Vec<(Index, Value)>),
     /// A whole new root, diffed by the document.
@@ -58,6 +65,8 @@ pub(crate) fn edit() -> impl Strategy<Value = Edit> {
         3 => path().prop_map(Edit::Remove),
         4 => (path(), key(), value()).prop_map(|(path, key, value)| Edit::Insert(path, key, value)),
         2 => (path(), any::<Index>(), any::<Index>()).prop_map(|(path, a, b)| Edit::Move(path, a, b)),
+        2 => (path(), any::<Index>(), value()).prop_map(|(path, at, value)| Edit::Cut(path, at, value)),
+        3 => (-3..200_i64).prop_map(Edit::Step),
         2 => (path(), vec((any::<Index>(), value()), 1..4)).prop_map(|(path, ops)| Edit::Items(path, ops)),
         1 => value().prop_map(Edit::Root),
         1 => value().prop_map(Edit::Merge),
@@ -90,6 +99,18 @@ impl Edit {
                 }
                 _ => Patch::Map([].into()),
             }),
+            Self::Cut(path, cut, value) => at(root, path, &|here| match here {
+                Value::List(values) if !values.is_empty() => {
+                    let cut = cut.index(values.len());
+                    let head = (cut > 0).then_some(Piece::Kept { from: 0, len: cut });
+                    let tail = Piece::Kept { from: cut, len: values.len() - cut };
+                    let pieces =
+                        [Some(tail), Some(Piece::New { len: 1 }), head].into_iter().flatten().collect();
+                    Patch::List(vec![ListOp::Arrange { pieces, inserted: vec![value.clone()] }])
+                }
+                _ => Patch::Map([].into()),
+            }),
+            Self::Step(by) => Patch::diff(root, &stepped(root, *by)).unwrap_or(Patch::Set(root.clone())),
             Self::Items(path, edits) => at(root, path, &|here| match here {
                 Value::List(values) if !values.is_empty() => {
                     let item = |(index, value): &(Index, Value)| ListOp::Item {
@@ -105,6 +126,18 @@ impl Edit {
                 _ => Patch::Set(Value::list(edits.iter().map(|(_, value)| value.clone()))),
             }),
         }
+    }
+}
+
+fn stepped(value: &Value, by: i64) -> Value {
+    match value {
+        Value::I64(n) => n.wrapping_add(by).into(),
+        Value::F64(x) => Value::try_from(((x * 100.0).round() + by as f64) / 100.0).unwrap_or(Value::F64(*x)),
+        Value::List(values) => Value::list(values.iter().map(|value| stepped(value, by))),
+        Value::Map(entries) => {
+            Value::map(entries.iter().map(|(key, value)| (key.clone(), stepped(value, by))))
+        }
+        other => other.clone(),
     }
 }
 
