@@ -5,11 +5,17 @@
 //! - [`control`]: control messages (protobuf) and how they travel.
 //! - [`topic`]: names and patterns.
 //! - [`state`]: documents, patches and deltas.
+//! - [`compress`]: payloads as zstd blocks, dictionaries, bounded decompression.
+//! - [`choose`]: which of these pays, by measurement.
+//! - [`record`]: what was published, in a file that can be played again.
 //!
-//! `docs/WIRE.md` is the specification.
+//! `docs/WIRE.md` is the specification, `docs/RECORD.md` that of recordings.
 #![forbid(unsafe_code)]
 
+pub mod choose;
+pub mod compress;
 pub mod control;
+pub mod record;
 pub mod state;
 pub mod topic;
 pub mod wire;
