@@ -84,7 +84,7 @@ pub use config::Config;
 pub use error::{AdvertiseError, ConnectError, FlushError, Refusal, SubscribeError};
 pub use nyx_protocol::control::ErrorCode;
 pub use nyx_protocol::control::Lane;
-pub use nyx_protocol::state::{Document, Patch, Value};
+pub use nyx_protocol::state::{Document, Patch, Rules, RulesError, Value};
 pub use nyx_protocol::topic::{Name, NameError, Pattern};
 pub use nyx_protocol::wire::{Kind, Message};
 pub use nyx_transport::address::{Address, AddressError};

@@ -306,3 +306,36 @@ async fn dropping_every_handle_still_writes_what_waits() {
     assert_eq!(link.data().await.1, vec![3; 300_000]);
     link.ended().await;
 }
+
+#[tokio::test]
+async fn what_a_rule_keeps_back_is_sent_when_its_time_has_come() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let mut options = Options::default();
+    options.rules = nyx_client::Rules::default().limit("n", std::time::Duration::from_millis(40)).unwrap();
+    let (state, _) = publisher!(link, client.state(name("s"), options));
+    let value = |n: i64| Value::map([("n", n)]);
+    state.set(value(1)).await.unwrap();
+    state.set(value(2)).await.unwrap();
+    state.set(value(3)).await.unwrap();
+    assert_eq!(patch(&mut link).await, Patch::Set(value(1)));
+    assert_eq!(patch(&mut link).await, Patch::Map([("n".to_owned(), Patch::Set(3.into()))].into()));
+}
+
+#[cfg(feature = "serde")]
+#[tokio::test]
+async fn types_are_published_by_field() {
+    #[derive(serde::Serialize)]
+    struct Score {
+        home: u8,
+        away: u8,
+    }
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (state, _) = publisher!(link, client.state(name("s"), Options::default()));
+    state.set_typed(&Score { home: 0, away: 0 }).await.unwrap();
+    state.set_typed(&Score { home: 1, away: 0 }).await.unwrap();
+    assert_eq!(patch(&mut link).await, Patch::Set(Value::map([("home", 0), ("away", 0)])));
+    assert_eq!(patch(&mut link).await, Patch::Map([("home".to_owned(), Patch::Set(1.into()))].into()));
+    assert!(matches!(state.set_typed(&f64::NAN).await.unwrap_err().cause, SendCause::NotADocument(_)));
+}

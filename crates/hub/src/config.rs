@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nyx_core::limit::Quota;
 use nyx_protocol::state;
 use nyx_protocol::wire::Kind;
 
@@ -27,6 +28,10 @@ pub struct Config {
     pub subscriptions: usize,
     /// Topics that one session publishes. Default 4,096.
     pub aliases: usize,
+    /// Messages that one session may publish. One that publishes more is not read from until it has paid. Default: no limit.
+    pub publish_messages: Option<Quota>,
+    /// The same in bytes, headers included. Default: no limit.
+    pub publish_bytes: Option<Quota>,
     /// Bytes of a topic's events that a live subscriber may be behind before publishers are slowed, 96 for each run included.
     /// Default 1 MiB; never more than an eighth of `topic_bytes`, or than half of `topic_entries` may be.
     pub lag_bytes: u64,
@@ -59,6 +64,8 @@ impl Default for Config {
             document: state::Limits::default(),
             subscriptions: 256,
             aliases: 4_096,
+            publish_messages: None,
+            publish_bytes: None,
             lag_bytes: 1 << 20,
             patience: Duration::from_secs(1),
             window_bytes: 1 << 20,

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nyx_core::Instant;
+use nyx_core::pool::{self, Pool};
 use nyx_protocol::topic::{Name, Pattern};
 use nyx_protocol::wire::Kind;
+use nyx_stream::metrics::{Counter, Histogram};
 use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 
@@ -25,6 +27,8 @@ pub struct Hub {
 
 pub(crate) struct Inner {
     pub(crate) config: Config,
+    /// Memory of items that the topics keep as copies.
+    pub(crate) copies: Pool,
     topics: RwLock<Topics>,
     /// Locked after `topics`.
     watches: Mutex<Vec<Watch>>,
@@ -32,6 +36,8 @@ pub(crate) struct Inner {
     next_session: AtomicU64,
     draining: AtomicBool,
     pub(crate) refusals: Refusals,
+    pub(crate) slowed: Counter,
+    pub(crate) ages: Histogram,
 }
 
 #[derive(Default)]
@@ -83,12 +89,15 @@ impl Hub {
     pub fn new(config: Config) -> Self {
         let inner = Inner {
             config,
+            copies: copies(),
             topics: RwLock::default(),
             watches: Mutex::default(),
             sessions: Mutex::default(),
             next_session: AtomicU64::new(1),
             draining: AtomicBool::new(false),
             refusals: Refusals::default(),
+            slowed: Counter::new(),
+            ages: Histogram::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -143,7 +152,9 @@ impl Hub {
             return Err(CreateError::TooMany(topics.by_id.len()));
         }
         let id = topics.by_id.len() as u32;
-        let topic = Arc::new(Topic::new(id, name.clone(), spec.clone(), random_epoch(), &self.inner.config));
+        let Inner { config, copies, .. } = &*self.inner;
+        let topic = Topic::new(id, name.clone(), spec.clone(), random_epoch(), config, copies.clone());
+        let topic = Arc::new(topic);
         topics.by_name.insert(name.clone(), topic.clone());
         topics.by_id.push(topic.clone());
         for watch in self.inner.watches.lock().iter() {
@@ -198,6 +209,14 @@ impl Hub {
             !Arc::ptr_eq(&watch.session, session) || subscription.is_some_and(|id| id != watch.subscription)
         });
     }
+}
+
+/// What the rings let go goes round, in so little memory that it does not show beside them.
+fn copies() -> Pool {
+    let mut config = pool::Config::default();
+    config.thread_bytes = 128 << 10;
+    config.overflow_bytes = 1 << 20;
+    Pool::new(config).unwrap_or_default()
 }
 
 fn check_kind(topic: Arc<Topic>, spec: &Spec) -> Result<Arc<Topic>, CreateError> {

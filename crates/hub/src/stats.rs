@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nyx_core::Instant;
+use nyx_core::pool;
 use nyx_protocol::control::ErrorCode;
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::Kind;
+use nyx_stream::metrics::{self, Counter};
 use nyx_stream::{Drops, Histogram, Lane};
 
-use crate::hub::Hub;
+use crate::hub::{Hub, Inner};
 use crate::shared::Transport;
+use crate::{tally, topic};
 
 /// All that a hub counts. Totals since it started.
 #[derive(Clone, Debug)]
@@ -23,6 +26,10 @@ pub struct Stats {
     pub sessions: Vec<Session>,
     /// Errors sent to peers, and messages discarded on an alias that was refused, by code.
     pub refused: Vec<(ErrorCode, u64)>,
+    /// How often a session was not read from for a while because it had published more than it may.
+    pub slowed: u64,
+    /// The memory of items that topics keep as copies.
+    pub copies: pool::Stats,
 }
 
 /// One topic.
@@ -127,13 +134,31 @@ impl Hub {
                 drops: counters.drops(),
             }
         });
-        Stats { topics, sessions: sessions.collect(), refused: self.inner.refusals.read() }
+        let Inner { refusals, slowed, copies, .. } = &*self.inner;
+        Stats {
+            topics,
+            sessions: sessions.collect(),
+            refused: refusals.read(),
+            slowed: slowed.get(),
+            copies: copies.stats(),
+        }
+    }
+
+    /// Ages of all that was delivered since the hub was made, over all topics, in microseconds. To be put into a registry.
+    pub fn ages(&self) -> &metrics::Histogram {
+        &self.inner.ages
+    }
+
+    /// Something of `topic` arrived that was published at `born`.
+    pub(crate) fn record_age(&self, topic: &topic::Topic, now: Instant, born: Instant) {
+        topic.record_age(now, born);
+        self.inner.ages.record(tally::micros(now.since(born)));
     }
 }
 
 /// Errors that were sent and messages that were discarded, by code.
 #[derive(Default)]
-pub(crate) struct Refusals([AtomicU64; CODES.len()]);
+pub(crate) struct Refusals([Counter; CODES.len()]);
 
 const CODES: [ErrorCode; 10] = [
     ErrorCode::Malformed,
@@ -155,11 +180,11 @@ impl Refusals {
 
     pub(crate) fn count_many(&self, code: ErrorCode, count: u64) {
         if let Some(at) = CODES.iter().position(|known| *known == code) {
-            self.0[at].fetch_add(count, Ordering::Relaxed);
+            self.0[at].add(count);
         }
     }
 
     fn read(&self) -> Vec<(ErrorCode, u64)> {
-        CODES.into_iter().zip(&self.0).map(|(code, count)| (code, count.load(Ordering::Relaxed))).collect()
+        CODES.into_iter().zip(&self.0).map(|(code, count)| (code, count.get())).collect()
     }
 }

@@ -22,8 +22,7 @@ const AGES_PERIOD: Duration = Duration::from_secs(5);
 impl Tally {
     pub(crate) fn record_age(&mut self, now: Instant, age: Duration) {
         self.turn_ages(now);
-        let micros = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
-        self.ages.get_or_insert_default()[0].record(micros);
+        self.ages.get_or_insert_default()[0].record(micros(age));
     }
 
     /// Forgets the ages of the period before the last.
@@ -48,4 +47,9 @@ impl Tally {
         ages.merge(last);
         (ages.total() > 0).then_some(ages)
     }
+}
+
+/// An age as it is recorded.
+pub(crate) fn micros(age: Duration) -> u64 {
+    u64::try_from(age.as_micros()).unwrap_or(u64::MAX)
 }

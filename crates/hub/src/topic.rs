@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use nyx_core::Instant;
+use nyx_core::pool::Pool;
 use nyx_protocol::control::AudioFormat;
 use nyx_protocol::state::{Patch, PatchError, Value};
 use nyx_protocol::topic::Name;
@@ -51,6 +52,8 @@ pub struct Topic {
     pub(crate) max_age: Option<Duration>,
     pub(crate) lane: Lane,
     pub(crate) epoch: u64,
+    /// Where runs are copied to that would pin more than they are.
+    copies: Pool,
     patience: Patience,
     inside: Mutex<Inside>,
 }
@@ -70,7 +73,7 @@ enum Store {
 const RUN_BYTES: usize = 64 * 1024;
 
 impl Topic {
-    pub(crate) fn new(id: u32, name: Name, spec: Spec, epoch: u64, config: &Config) -> Self {
+    pub(crate) fn new(id: u32, name: Name, spec: Spec, epoch: u64, config: &Config, copies: Pool) -> Self {
         let store = match spec.kind {
             Kind::State => Store::Document(Box::new(Shelf::new(epoch, config.document.clone()))),
             _ => Store::Ring(Ring::new(ring::Limits::new(config.topic_bytes, config.topic_entries))),
@@ -86,6 +89,7 @@ impl Topic {
             }),
             spec,
             epoch,
+            copies,
             patience: Patience { lag_bytes: lag_bytes(config), patience: config.patience },
             inside: Mutex::new(Inside { store, audience: Audience::default(), tally: Tally::default() }),
         }
@@ -142,13 +146,19 @@ impl Topic {
             let (len, count) = wire::patch_run(&mut buffer[..left], self.id, sequence, RUN_BYTES);
             let keyframe = Flags::KEYFRAME_BIT & buffer[1] != 0;
             let bytes = if copied {
-                let bytes = Bytes::copy_from_slice(&buffer[..len]);
+                let bytes = self.copies.copy_from_slice(&buffer[..len]);
                 buffer.advance(len);
                 bytes
             } else {
                 buffer.split_to(len).freeze()
             };
-            ring.append(now, bytes, count, keyframe, if copied { len } else { pinned });
+            ring.append(
+                now,
+                bytes,
+                count,
+                keyframe,
+                if copied { self.copies.copy_cost(len) } else { pinned },
+            );
             left -= len;
         }
         audience.notify();

@@ -26,7 +26,7 @@ fn publisher(sim: &mut Sim) -> usize {
 fn a_slow_subscriber_gets_few_deltas_and_the_same_document() {
     let mut sim = Sim::new(Config::default());
     let publisher = publisher(&mut sim);
-    let (quick, slow) = (sim.subscriber(fast(), "world"), sim.subscriber(slow(2_000, 4096), "world"));
+    let (quick, slow) = (sim.subscriber(fast(), "world"), sim.subscriber(slow(1_000, 4096), "world"));
     for i in 0..600i64 {
         let entity = format!("entity{}", i % 20);
         sim[publisher].patch(1, &set(&entity, Value::map([("x", i), ("y", -i)])));

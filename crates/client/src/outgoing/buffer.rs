@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::task::Waker;
 
 use bytes::{Bytes, BytesMut};
-use nyx_core::pool::{self, ReadPool};
+use nyx_core::pool::read::{self, ReadPool};
 use nyx_protocol::control::{self, Body};
 use nyx_protocol::wire::{HEADER_LEN, Header, TIMESTAMP_LEN};
 
@@ -40,7 +40,7 @@ pub(super) struct Buffer {
 
 impl Default for Buffer {
     fn default() -> Self {
-        let mut config = pool::Config::default();
+        let mut config = read::Config::default();
         // The outgoing bound in buffers of the pool, so that a publisher at full speed reuses its memory.
         config.retain = super::BULK / config.buffer_bytes + 2;
         Self {

@@ -12,7 +12,7 @@ mod state;
 use std::time::Duration;
 
 use nyx_protocol::control::Lane;
-use nyx_protocol::state::PatchError;
+use nyx_protocol::state::{PatchError, Rules};
 use thiserror::Error;
 
 pub use audio::Audio;
@@ -36,11 +36,20 @@ pub struct Options {
     pub content_type: String,
     /// What [`Events::send`] and [`Events::send_batch`] say that the payloads are. Default: bytes.
     pub codec: EventCodec,
+    /// What [`State::set`] publishes less exactly, less often or not at all. Default: everything as it is. Where several handles
+    /// publish one topic, the rules of the first hold.
+    pub rules: Rules,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_age: None, lane: Lane::Default, content_type: String::new(), codec: EventCodec::Bytes }
+        Self {
+            max_age: None,
+            lane: Lane::Default,
+            content_type: String::new(),
+            codec: EventCodec::Bytes,
+            rules: Rules::default(),
+        }
     }
 }
 
@@ -82,6 +91,10 @@ pub enum SendCause {
     /// The patch does not fit what this publisher sent before.
     #[error("the patch does not fit the value that was sent before: {0}")]
     BadPatch(#[from] PatchError),
+    /// A value of one's own type holds what no document does.
+    #[cfg(feature = "serde")]
+    #[error("the value is no document: {0}")]
+    NotADocument(#[from] nyx_protocol::state::TypedError),
     /// The client was closed.
     #[error("the client was closed")]
     Closed,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::BytesMut;
 use nyx_protocol::control::Advertise;
+use nyx_protocol::state::Patch;
 use nyx_protocol::wire::{Header, Kind, TIMESTAMP_LEN, codec};
 use parking_lot::Mutex;
 
@@ -63,7 +64,7 @@ impl Publisher {
             kind,
             topic,
             advertise,
-            slot: Mutex::default(),
+            slot: Mutex::new(Slot::new(options.rules.clone())),
             is_refused: AtomicBool::new(false),
             refused: Mutex::new(None),
         }
@@ -87,6 +88,11 @@ impl Publisher {
         let session = outgoing.session();
         let mut slot = self.slot.lock();
         let Some(patch) = (session != 0).then(|| slot.take_due(session)).flatten() else { return };
+        self.put(outgoing, &mut slot, session, &patch);
+    }
+
+    /// Sends a patch on connection `session`, after which that has the value of `slot`; or forgets that it has it.
+    pub(crate) fn put(&self, outgoing: &Outgoing, slot: &mut Slot, session: u64, patch: &Patch) {
         let mut payload = BytesMut::new();
         patch.encode(&mut payload);
         let header = Header { codec: codec::STATE_PATCH, topic: self.alias, ..Header::data(self.kind) };

@@ -1,12 +1,16 @@
 //! State: a value that changes, of which only the changes travel.
 
+use std::sync::{Arc, Weak};
+
 use bytes::{Bytes, BytesMut};
-use nyx_protocol::state::{Patch, Value};
+use nyx_core::{Clock, Instant};
+use nyx_protocol::state::{Filter, Patch, Rules, Value};
 use nyx_protocol::wire::codec;
 
-use super::{Handle, SendCause, SendError};
+use super::{Handle, Publisher, SendCause, SendError};
 use crate::Name;
 use crate::outgoing::LIVE;
+use crate::shared::Shared;
 
 /// Publishes a document.
 ///
@@ -22,7 +26,10 @@ impl State {
         self.0.name()
     }
 
-    /// Makes `value` the document. Sends the difference to what this publisher sent before; nothing, if there is none.
+    /// Makes `value` the document, or what the [rules](super::Options::rules) leave of it. Sends the difference to what this
+    /// publisher sent before; nothing, if there is none.
+    ///
+    /// What a rule keeps back is sent when its time has come, if nothing else was set until then and the client is still there.
     ///
     /// While there is no connection the value is kept, and replaces earlier ones: it is sent when there is one.
     /// Waits while 64 KiB wait to be written.
@@ -37,18 +44,43 @@ impl State {
         if !self.is_ready().await {
             return Err(SendError { payload: value, cause: SendCause::Closed });
         }
-        let session = self.0.shared().outgoing.session();
+        let shared = self.0.shared();
+        let session = shared.outgoing.session();
         let mut slot = self.0.publisher.slot.lock();
+        let value = slot.admit(shared.clock.now(), value);
         let patch = slot.patch_to(&value, session);
         match patch.map_or(Ok(Bytes::new()), |patch| self.encode(&patch)) {
             Ok(payload) => {
                 let sent = payload.is_empty() || self.transmit(session, payload);
                 slot.hold(value, if sent { session } else { 0 });
+                let needs_timer =
+                    slot.filter.due().is_some() && !std::mem::replace(&mut slot.has_timer, true);
                 drop(slot);
-                self.0.publisher.resend(&self.0.shared().outgoing);
+                self.0.publisher.resend(&shared.outgoing);
+                if needs_timer {
+                    let (publisher, shared) =
+                        (Arc::downgrade(&self.0.publisher), Arc::downgrade(&self.0.open.shared));
+                    tokio::spawn(send_kept_back(publisher, shared));
+                }
                 Ok(())
             }
-            Err(cause) => Err(SendError { payload: value, cause }),
+            Err(cause) => Err(SendError { payload: slot.kept_back.take().unwrap_or(value), cause }),
+        }
+    }
+
+    /// As [`set`](Self::set), of any type that derives serde's `Serialize`.
+    ///
+    /// # Cancel safety
+    /// As [`set`](Self::set).
+    ///
+    /// # Errors
+    /// As [`set`](Self::set); the payload of the error is the value as a document, or null where the type holds what no document
+    /// does.
+    #[cfg(feature = "serde")]
+    pub async fn set_typed<T: serde::Serialize + ?Sized>(&self, value: &T) -> Result<(), SendError<Value>> {
+        match Value::from_serialize(value) {
+            Ok(value) => self.set(value).await,
+            Err(error) => Err(SendError { payload: Value::Null, cause: error.into() }),
         }
     }
 
@@ -106,15 +138,66 @@ impl State {
     }
 }
 
+/// Sends what rules have kept back when its time has come, until nothing is kept back.
+async fn send_kept_back(publisher: Weak<Publisher>, shared: Weak<Shared>) {
+    loop {
+        let wait = {
+            let (Some(publisher), Some(shared)) = (publisher.upgrade(), shared.upgrade()) else { return };
+            let now = shared.clock.now();
+            let mut slot = publisher.slot.lock();
+            match (slot.filter.due(), slot.kept_back.take()) {
+                (Some(due), Some(value)) if due > now => {
+                    slot.kept_back = Some(value);
+                    due - now
+                }
+                (Some(_), Some(value)) => {
+                    let session = shared.outgoing.session();
+                    let value = slot.admit(now, value);
+                    let patch = slot.patch_to(&value, session);
+                    slot.hold(value, session);
+                    if let Some(patch) = patch {
+                        publisher.put(&shared.outgoing, &mut slot, session, &patch);
+                    }
+                    continue;
+                }
+                _ => {
+                    slot.has_timer = false;
+                    return;
+                }
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
 /// What a publisher of state sent last, and on which connection.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     value: Option<Value>,
+    filter: Filter,
+    /// What was set, where rules have kept something of it back.
+    kept_back: Option<Value>,
+    /// Whether somebody waits to send that.
+    has_timer: bool,
     /// The connection on which the hub was sent `value`; 0 is none.
     session: u64,
 }
 
 impl Slot {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self { filter: Filter::new(rules), ..Self::default() }
+    }
+
+    /// What is to be published of a value that was set.
+    fn admit(&mut self, now: Instant, value: Value) -> Value {
+        if self.filter.rules().is_empty() {
+            return value;
+        }
+        let admitted = self.filter.admit(now, value.clone(), self.value.as_ref());
+        self.kept_back = self.filter.due().map(|_| value);
+        admitted
+    }
+
     /// Whether a lost connection can be made good from here.
     pub(crate) const fn holds_value(&self) -> bool {
         self.value.is_some()
@@ -167,7 +250,7 @@ fn can_fail(patch: &Patch, is_root: bool) -> bool {
         Patch::Set(_) => false,
         Patch::Remove => is_root,
         Patch::Map(entries) => entries.values().any(|patch| can_fail(patch, false)),
-        Patch::List(_) => true,
+        Patch::List(_) | Patch::Splice { .. } => true,
     }
 }
 

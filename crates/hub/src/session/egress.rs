@@ -131,7 +131,7 @@ impl Session {
     fn note_age(&mut self, now: Instant, topic: &std::sync::Arc<Topic>, pull: &Pull, prompt: bool) {
         let Some(born) = pull.oldest else { return };
         if self.flight.mode() != Mode::Fresh || !prompt {
-            return topic.record_age(now, born);
+            return self.hub.record_age(topic, now, born);
         }
         if self.under_way.len() == UNDER_WAY_MAX {
             self.under_way.pop_front();

@@ -33,7 +33,7 @@ impl Session {
 
     fn take_messages(&mut self, now: Instant, buffer: &mut BytesMut) -> Result<Ingest, Closed> {
         loop {
-            if self.outbox.len() > OUTBOX_MAX {
+            if self.outbox.len() > OUTBOX_MAX || self.owes_until.is_some_and(|until| until > now) {
                 return Ok(Ingest::Paused);
             }
             self.allocation.observe(buffer);
@@ -59,6 +59,7 @@ impl Session {
                         self.paused_until = Some(until);
                         return Ok(Ingest::Paused);
                     }
+                    self.charge(now, run);
                 }
                 Err(error) => {
                     let code = match error {
@@ -104,6 +105,15 @@ impl Session {
         }
         buffer.advance(run.len);
         Ok(())
+    }
+
+    /// Pays for a run. While it owes, the peer is not read from, so it is not its silence that it is not heard.
+    fn charge(&mut self, now: Instant, run: Run) {
+        self.owes_until = self.budget.charge(now, run.count, run.len);
+        if let Some(until) = self.owes_until {
+            self.heard = self.heard.max(until);
+            self.hub.inner.slowed.inc();
+        }
     }
 
     fn take_patch(&mut self, topic: &Arc<Topic>, message: &[u8], alias: u32) {

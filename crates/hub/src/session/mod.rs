@@ -1,10 +1,12 @@
 //! One peer.
 //!
 //! - `ingest`: bytes in.
+//! - `budget`: how fast that may be.
 //! - `requests`: what control messages do.
 //! - `slots`: the topics that it reads.
 //! - `egress`: bytes out.
 
+mod budget;
 mod egress;
 mod ingest;
 mod requests;
@@ -24,6 +26,7 @@ use nyx_stream::policy::Pull;
 use crate::hub::Hub;
 use crate::shared::{Mail, Shared};
 use crate::topic::Topic;
+use budget::Budget;
 use slots::Slots;
 
 /// One peer of a [`Hub`]: bytes in, bytes out, deadlines.
@@ -42,6 +45,9 @@ pub struct Session {
     allocation: Allocation,
     /// Until when a publisher is to wait for its topic's subscribers.
     paused_until: Option<Instant>,
+    budget: Budget,
+    /// Until when it has published more than it may.
+    owes_until: Option<Instant>,
     /// Control messages that wait to be sent.
     outbox: BytesMut,
     aliases: Vec<Option<Alias>>,
@@ -129,6 +135,7 @@ impl Session {
     pub(crate) fn new(hub: Hub, shared: Arc<Shared>, now: Instant) -> Self {
         let deadline = now + hub.inner.config.handshake;
         let window = hub.inner.config.window_bytes;
+        let budget = Budget::new(&hub.inner.config, now);
         Self {
             hub,
             shared,
@@ -139,6 +146,8 @@ impl Session {
             left: 0,
             allocation: Allocation::default(),
             paused_until: None,
+            budget,
+            owes_until: None,
             outbox: BytesMut::new(),
             aliases: Vec::new(),
             subscriptions: Vec::new(),
@@ -175,7 +184,7 @@ impl Session {
                 };
                 let alive = silence.min(ping);
                 let alive = self.speaks.then_some(alive);
-                [alive, self.paused_until].into_iter().flatten().min()
+                [alive, self.paused_until, self.owes_until].into_iter().flatten().min()
             }
         }
     }
@@ -184,6 +193,9 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.paused_until.is_some_and(|until| until <= now) {
             self.paused_until = None;
+        }
+        if self.owes_until.is_some_and(|until| until <= now) {
+            self.owes_until = None;
         }
         match self.phase {
             Phase::Greeting { deadline } if deadline <= now => {
@@ -235,7 +247,7 @@ impl Session {
     /// Lets go of everything; what is in the outbox will still be sent.
     fn end(&mut self) {
         self.phase = Phase::Ended;
-        self.paused_until = None;
+        (self.paused_until, self.owes_until) = (None, None);
         self.hub.unwatch(&self.shared, None);
         self.subscriptions.clear();
         self.slots.leave_all();

@@ -265,7 +265,7 @@ impl Session {
         self.flight.handle_ack(now, bytes);
         let acked = self.flight.acked();
         while let Some(arrived) = self.under_way.pop_front_if(|item| item.end <= acked) {
-            arrived.topic.record_age(now, arrived.born);
+            self.hub.record_age(&arrived.topic, now, arrived.born);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use bytes::BytesMut;
-use nyx_core::pool::{Config, ReadPool};
+use nyx_core::pool::read::{Config, ReadPool};
 
 /// Size of the shared buffers.
 pub(super) const CHUNK: usize = 256 * 1024;
