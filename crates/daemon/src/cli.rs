@@ -5,7 +5,7 @@ use std::io::Write as _;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::{self, Outcome};
-use crate::{config, demo, netem, publish, serve, subscribe};
+use crate::{config, demo, netem, play, publish, record, serve, subscribe};
 
 /// Real-time data, delivered fresh: state, frames, audio and events, to many subscribers at once.
 #[derive(Parser)]
@@ -21,6 +21,8 @@ enum Command {
     Serve(serve::Args),
     Pub(publish::Args),
     Sub(subscribe::Args),
+    Record(record::Args),
+    Play(play::Args),
     Demo(demo::Args),
     Netem(netem::Args),
     /// Check a configuration, or print the defaults
@@ -38,6 +40,8 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::Pub(args) => publish::run(args),
             Command::Sub(args) => subscribe::run(args),
+            Command::Record(args) => record::run(args),
+            Command::Play(args) => play::run(args),
             Command::Demo(args) => demo::run(args),
             Command::Netem(args) => netem::run(args),
             Command::Config(args) => config::run(args),

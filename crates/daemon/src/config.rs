@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use nyx_core::ByteSize;
+use nyx_core::limit::{ParseQuotaError, Quota};
 use nyx_hub::Spec;
 use nyx_protocol::control::AudioFormat;
 use nyx_protocol::topic::{Name, Pattern};
@@ -84,6 +85,40 @@ pub(crate) struct Limits {
     pub(crate) aliases: usize,
     pub(crate) handshake: Text<humantime::Duration>,
     pub(crate) silence: Text<humantime::Duration>,
+    pub(crate) connections_per_peer: Text<Limit>,
+    pub(crate) requests_per_peer: Text<Limit>,
+    pub(crate) publish_messages: Text<Limit>,
+    pub(crate) publish_bytes: Text<Limit>,
+}
+
+/// A quota, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Limit {
+    Off,
+    Quota(Quota),
+}
+
+impl Limit {
+    pub(crate) const fn quota(self) -> Option<Quota> {
+        match self {
+            Self::Off => None,
+            Self::Quota(quota) => Some(quota),
+        }
+    }
+}
+
+impl FromStr for Limit {
+    type Err = ParseQuotaError;
+
+    fn from_str(text: &str) -> Result<Self, ParseQuotaError> {
+        if text == "off" { Ok(Self::Off) } else { text.parse().map(Self::Quota) }
+    }
+}
+
+impl From<Option<Quota>> for Limit {
+    fn from(quota: Option<Quota>) -> Self {
+        quota.map_or(Self::Off, Self::Quota)
+    }
 }
 
 /// How things are delivered.
@@ -181,6 +216,10 @@ impl Default for Limits {
             aliases: hub.aliases,
             handshake: time(hub.handshake),
             silence: time(hub.silence),
+            connections_per_peer: per_second(100, 2_000),
+            requests_per_peer: per_second(10_000, 20_000),
+            publish_messages: Text(hub.publish_messages.into()),
+            publish_bytes: Text(hub.publish_bytes.into()),
         }
     }
 }
@@ -198,6 +237,10 @@ impl Default for Delivery {
             audio_max_age: time(hub.audio_max_age),
         }
     }
+}
+
+fn per_second(rate: u64, burst: u64) -> Text<Limit> {
+    Text(Quota::per_second(rate).and_then(|quota| quota.with_burst(burst)).ok().into())
 }
 
 const fn size(bytes: usize) -> ByteSizeText {
@@ -243,6 +286,8 @@ impl Config {
         hub.document.depth = limits.document_depth;
         hub.subscriptions = limits.subscriptions;
         hub.aliases = limits.aliases;
+        hub.publish_messages = limits.publish_messages.0.quota();
+        hub.publish_bytes = limits.publish_bytes.0.quota();
         hub.handshake = limits.handshake.duration();
         hub.silence = limits.silence.duration();
         hub.ping_after = hub.silence / 3;
@@ -306,6 +351,8 @@ mod tests {
             "[[topic]]\nname = \"a//b\"\nkind = \"state\"",
             "[[topic]]\nname = \"a\"\nkind = \"video\"",
             "[delivery]\npatience = 5",
+            "[limits]\npublish_bytes = \"0/s\"",
+            "[limits]\nconnections_per_peer = \"often\"",
         ] {
             assert!(toml::from_str::<Config>(text).is_err(), "{text}");
         }

@@ -2,6 +2,7 @@
 //!
 //! - `serve`: listeners and connections around a [`nyx_hub::Hub`]; `http`: its HTTP surface.
 //! - `publish`, `subscribe`: files and pipes in, files and pipes out.
+//! - `record`, `play`: what was published, into a file and again out of it.
 //! - `demo`: a server with producers of its own.
 //! - `netem`: a network that is slower than this machine's.
 //!
@@ -16,7 +17,9 @@ mod exit;
 mod http;
 mod netem;
 mod pace;
+mod play;
 mod publish;
+mod record;
 mod serve;
 mod subscribe;
 mod tell;

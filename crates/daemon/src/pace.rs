@@ -5,33 +5,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use nyx_core::Instant;
-
-/// A regular beat that forgets what it missed: after a delay it goes on from there instead of hurrying to catch up.
-#[derive(Debug)]
-pub(crate) struct Beat {
-    period: Duration,
-    next: Option<Instant>,
-}
-
-impl Beat {
-    /// A beat of this rate, whose first is due at once.
-    pub(crate) const fn new(rate: Rate) -> Self {
-        Self { period: rate.period(), next: None }
-    }
-
-    /// When the next one is due; it may be in the past by a little. Each call is the next.
-    pub(crate) fn next(&mut self, now: Instant) -> Instant {
-        let due = match self.next {
-            Some(next) if now - next <= self.period.max(SLACK) => next,
-            _ => now,
-        };
-        self.next = Some(due + self.period);
-        due
-    }
-}
-
-/// So much is caught up, because timers are late by up to a millisecond or two and the rate should hold all the same.
-const SLACK: Duration = Duration::from_millis(20);
+use nyx_stream::pacer::Beat;
 
 /// How many a second: `30`, `30/s` or `0.5/s`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,8 +17,14 @@ impl Rate {
         Self(if count == 0 { 1.0 } else { count as f64 })
     }
 
-    const fn period(self) -> Duration {
+    /// From one to the next.
+    pub(crate) const fn period(self) -> Duration {
         Duration::from_nanos((1e9 / self.0) as u64)
+    }
+
+    /// A beat of this rate, whose first is due at once.
+    pub(crate) const fn beat(self) -> Beat {
+        Beat::new(self.period())
     }
 }
 
@@ -77,27 +57,6 @@ pub(crate) fn block_until(due: Instant, now: Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(millis: u64) -> Instant {
-        Instant::from_nanos(millis * 1_000_000)
-    }
-
-    #[test]
-    fn a_beat_keeps_its_rate_although_each_wait_is_a_little_late() {
-        let mut beat = Beat::new(Rate::per_second(10));
-        assert_eq!(beat.next(at(5)), at(5));
-        assert_eq!(beat.next(at(6)), at(105));
-        assert_eq!(beat.next(at(107)), at(205));
-        assert_eq!(beat.next(at(240)), at(305));
-    }
-
-    #[test]
-    fn missed_beats_are_not_made_up_for() {
-        let mut beat = Beat::new(Rate::per_second(10));
-        beat.next(at(0));
-        assert_eq!(beat.next(at(950)), at(950));
-        assert_eq!(beat.next(at(951)), at(1050));
-    }
 
     #[test]
     fn rates_are_read_with_and_without_unit() {

@@ -216,6 +216,40 @@ fn health_and_metrics_tell_how_it_is() {
 }
 
 #[test]
+fn what_the_daemon_counts_is_on_the_page_of_metrics() {
+    let server = Server::start();
+    assert_eq!(server.get("/healthz").status(), 200);
+    server.post("/v1/topics/log", "text/plain", b"one");
+    let mut stream = Connection::open(server.http());
+    stream.send("GET", "/v1/stream/log", &[], b"");
+    stream.head();
+    stream.body_until(|body| contains(body, &["retry: "]));
+    server.post("/v1/topics/log", "text/plain", b"two");
+    stream.body_until(|body| contains(body, &["data: two\n\n"]));
+    let page = server.get("/metrics");
+    let metrics = page.text();
+    for line in [
+        "# TYPE nyx_http_request_seconds histogram\n# UNIT nyx_http_request_seconds seconds\n",
+        "nyx_http_request_seconds_bucket{route=\"health\",le=\"+Inf\"} 1\n",
+        "nyx_http_request_seconds_count{route=\"topics\"} 2\n",
+        "nyx_http_request_seconds_count{route=\"websocket\"} 0\n",
+        "nyx_connections_accepted_total{transport=\"tcp\"} 0\n",
+        "nyx_connections_refused_total{transport=\"http\"} 0\n",
+        "# TYPE nyx_received_bytes counter\n# UNIT nyx_received_bytes bytes\n",
+        "nyx_delivery_age_seconds_count 1\n",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    // Each family is told once, and nothing comes after the end.
+    let mut families: Vec<_> = metrics.lines().filter(|line| line.starts_with("# TYPE")).collect();
+    let count = families.len();
+    families.sort_unstable();
+    families.dedup();
+    assert_eq!(families.len(), count);
+    assert!(metrics.ends_with("# EOF\n"));
+}
+
+#[test]
 fn an_image_tag_follows_frames() {
     let server = Server::start();
     server.post("/v1/topics/camera", "image/jpeg", b"first");

@@ -7,11 +7,14 @@ use nyx_audio_capture::{Melody, Source as _};
 use nyx_client::publish::{self, Frame};
 use nyx_client::{AudioFormat, Client, EventCodec, FrameCodec, Name, Samples, Value};
 use nyx_core::clock::{Clock as _, Monotonic, unix_micros};
+use nyx_stream::quality::{self, Controller};
 use tokio::runtime::Handle;
 
 use super::{Card, World};
 use crate::exit::Outcome;
-use crate::pace::{Beat, Rate, block_until};
+use crate::pace::{Rate, block_until};
+use crate::publish::window::Way;
+use crate::tell;
 
 /// One of them.
 pub(super) struct Producer {
@@ -47,20 +50,43 @@ async fn world(client: Client) -> Outcome {
     Ok(())
 }
 
+/// Renders no frame before the last ones are where they should be, and encodes it as well as the way there allows.
 async fn card(client: Client) -> Outcome {
     let mut options = publish::Options::default();
     options.content_type = "image/jpeg".to_owned();
     let frames = client.frames(Name::new("demo/card")?, options).await?;
+    let mut quality = Controller::new(card_quality())?;
+    let (clock, mut way) = (Monotonic::new(), Way::new(client));
     let mut card = Card::new();
     let mut number = 0;
+    let mut last = clock.now();
     each(CARD_RATE, async move || {
+        if way.clear().await.is_err() {
+            return false;
+        }
+        let now = clock.now();
+        // Frames that would wait by now, had they been rendered.
+        let missed = ((now - last).as_nanos() / CARD_RATE.period().as_nanos()).saturating_sub(1);
+        last = now;
+        let before = quality.quality();
+        let chosen = quality.update(now, way.held_up(), usize::try_from(missed).unwrap_or(usize::MAX));
+        if chosen != before {
+            tell::note(format_args!("demo/card: JPEG quality {chosen} instead of {before}"));
+        }
         let captured = unix_micros();
         card.render(number, captured);
         number += 1;
-        let jpeg = Frame::key(FrameCodec::Jpeg, card.jpeg(QUALITY));
-        frames.send(Frame { unix_micros: Some(captured), ..jpeg }).await.is_ok()
+        let jpeg = Frame::key(FrameCodec::Jpeg, card.jpeg(chosen));
+        way.send(&frames, Frame { unix_micros: Some(captured), ..jpeg }).await.is_ok()
     });
     Ok(())
+}
+
+/// 85, some 35 KB a frame, then 75 and 60. A step down when the way takes less than a third of the frames.
+fn card_quality() -> quality::Config {
+    let mut config = quality::Config::default();
+    config.depth_max = 1;
+    config
 }
 
 async fn melody(client: Client) -> Outcome {
@@ -95,7 +121,7 @@ async fn melody(client: Client) -> Outcome {
 fn each(rate: Rate, mut step: impl AsyncFnMut() -> bool + Send + 'static) {
     let (runtime, clock) = (Handle::current(), Monotonic::new());
     std::thread::spawn(move || {
-        let mut beat = Beat::new(rate);
+        let mut beat = rate.beat();
         loop {
             let now = clock.now();
             block_until(beat.next(now), now);
@@ -123,9 +149,6 @@ const SEED: u64 = 7;
 const WORLD_RATE: Rate = Rate::per_second(30);
 
 const CARD_RATE: Rate = Rate::per_second(30);
-
-/// Some 35 KB a frame.
-const QUALITY: u8 = 85;
 
 const CHUNKS_PER_SECOND: u32 = 50;
 

@@ -1,4 +1,4 @@
-//! `nyx demo`: a hub and its producers in one process.
+//! `nyx demo`: producers, and a hub for them in the same process.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -15,20 +15,37 @@ use crate::{connect, tell};
 /// Run the hub with three producers of its own, to look at.
 ///
 /// A game world of 200 entities at 30 Hz and what happens in it, a test card with a clock at 30 fps, and a melody. They
-/// publish as everybody does: through connections to the hub's native port.
+/// publish as everybody does: through connections to the hub's native port. Where one is slow, the test card is encoded
+/// less well.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Configuration file; `nyx config` prints one with all defaults
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Publish to the hub there instead of running one
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["config", "native", "http", "insecure"])]
+    connect: Option<Address>,
     #[command(flatten)]
     listen: Listen,
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
+    if let Some(hub) = args.connect {
+        return block_on(publish(hub));
+    }
     let mut config = Config::load(args.config.as_deref())?;
     args.listen.apply(&mut config);
     block_on(demonstrate(config))
+}
+
+/// Runs the producers alone.
+async fn publish(hub: Address) -> Outcome {
+    let mut signals = Signals::new()?;
+    let clients = produce(&hub).await?;
+    tell::show(format_args!("nyx: publishing demo/card, game/world, game/events and demo/melody to {hub}\n"));
+    signals.wait().await;
+    close(clients).await;
+    Ok(())
 }
 
 async fn demonstrate(config: Config) -> Outcome {
@@ -41,13 +58,10 @@ async fn demonstrate(config: Config) -> Outcome {
         let _ = stopped.await;
     }));
     let outcome = async {
-        let clients = produce(native).await?;
+        let clients = produce(&native.into()).await?;
         tell::show(introduction(native, http));
         signals.wait().await;
-        for client in clients {
-            // All of it goes away now: nothing has to arrive.
-            let _ = client.close().await;
-        }
+        close(clients).await;
         Ok(())
     }
     .await;
@@ -57,14 +71,21 @@ async fn demonstrate(config: Config) -> Outcome {
 }
 
 /// Starts the producers. Each ends when its client is closed.
-async fn produce(hub: SocketAddr) -> Outcome<Vec<Client>> {
+async fn produce(hub: &Address) -> Outcome<Vec<Client>> {
     let mut clients = Vec::new();
     for Producer { name, start } in producers::ALL {
-        let client = connect::connect(Address::from(hub), format!("demo {name}")).await?;
+        let client = connect::connect(hub.clone(), format!("demo {name}")).await?;
         start(client.clone()).await?;
         clients.push(client);
     }
     Ok(clients)
+}
+
+/// All of it goes away now: nothing has to arrive.
+async fn close(clients: Vec<Client>) {
+    for client in clients {
+        let _ = client.close().await;
+    }
 }
 
 /// Where to connect to what listens there: an unspecified address means this machine.

@@ -2,14 +2,16 @@
 //!
 //! `{"error": {"code": "kind_mismatch", "message": "topic `a` carries …"}}`
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::LazyLock;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
+use nyx_core::limit::Denied;
 use nyx_hub::{AdmitError, CreateError, PublishError};
 use nyx_protocol::topic::NameError;
+use nyx_stream::metrics::Counter;
 
 /// What is wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +31,14 @@ pub(super) enum Code {
     UpgradeRequired,
     /// A WebSocket that speaks something else than it should.
     BadFrame,
+    RateLimited,
     Limit,
     Busy,
     Draining,
 }
 
 impl Code {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::BadRequest,
         Self::BadTopic,
         Self::BadJson,
@@ -50,6 +53,7 @@ impl Code {
         Self::BadDocument,
         Self::UpgradeRequired,
         Self::BadFrame,
+        Self::RateLimited,
         Self::Limit,
         Self::Busy,
         Self::Draining,
@@ -71,6 +75,7 @@ impl Code {
             Self::BadDocument => "bad_document",
             Self::UpgradeRequired => "upgrade_required",
             Self::BadFrame => "bad_frame",
+            Self::RateLimited => "rate_limited",
             Self::Limit => "limit",
             Self::Busy => "busy",
             Self::Draining => "draining",
@@ -89,50 +94,53 @@ impl Code {
             Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BadDocument => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Limit | Self::Busy | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     /// Seconds after which the same request may succeed.
-    const fn retry_after(self) -> Option<HeaderValue> {
+    const fn retry_after(self) -> Option<u64> {
         match self {
-            Self::Limit | Self::Busy => Some(HeaderValue::from_static("1")),
-            Self::Draining => Some(HeaderValue::from_static("5")),
+            Self::RateLimited | Self::Limit | Self::Busy => Some(1),
+            Self::Draining => Some(5),
             _ => None,
         }
     }
 
     /// Counts one, for metrics.
     pub(super) fn count(self) {
-        REFUSED[self as usize].fetch_add(1, Ordering::Relaxed);
+        REFUSED[self as usize].inc();
     }
 
     /// How many there were since the process started.
     pub(super) fn counted(self) -> u64 {
-        REFUSED[self as usize].load(Ordering::Relaxed)
+        REFUSED[self as usize].get()
     }
 }
 
-static REFUSED: [AtomicU64; Code::ALL.len()] = [const { AtomicU64::new(0) }; Code::ALL.len()];
+static REFUSED: LazyLock<[Counter; Code::ALL.len()]> = LazyLock::new(|| Code::ALL.map(|_| Counter::new()));
 
 /// A request that was not granted.
 #[derive(Debug, PartialEq)]
 pub(super) struct Problem {
     pub(super) code: Code,
     pub(super) message: String,
+    /// Seconds after which the same request may succeed, if it may.
+    retry_after: Option<u64>,
 }
 
 impl Problem {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), retry_after: code.retry_after() }
     }
 
     pub(super) fn into_response(self) -> Response<Body> {
         self.code.count();
         let error = serde_json::json!({ "error": { "code": self.code.name(), "message": self.message } });
         let mut response = json(self.code.status(), &error);
-        if let Some(seconds) = self.code.retry_after() {
-            response.headers_mut().insert(RETRY_AFTER, seconds);
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -174,6 +182,15 @@ impl From<PublishError> for Problem {
             // The hub's errors may become more; all of them say what to do.
             _ => Self::new(Code::BadRequest, error.to_string()),
         }
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        let wait = denied.retry_after();
+        let text = format!("too many requests from this address: wait {wait:.0?} (limits.requests_per_peer)");
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self { retry_after: Some(seconds.max(1)), ..Self::new(Code::RateLimited, text) }
     }
 }
 

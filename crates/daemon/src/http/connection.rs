@@ -13,14 +13,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nyx_hub::Transport;
 use nyx_transport::tcp;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use super::answer::Problem;
 use super::patient::Patient;
 use super::websocket::{self, Handover};
 use super::{guard, routes};
 use crate::serve::App;
+use crate::serve::meters::Route;
 
 /// What handlers know of the connection that a request came on.
 #[derive(Clone)]
@@ -44,7 +47,12 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
         tracing::debug!(%peer, %error, "can't set the connection up");
         return;
     }
-    let Some(_place) = Place::take(&app) else { return turn_away(stream).await };
+    let link = app.meters.link(Transport::Http);
+    let _open = link.open();
+    let Some(_place) = Place::take(&app) else {
+        link.refused.inc();
+        return turn_away(stream).await;
+    };
     let stream = Patient::new(stream, app.hub.config().silence);
     let connection = Connection { app: app.clone(), peer, handover: Handover::default() };
     let handover = connection.handover.clone();
@@ -53,7 +61,7 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
         tracing::debug!(%peer, %error, "connection lost");
     }
     if let Some(upgrade) = handover.take() {
-        websocket::run(app, peer, upgrade).await;
+        websocket::run(app.clone(), peer, upgrade).await;
     }
 }
 
@@ -75,19 +83,28 @@ async fn requests(connection: Connection, stream: Io) -> hyper::Result<()> {
     serving.await
 }
 
-async fn answer(
-    connection: Connection,
-    mut request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
-    let config = &connection.app.config;
-    let admitted = match guard::admit(&request, config.listen.http, &config.http.allowed_origins) {
+async fn answer(connection: Connection, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let app = connection.app.clone();
+    let (route, begun) = (Route::of(request.uri().path()), app.now());
+    let response = admit_and_answer(connection, request).await;
+    app.meters.request(route, app.now().since(begun));
+    Ok(response)
+}
+
+async fn admit_and_answer(connection: Connection, mut request: Request<Incoming>) -> Response<Body> {
+    let App { config, gate, .. } = &*connection.app;
+    let admitted = gate
+        .admit_request(connection.app.now(), connection.peer.ip())
+        .map_err(Problem::from)
+        .and_then(|()| guard::admit(&request, config.listen.http, &config.http.allowed_origins));
+    let admitted = match admitted {
         Ok(admitted) => admitted,
-        Err(problem) => return Ok(problem.into_response()),
+        Err(problem) => return problem.into_response(),
     };
     request.extensions_mut().insert(connection);
     let mut response = routes::answer(request).await;
     admitted.mark(response.headers_mut());
-    Ok(response)
+    response
 }
 
 /// A place among the connections. The hub counts its sessions, but a connection that never asks for one is none.

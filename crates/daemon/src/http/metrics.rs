@@ -4,43 +4,34 @@
 //! which no topic can be called. So a counter never moves from one series to another. Sessions are only added up.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response};
+use nyx_core::pool;
 use nyx_hub::Transport;
 use nyx_hub::stats::{Stats, Topic};
 use nyx_protocol::control::ErrorCode;
+use nyx_stream::metrics::{OTHERS, Unit};
 use nyx_stream::{Drops, Histogram, Lane};
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Registry;
 
-use super::answer::{self, Code, Problem};
+use super::answer::{self, Code};
 use super::connection::Connection;
+use super::openmetrics::{CONTENT_TYPE, Kind, Page};
 
 /// Topics with series of their own.
 const TOPICS_MAX: usize = 500;
 
-/// The series that later topics share.
-const OTHERS: &str = "*";
+const QUANTILES: [f64; 3] = [0.5, 0.9, 0.99];
 
-const QUANTILES: [(&str, f64); 3] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99)];
-
-pub(super) async fn page(Extension(connection): Extension<Connection>) -> Result<Response<Body>, Problem> {
+pub(super) async fn page(Extension(connection): Extension<Connection>) -> Response<Body> {
     let app = &connection.app;
     let now = app.now();
-    let mut registry = Registry::with_prefix("nyx");
-    registry
-        .register_collector(Box::new(Snapshot { stats: app.hub.stats(now), uptime: now.since(app.started) }));
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry)
-        .map_err(|error| Problem::new(Code::Limit, format!("the metrics can't be written: {error}")))?;
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(answer::data(HeaderValue::from_static(content_type), Body::from(text)))
+    let mut page = Page::default();
+    of_hub(&mut page, &app.hub.stats(now), now.since(app.started));
+    page.snapshot(&app.meters.registry.snapshot(now));
+    answer::data(HeaderValue::from_static(CONTENT_TYPE), Body::from(page.finish()))
 }
 
 /// Bytes of memory that the process holds.
@@ -54,12 +45,6 @@ pub(crate) fn resident_bytes() -> Option<u64> {
 /// The code's name in metrics and in the console, such as `kind_mismatch`.
 pub(crate) fn code_name(code: ErrorCode) -> String {
     code.as_str_name().trim_start_matches("ERROR_CODE_").to_lowercase()
-}
-
-#[derive(Debug)]
-struct Snapshot {
-    stats: Stats,
-    uptime: Duration,
 }
 
 /// What is told of a topic, or of several together.
@@ -86,21 +71,39 @@ impl Row {
     }
 }
 
-impl Collector for Snapshot {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut page = Page(&mut encoder);
-        page.topics(&rows(&self.stats.topics))?;
-        page.sessions(&self.stats)?;
-        let refused = self.stats.refused.iter().map(|(code, count)| ([("code", code_name(*code))], *count));
-        page.counters("refused", "Errors sent to peers of the native protocol", refused)?;
-        let refused = Code::ALL.iter().map(|code| ([("code", code.name().to_owned())], code.counted()));
-        page.counters("http_refused", "HTTP requests and WebSockets that were refused", refused)?;
-        let none: [(&str, String); 0] = [];
-        page.gauges("topics", "Topics", [(none.clone(), self.stats.topics.len() as f64)])?;
-        let resident = resident_bytes().map(|bytes| (none.clone(), bytes as f64));
-        page.gauges("resident_bytes", "Memory that the process holds", resident)?;
-        page.gauges("uptime_seconds", "Time since the start", [(none, self.uptime.as_secs_f64())])
+fn of_hub(page: &mut Page, stats: &Stats, uptime: Duration) {
+    topics(page, &rows(&stats.topics));
+    sessions(page, stats);
+    let mut family =
+        page.family(Kind::Counter, "refused", Unit::None, "Errors sent to peers of the native protocol");
+    for (code, count) in &stats.refused {
+        family.counter(&[("code", &code_name(*code))], *count);
     }
+    let help = "How often a session was read from more slowly because it published more than it may";
+    page.family(Kind::Counter, "publishers_slowed", Unit::None, help).counter(&[], stats.slowed);
+    copies(page, &stats.copies);
+    let help = "HTTP requests and WebSockets that were refused";
+    let mut family = page.family(Kind::Counter, "http_refused", Unit::None, help);
+    for code in Code::ALL {
+        family.counter(&[("code", code.name())], code.counted());
+    }
+    page.family(Kind::Gauge, "topics", Unit::None, "Topics").gauge(&[], stats.topics.len() as f64);
+    let mut family = page.family(Kind::Gauge, "resident", Unit::Bytes, "Memory that the process holds");
+    if let Some(bytes) = resident_bytes() {
+        family.gauge(&[], bytes as f64);
+    }
+    page.family(Kind::Gauge, "uptime", Unit::Seconds, "Time since the start")
+        .gauge(&[], uptime.as_secs_f64());
+}
+
+fn copies(page: &mut Page, pool: &pool::Stats) {
+    let help = "Copies of items for which there was memory at hand";
+    page.family(Kind::Counter, "copy_pool_hits", Unit::None, help).counter(&[], pool.hits());
+    let help = "Copies of items for which memory had to be allocated";
+    page.family(Kind::Counter, "copy_pool_misses", Unit::None, help).counter(&[], pool.misses());
+    let help = "Memory that waits for the next copy";
+    page.family(Kind::Gauge, "copy_pool_retained", Unit::Bytes, help)
+        .gauge(&[], pool.retained_bytes() as f64);
 }
 
 fn rows(topics: &[Topic]) -> Vec<(&str, Row)> {
@@ -116,92 +119,56 @@ fn rows(topics: &[Topic]) -> Vec<(&str, Row)> {
     rows
 }
 
-/// What is being written. Labels are pairs of a name and a value.
-struct Page<'a, 'b>(&'a mut DescriptorEncoder<'b>);
-
-impl Page<'_, '_> {
-    fn topics(&mut self, rows: &[(&str, Row)]) -> fmt::Result {
-        let by_topic = |value: fn(&Row) -> f64| {
-            rows.iter().map(move |(name, row)| ([("topic", (*name).to_owned())], value(row)))
-        };
-        let counts = |value: fn(&Row) -> u64| {
-            rows.iter().map(move |(name, row)| ([("topic", (*name).to_owned())], value(row)))
-        };
-        self.counters("topic_messages", "Items that were published", counts(|row| row.messages))?;
-        self.counters("topic_bytes", "Bytes that were published", counts(|row| row.bytes))?;
-        let drops = rows.iter().flat_map(|(name, row)| {
-            row.drops.iter().map(|(reason, count)| {
-                ([("topic", (*name).to_owned()), ("reason", reason.name().to_owned())], count)
-            })
-        });
-        self.counters("topic_drops", "Items that a subscriber did not get, over all subscribers", drops)?;
-        self.gauges(
-            "topic_subscribers",
-            "Sessions that read the topic",
-            by_topic(|row| row.subscribers as f64),
-        )?;
-        self.gauges(
-            "topic_retained_bytes",
-            "Memory that the topic holds",
-            by_topic(|row| row.retained_bytes as f64),
-        )?;
-        let ages = rows.iter().flat_map(|(name, row)| {
-            QUANTILES.into_iter().filter_map(move |(label, share)| {
-                let micros = row.ages.as_ref()?.quantile(share)?;
-                Some(([("topic", (*name).to_owned()), ("quantile", label.to_owned())], micros as f64 / 1e6))
-            })
-        });
-        self.gauges("topic_age_seconds", "Age at delivery in the last seconds", ages)
-    }
-
-    fn sessions(&mut self, stats: &Stats) -> fmt::Result {
-        let mut by_transport: HashMap<Transport, usize> = HashMap::new();
-        let mut drops = [Drops::default(); Lane::ALL.len()];
-        for session in &stats.sessions {
-            *by_transport.entry(session.transport).or_default() += 1;
-            drops.iter_mut().zip(&session.drops).for_each(|(all, these)| all.merge(these));
+fn topics(page: &mut Page, rows: &[(&str, Row)]) {
+    let mut counters = |name, unit, help, value: fn(&Row) -> u64| {
+        let mut family = page.family(Kind::Counter, name, unit, help);
+        rows.iter().for_each(|(topic, row)| family.counter(&[("topic", topic)], value(row)));
+    };
+    counters("topic_messages", Unit::None, "Items that were published", |row| row.messages);
+    counters("topic", Unit::Bytes, "Bytes that were published", |row| row.bytes);
+    let help = "Items that a subscriber did not get, over all subscribers";
+    let mut family = page.family(Kind::Counter, "topic_drops", Unit::None, help);
+    for (topic, row) in rows {
+        for (reason, count) in row.drops.iter() {
+            family.counter(&[("topic", topic), ("reason", reason.name())], count);
         }
-        let transports =
-            [Transport::Tcp, Transport::WebSocket, Transport::Http].into_iter().map(|transport| {
-                let count = by_transport.get(&transport).copied().unwrap_or(0);
-                ([("transport", transport.name().to_owned())], count as f64)
-            });
-        self.gauges("sessions", "Sessions that are connected", transports)?;
-        let drops = Lane::ALL.into_iter().zip(&drops).flat_map(|(lane, drops)| {
-            drops.iter().map(move |(reason, count)| {
-                ([("lane", lane.name().to_owned()), ("reason", reason.name().to_owned())], count as f64)
-            })
-        });
-        self.gauges("session_drops", "Items that the sessions now connected did not get", drops)
     }
-
-    fn counters<const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = ([(&'static str, String); N], u64)>,
-    ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in samples {
-            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
-        }
-        Ok(())
-    }
-
-    fn gauges<const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = ([(&'static str, String); N], f64)>,
-    ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in samples {
-            match labels.is_empty() {
-                true => metric.encode_gauge(&value)?,
-                false => metric.encode_family(&labels)?.encode_gauge(&value)?,
+    let mut gauges = |name, unit, help, value: fn(&Row) -> usize| {
+        let mut family = page.family(Kind::Gauge, name, unit, help);
+        rows.iter().for_each(|(topic, row)| family.gauge(&[("topic", topic)], value(row) as f64));
+    };
+    gauges("topic_subscribers", Unit::None, "Sessions that read the topic", |row| row.subscribers);
+    gauges("topic_retained", Unit::Bytes, "Memory that the topic holds", |row| row.retained_bytes);
+    let mut family =
+        page.family(Kind::Gauge, "topic_age", Unit::Seconds, "Age at delivery in the last seconds");
+    for (topic, row) in rows {
+        let Some(ages) = &row.ages else { continue };
+        for (share, micros) in QUANTILES.into_iter().zip(ages.quantiles(QUANTILES)) {
+            if let Some(micros) = micros {
+                family.gauge(&[("topic", topic), ("quantile", &share.to_string())], micros as f64 / 1e6);
             }
         }
-        Ok(())
+    }
+}
+
+fn sessions(page: &mut Page, stats: &Stats) {
+    let mut by_transport: HashMap<Transport, usize> = HashMap::new();
+    let mut drops = [Drops::default(); Lane::ALL.len()];
+    for session in &stats.sessions {
+        *by_transport.entry(session.transport).or_default() += 1;
+        drops.iter_mut().zip(&session.drops).for_each(|(all, these)| all.merge(these));
+    }
+    let mut family = page.family(Kind::Gauge, "sessions", Unit::None, "Sessions that are connected");
+    for transport in [Transport::Tcp, Transport::WebSocket, Transport::Http] {
+        let count = by_transport.get(&transport).copied().unwrap_or(0);
+        family.gauge(&[("transport", transport.name())], count as f64);
+    }
+    let help = "Items that the sessions now connected did not get";
+    let mut family = page.family(Kind::Gauge, "session_drops", Unit::None, help);
+    for (lane, drops) in Lane::ALL.into_iter().zip(&drops) {
+        for (reason, count) in drops.iter() {
+            family.gauge(&[("lane", lane.name()), ("reason", reason.name())], count as f64);
+        }
     }
 }
 
@@ -232,11 +199,9 @@ mod tests {
     fn names_are_quoted_and_codes_are_short() {
         let hub = Hub::new(Config::default());
         hub.topic_for(&"say \"hi\"".parse().unwrap(), Kind::Event).unwrap();
-        let mut registry = Registry::with_prefix("nyx");
-        let snapshot = Snapshot { stats: hub.stats(Instant::ZERO), uptime: Duration::from_secs(3) };
-        registry.register_collector(Box::new(snapshot));
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let mut page = Page::default();
+        of_hub(&mut page, &hub.stats(Instant::ZERO), Duration::from_secs(3));
+        let text = page.finish();
         assert!(text.contains(r#"nyx_topic_messages_total{topic="say \"hi\""} 0"#), "{text}");
         assert!(text.contains(r#"nyx_refused_total{code="kind_mismatch"} 0"#), "{text}");
         assert!(text.contains("nyx_uptime_seconds 3.0"), "{text}");

@@ -4,7 +4,7 @@
 //! - `guard`: whose pages may do what; `answer`: how errors are told; `body`: bodies, within bounds; `routes`.
 //! - `topics`: publish one item, read the latest; `stream`: follow a topic; `feed`: a hub's session, item by item.
 //! - `websocket`: the native protocol, and plain images.
-//! - `console`, `metrics`, `health`.
+//! - `console`, `metrics` and its text `openmetrics`, `health`.
 
 mod answer;
 mod body;
@@ -14,6 +14,7 @@ mod feed;
 mod guard;
 mod health;
 pub(crate) mod metrics;
+mod openmetrics;
 mod patient;
 mod routes;
 mod stream;

@@ -1,30 +1,29 @@
 //! Frames: MJPEG from a pipe, or image files.
 
-use std::collections::VecDeque;
 use std::io::Read as _;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use nyx_client::publish::{Frame, Frames};
-use nyx_client::{Client, FlushError, FrameCodec};
+use nyx_client::{Client, FrameCodec};
 use nyx_core::clock::{Clock as _, Monotonic, unix_micros};
-use tokio::task::JoinHandle;
+use nyx_stream::pacer::Beat;
+use nyx_stream::queue::{self, Config, Policy};
+use tokio::sync::oneshot;
 
 use super::Source;
 use super::guess::Format;
 use super::input::{Input, Place, read_some};
 use super::jpeg::Splitter;
-use super::latest;
 use super::tally::Tally;
-use super::window::Window;
+use super::window::Way;
 use crate::exit::Outcome;
-use crate::pace::{Beat, Rate, block_until};
+use crate::pace::{Rate, block_until};
 use crate::tell;
 
-/// Publishes each image, but when the connection is slower than the source only the newest.
+/// Publishes each image as it is, but when the connection is slower than the source only the newest.
 ///
 /// A thread reads, since that blocks. It never waits for the connection, so a live source is read at its own pace and
 /// what can't be sent is passed over before it grows old. Nor do frames grow old on their way: no more are sent than the hub
@@ -36,63 +35,31 @@ pub(super) async fn publish(
     frames: &Frames,
     tally: &Arc<Tally>,
 ) -> Outcome {
-    let (sender, mut receiver) = latest::channel();
+    let (sender, receiver) = queue::channel(Config::new(1, IMAGE_MAX, Policy::DropOldest))?;
+    let (end, ended) = oneshot::channel();
     let shared = tally.clone();
     std::thread::spawn(move || {
-        let pace = rate.map(Beat::new);
-        let mut images = Images { pace, clock: Monotonic::new(), sender: &sender, tally: &shared };
-        let outcome = images.run(source);
-        sender.end(outcome);
+        let pace = rate.map(Rate::beat);
+        let outcome = Images { pace, clock: Monotonic::new(), sender, tally: &shared }.run(source);
+        // Nobody listens when the command is ending.
+        let _ = end.send(outcome);
     });
-    let mut way =
-        Way { client, clock: Monotonic::new(), window: Window::new(), unconfirmed: VecDeque::new() };
+    let mut way = Way::new(client.clone());
     loop {
         way.clear().await?;
-        let Some(frame) = receiver.take().await? else { return Ok(()) };
+        let Ok(Image(frame)) = receiver.recv().await else { return ended.await? };
         let bytes = frame.payload.len();
-        frames.send(frame).await.map_err(|error| error.cause)?;
+        way.send(frames, frame).await?;
         tally.send(bytes);
-        way.enter();
     }
 }
 
-/// The frames that are on their way to the hub.
-struct Way<'a> {
-    client: &'a Client,
-    clock: Monotonic,
-    window: Window,
-    /// In order. Each yields how long it took.
-    unconfirmed: VecDeque<JoinHandle<Result<Duration, FlushError>>>,
-}
+/// A frame that waits for the connection.
+struct Image(Frame);
 
-impl Way<'_> {
-    /// A frame was sent.
-    fn enter(&mut self) {
-        let (client, clock) = (self.client.clone(), self.clock.clone());
-        let sent = clock.now();
-        self.unconfirmed.push_back(tokio::spawn(async move {
-            client.flush().await?;
-            Ok(clock.now() - sent)
-        }));
-    }
-
-    /// Waits until another one may be sent.
-    async fn clear(&mut self) -> Outcome {
-        loop {
-            let is_full = self.unconfirmed.len() >= self.window.size();
-            let Some(first) = self.unconfirmed.front_mut().filter(|first| is_full || first.is_finished())
-            else {
-                return Ok(());
-            };
-            let confirmed = first.await?;
-            self.unconfirmed.pop_front();
-            match confirmed {
-                Ok(took) => self.window.confirm(took),
-                // What was lost with its connection is counted at the end; the next frame is fresher.
-                Err(FlushError::Interrupted { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+impl queue::Item for Image {
+    fn bytes(&self) -> usize {
+        self.0.payload.len()
     }
 }
 
@@ -100,26 +67,25 @@ impl Way<'_> {
 struct Images<'a> {
     pace: Option<Beat>,
     clock: Monotonic,
-    sender: &'a latest::Sender<Frame>,
+    sender: queue::Sender<Image>,
     tally: &'a Tally,
 }
 
 impl Images<'_> {
-    fn run(&mut self, source: Source) -> Outcome {
+    fn run(mut self, source: Source) -> Outcome {
         source.each(|place, input| {
             // Files have no pace of their own: without one they would only chase each other away.
             if !input.is_live && self.pace.is_none() {
-                self.pace = Some(Beat::new(FILES_RATE));
+                self.pace = Some(FILES_RATE.beat());
             }
             match input.format {
                 Format::Png | Format::WebP => self.whole(place, input),
                 _ => self.jpegs(place, input),
-            }?;
-            Ok(ControlFlow::Continue(()))
+            }
         })
     }
 
-    fn whole(&mut self, place: &Place, input: Input) -> Outcome {
+    fn whole(&mut self, place: &Place, input: Input) -> Outcome<ControlFlow<()>> {
         let codec = input.format.frame_codec().unwrap_or_default();
         let mut image = Vec::new();
         input
@@ -129,11 +95,10 @@ impl Images<'_> {
         if image.len() > IMAGE_MAX {
             return Err(anyhow!("{place} is larger than {IMAGE_MAX} bytes: that is no frame").into());
         }
-        self.put(codec, image.into());
-        Ok(())
+        Ok(self.put(codec, image.into()))
     }
 
-    fn jpegs(&mut self, place: &Place, mut input: Input) -> Outcome {
+    fn jpegs(&mut self, place: &Place, mut input: Input) -> Outcome<ControlFlow<()>> {
         let mut splitter = Splitter::new(IMAGE_MAX);
         let mut piece = vec![0; PIECE];
         let (mut bytes, mut images) = (0, 0);
@@ -142,7 +107,9 @@ impl Images<'_> {
             bytes += read;
             splitter.push(&piece[..read]);
             while let Some(image) = splitter.next_image() {
-                self.put(FrameCodec::Jpeg, image);
+                if self.put(FrameCodec::Jpeg, image).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
                 images += 1;
             }
             if images == 0 && splitter.damaged() == 0 && (read == 0 || bytes > IMAGE_MAX) {
@@ -160,19 +127,20 @@ impl Images<'_> {
             self.tally.reject(splitter.damaged());
             tell::note(format_args!("{place}: {} images are not whole; not published", splitter.damaged()));
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
-    /// Waits until it is the image's turn.
-    fn put(&mut self, codec: FrameCodec, payload: Bytes) {
+    /// Waits until it is the image's turn, and says whether to go on.
+    fn put(&mut self, codec: FrameCodec, payload: Bytes) -> ControlFlow<()> {
         if let Some(beat) = &mut self.pace {
             let now = self.clock.now();
             block_until(beat.next(now), now);
         }
         let frame = Frame { unix_micros: Some(unix_micros()), ..Frame::key(codec, payload) };
-        if self.sender.put(frame).is_some() {
-            self.tally.skip();
-        }
+        // It takes every image that is no larger than a hub does, until nobody publishes any more.
+        let Ok(evicted) = self.sender.try_send(Image(frame)) else { return ControlFlow::Break(()) };
+        evicted.for_each(|_| self.tally.skip());
+        ControlFlow::Continue(())
     }
 }
 

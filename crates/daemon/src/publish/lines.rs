@@ -8,13 +8,14 @@ use bytes::{Bytes, BytesMut};
 use nyx_client::publish::{Events, State};
 use nyx_client::{Patch, Value};
 use nyx_core::clock::{Clock as _, Monotonic};
+use nyx_stream::pacer::Beat;
 use tokio::sync::mpsc;
 
 use super::Source;
 use super::input::{Input, Place, read_some};
 use super::tally::Tally;
 use crate::exit::Outcome;
-use crate::pace::{Beat, Rate};
+use crate::pace::Rate;
 use crate::tell;
 
 /// Whole lines that were read together.
@@ -44,7 +45,7 @@ impl Lines {
                 let _ = sender.blocking_send(Err(failure));
             }
         });
-        Self { blocks, pace: rate.map(Beat::new), clock: Monotonic::new() }
+        Self { blocks, pace: rate.map(Rate::beat), clock: Monotonic::new() }
     }
 
     async fn next(&mut self) -> Outcome<Option<Block>> {

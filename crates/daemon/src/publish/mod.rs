@@ -5,10 +5,10 @@ mod frames;
 mod guess;
 mod input;
 mod jpeg;
-mod latest;
 mod lines;
+mod rules;
 mod tally;
-mod window;
+pub(crate) mod window;
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
@@ -53,8 +53,10 @@ pub(crate) struct Args {
     #[arg(long, value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::name)).try_map(|kind| kind.parse::<Kind>()))]
     kind: Option<Kind>,
     /// State: each line changes the document (JSON merge patch, RFC 7386) instead of being the document
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["quantise", "ignore", "limit"])]
     patch: bool,
+    #[command(flatten)]
+    rules: rules::Options,
     /// Events: each line is JSON; check it, and tell subscribers so
     #[arg(long)]
     json_lines: bool,
@@ -162,6 +164,7 @@ impl Args {
         let name = self.topic.clone();
         match kind {
             Kind::State => {
+                options.rules = self.rules.rules()?;
                 let state = client.state(name, options).await?;
                 lines::Lines::read(source, self.rate).publish_state(&state, self.patch, tally).await
             }
@@ -200,7 +203,9 @@ impl Args {
             kind
         });
         let lines = matches!(kind, Kind::State | Kind::Event);
+        let rule = self.rules.given();
         let misplaced = [
+            (rule.unwrap_or_default(), rule.is_some() && kind != Kind::State, "state"),
             ("--patch", self.patch && kind != Kind::State, "state"),
             ("--json-lines", self.json_lines && kind != Kind::Event, "events"),
             ("--rate", self.rate.is_some() && !lines, "state and events"),
@@ -218,7 +223,7 @@ impl Args {
 
     fn implied_kind(&self) -> Option<Kind> {
         let implied = [
-            (self.patch, Kind::State),
+            (self.patch || self.rules.given().is_some(), Kind::State),
             (self.json_lines, Kind::Event),
             (self.fps.is_some(), Kind::Frame),
             (self.no_pace, Kind::Audio),

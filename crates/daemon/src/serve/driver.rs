@@ -14,6 +14,8 @@ use nyx_transport::write::Queue;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 
+use super::meters::Traffic;
+
 /// Rounds of reading and writing before the task lets others run. A round moves up to 256 KiB each way.
 const ROUNDS: usize = 8;
 
@@ -24,7 +26,12 @@ const LINGER: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When the connection fails. The peer's errors are told to the peer.
-pub(crate) async fn drive<S>(session: Session, stream: S, clock: Monotonic) -> io::Result<()>
+pub(crate) async fn drive<S>(
+    session: Session,
+    stream: S,
+    clock: Monotonic,
+    traffic: &Traffic,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -32,6 +39,7 @@ where
         session,
         stream,
         clock,
+        traffic,
         reader: Reader::new(),
         queue: Queue::default(),
         out: Vec::new(),
@@ -42,10 +50,11 @@ where
     poll_fn(|cx| Pin::new(&mut driver.stream).poll_shutdown(cx)).await
 }
 
-struct Driver<S> {
+struct Driver<'a, S> {
     session: Session,
     stream: S,
     clock: Monotonic,
+    traffic: &'a Traffic,
     reader: Reader,
     queue: Queue,
     /// Kept for its memory.
@@ -55,7 +64,7 @@ struct Driver<S> {
     give_up: Option<Instant>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.session.register(cx.waker());
         for _ in 0..ROUNDS {
@@ -92,6 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Poll::Ready(filled) => Some(filled?),
             Poll::Pending => None,
         };
+        self.traffic.received.add(filled.unwrap_or(0) as u64);
         Ok(Moved { read: filled.is_some(), closed: filled == Some(0) })
     }
 
@@ -104,7 +114,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return Ok(false);
         }
         match self.queue.poll_write(cx, &mut self.stream) {
-            Poll::Ready(written) => Ok(written? > 0),
+            Poll::Ready(written) => {
+                let written = written?;
+                self.traffic.sent.add(written as u64);
+                Ok(written > 0)
+            }
             Poll::Pending => Ok(false),
         }
     }

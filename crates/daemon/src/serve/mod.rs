@@ -1,6 +1,8 @@
 //! `nyx serve`: listeners, connections, and an orderly end.
 
 mod driver;
+mod gate;
+pub(crate) mod meters;
 mod native;
 mod stats;
 
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nyx_core::clock::{Clock, Instant, Monotonic};
-use nyx_hub::Hub;
+use nyx_hub::{Hub, Transport};
 use nyx_transport::tcp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -22,6 +24,9 @@ use crate::exit::{Failure, Outcome};
 use crate::http;
 
 pub(crate) use driver::drive;
+
+use gate::Gate;
+use meters::Meters;
 
 /// Run the hub.
 #[derive(clap::Args)]
@@ -83,10 +88,12 @@ pub(crate) struct App {
     pub(crate) hub: Hub,
     pub(crate) clock: Monotonic,
     pub(crate) config: Config,
+    pub(crate) gate: Gate,
     pub(crate) started: Instant,
     pub(crate) started_ms: u64,
     /// Connections of HTTP: many of them are no sessions of the hub.
     pub(crate) http_connections: AtomicUsize,
+    pub(crate) meters: Meters,
     /// Becomes true when the server drains.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -94,6 +101,15 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// Whether a peer may connect now. If not, that is counted.
+    fn admits(&self, peer: SocketAddr, transport: Transport) -> bool {
+        let admitted = self.gate.admits(self.now(), peer.ip());
+        if !admitted {
+            self.meters.link(transport).refused.inc();
+        }
+        admitted
     }
 
     pub(crate) fn tcp_options(&self) -> tcp::Options {
@@ -135,9 +151,21 @@ impl Server {
         let clock = Monotonic::new();
         let (stop, stopping) = watch::channel(false);
         let started = clock.now();
+        let gate = Gate::new(&config.limits, &clock, started)?;
         let started_ms = nyx_core::clock::unix_micros() / 1000;
         let http_connections = AtomicUsize::new(0);
-        let app = Arc::new(App { hub, clock, config, started, started_ms, http_connections, stopping });
+        let meters = Meters::new(&hub)?;
+        let app = Arc::new(App {
+            hub,
+            clock,
+            config,
+            gate,
+            started,
+            started_ms,
+            http_connections,
+            meters,
+            stopping,
+        });
         Ok(Self { app, native, http, stop })
     }
 
@@ -168,15 +196,17 @@ impl Server {
             tokio::select! {
                 () = &mut stop => break,
                 accepted = self.native.accept() => match accepted {
-                    Ok((stream, peer)) => {
+                    Ok((stream, peer)) if self.app.admits(peer, Transport::Tcp) => {
                         connections.spawn(native::serve(self.app.clone(), stream, peer));
                     }
+                    Ok(_) => {}
                     Err(error) => accept_failed(&error).await,
                 },
                 accepted = self.http.accept() => match accepted {
-                    Ok((stream, peer)) => {
+                    Ok((stream, peer)) if self.app.admits(peer, Transport::Http) => {
                         connections.spawn(http::serve(self.app.clone(), stream, peer));
                     }
+                    Ok(_) => {}
                     Err(error) => accept_failed(&error).await,
                 },
                 Some(_) = connections.join_next() => {}

@@ -17,11 +17,16 @@ pub(crate) async fn serve(app: Arc<App>, mut stream: TcpStream, peer: SocketAddr
         tracing::debug!(%peer, %error, "can't set the connection up");
         return;
     }
+    let link = app.meters.link(Transport::Tcp);
+    let _open = link.open();
     let session = match app.hub.session(app.now(), Peer::new(peer, Transport::Tcp)) {
         Ok(session) => session,
-        Err(error) => return turn_away(&mut stream, error).await,
+        Err(error) => {
+            link.refused.inc();
+            return turn_away(&mut stream, error).await;
+        }
     };
-    if let Err(error) = drive(session, stream, app.clock.clone()).await {
+    if let Err(error) = drive(session, stream, app.clock.clone(), &link.traffic).await {
         tracing::debug!(%peer, %error, "connection lost");
     }
 }

@@ -12,8 +12,10 @@ use nyx_protocol::state::{Patch, Value};
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::Kind;
 use nyx_stream::Drops;
+use nyx_stream::metrics::Snapshot;
 
 use super::App;
+use super::meters::Meters;
 use crate::http::metrics::resident_bytes;
 
 /// How often it is renewed.
@@ -37,7 +39,7 @@ pub(super) async fn publish(app: Arc<App>) {
         let now = app.now();
         let stats = app.hub.stats(now);
         let read = stats.topics.iter().any(|stats| stats.name == *topic.name() && stats.subscribers > 0);
-        history.add(now, &stats);
+        history.add(now, &stats, &app.meters);
         if read && let Err(error) = app.hub.patch(&topic, &Patch::Set(describe(&app, now, &stats, &history)))
         {
             tracing::warn!(%error, "can't publish statistics");
@@ -59,17 +61,29 @@ struct Sample {
     /// Messages and bytes by topic, bytes by session.
     topics: HashMap<Name, (u64, u64)>,
     sessions: HashMap<u64, u64>,
+    /// What the daemon itself counts.
+    meters: Snapshot,
 }
 
 impl History {
-    fn add(&mut self, at: Instant, stats: &Stats) {
+    fn add(&mut self, at: Instant, stats: &Stats, meters: &Meters) {
+        let oldest = if self.0.len() == SAMPLES { self.0.pop_front() } else { None };
+        let mut snapshot = oldest.map(|sample| sample.meters).unwrap_or_default();
+        meters.registry.snapshot_into(at, &mut snapshot);
         let topics =
             stats.topics.iter().map(|topic| (topic.name.clone(), (topic.messages, topic.bytes))).collect();
         let sessions = stats.sessions.iter().map(|session| (session.id, session.bytes)).collect();
-        self.0.push_back(Sample { at, topics, sessions });
-        if self.0.len() > SAMPLES {
-            self.0.pop_front();
-        }
+        self.0.push_back(Sample { at, topics, sessions, meters: snapshot });
+    }
+
+    /// What has been added per second since the oldest sample to the daemon's own counters `names`, over all their series.
+    fn own_rates<const N: usize>(&self, names: [&str; N]) -> [f64; N] {
+        let (Some(oldest), Some(latest)) = (self.0.front(), self.0.back()) else { return [0.0; N] };
+        let recent = latest.meters.since(&oldest.meters);
+        names.map(|name| {
+            let of_name = recent.rates().filter(|(metric, _)| metric.name() == name);
+            round(of_name.map(|(_, rate)| rate).sum())
+        })
     }
 
     /// What has been added per second since the oldest sample.
@@ -100,6 +114,7 @@ fn describe(app: &App, now: Instant, stats: &Stats, history: &History) -> Value 
 
     let refused = stats.refused.iter().filter(|(_, count)| *count > 0);
     let refused = refused.map(|(code, count)| (crate::http::metrics::code_name(*code), int(*count)));
+    let [received, sent, requests] = history.own_rates(["received", "sent", "http_request"]);
     let server = Value::map([
         ("version", Value::from(env!("CARGO_PKG_VERSION"))),
         ("started_ms", int(app.started_ms)),
@@ -109,6 +124,9 @@ fn describe(app: &App, now: Instant, stats: &Stats, history: &History) -> Value 
         ("subscribers", int(subscribers as u64)),
         ("memory_bytes", int(resident_bytes().unwrap_or(0))),
         ("refused", Value::map(refused)),
+        ("received_byte_rate", Value::F64(received)),
+        ("sent_byte_rate", Value::F64(sent)),
+        ("http_request_rate", Value::F64(requests)),
     ]);
     Value::map([
         ("server", server),
@@ -119,10 +137,9 @@ fn describe(app: &App, now: Instant, stats: &Stats, history: &History) -> Value 
 
 fn of_topic(now: Instant, topic: &Topic, history: &History) -> Value {
     let before = |sample: &Sample| sample.topics.get(&topic.name).copied();
-    let age = |share| {
-        let micros = topic.ages.as_ref().and_then(|ages| ages.quantile(share));
-        micros.map_or(Value::Null, |micros| Value::F64(round(micros as f64 / 1000.0)))
-    };
+    let ages = topic.ages.as_ref().map_or([None; 2], |ages| ages.quantiles([0.5, 0.99]));
+    let [p50, p99] =
+        ages.map(|age| age.map_or(Value::Null, |micros| Value::F64(round(micros as f64 / 1000.0))));
     Value::map([
         ("kind", Value::from(topic.kind.name())),
         ("content_type", Value::from(topic.content_type.as_str())),
@@ -140,8 +157,8 @@ fn of_topic(now: Instant, topic: &Topic, history: &History) -> Value {
         ),
         ("subscribers", int(topic.subscribers as u64)),
         ("retained_bytes", int(topic.retained_bytes as u64)),
-        ("age_p50_ms", age(0.5)),
-        ("age_p99_ms", age(0.99)),
+        ("age_p50_ms", p50),
+        ("age_p99_ms", p99),
         ("drops", of_drops(&topic.drops)),
     ])
 }

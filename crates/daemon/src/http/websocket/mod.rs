@@ -95,8 +95,10 @@ pub(super) async fn run(app: Arc<App>, peer: SocketAddr, upgrade: Upgrade) {
     let Ok(upgraded) = stream.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<Io>>() else { return };
     let mut socket = Socket::new(parts.io.into_inner(), parts.read_buf);
+    let link = app.meters.link(Transport::WebSocket);
+    let _open = link.open();
     let ended = match then {
-        Then::Native(session) => drive(*session, &mut socket, app.clock.clone()).await,
+        Then::Native(session) => drive(*session, &mut socket, app.clock.clone(), &link.traffic).await,
         Then::Images(images) => images.run(&mut socket).await,
     };
     if let Err(error) = ended {

@@ -1,0 +1,185 @@
+//! What the daemon itself counts: connections, their bytes, and how long requests take. What the hub counts is the hub's.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nyx_hub::{Hub, Transport};
+use nyx_stream::metrics::{Counter, Histogram, Metric, Registry, Unit};
+
+/// Handles of the daemon's metrics.
+pub(crate) struct Meters {
+    pub(crate) registry: Registry,
+    tcp: Link,
+    websocket: Link,
+    http: Link,
+    requests: [Histogram; Route::ALL.len()],
+}
+
+/// What is counted of connections of one transport.
+pub(crate) struct Link {
+    accepted: Counter,
+    closed: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) traffic: Traffic,
+}
+
+/// Bytes that drivers move.
+pub(crate) struct Traffic {
+    pub(crate) received: Counter,
+    pub(crate) sent: Counter,
+}
+
+/// A connection that is counted as closed when this is dropped.
+pub(crate) struct Open<'a>(&'a Link);
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Topics,
+    Stream,
+    WebSocket,
+    Metrics,
+    Health,
+    Other,
+}
+
+impl Meters {
+    pub(crate) fn new(hub: &Hub) -> anyhow::Result<Self> {
+        let registry = Registry::new();
+        let [tcp, websocket, http] = [Transport::Tcp, Transport::WebSocket, Transport::Http];
+        let [tcp, websocket, http] =
+            [Link::new(&registry, tcp)?, Link::new(&registry, websocket)?, Link::new(&registry, http)?];
+        let requests = Route::ALL.map(|_| Histogram::new());
+        for (route, histogram) in Route::ALL.into_iter().zip(&requests) {
+            let help = "Time from a request's head to its answer's, for each kind of request";
+            let metric = Metric::new("http_request", help).with_unit(Unit::Micros);
+            register(&registry, metric.with_label("route", route.name()), histogram)?;
+        }
+        let help = "Age of what was delivered, from its arrival at the hub";
+        register(&registry, Metric::new("delivery_age", help).with_unit(Unit::Micros), hub.ages())?;
+        Ok(Self { registry, tcp, websocket, http, requests })
+    }
+
+    pub(crate) const fn link(&self, transport: Transport) -> &Link {
+        match transport {
+            Transport::Tcp => &self.tcp,
+            Transport::WebSocket => &self.websocket,
+            Transport::Http => &self.http,
+        }
+    }
+
+    /// A request was answered.
+    pub(crate) fn request(&self, route: Route, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.requests[route as usize].record(micros);
+    }
+}
+
+impl Link {
+    fn new(registry: &Registry, transport: Transport) -> anyhow::Result<Self> {
+        let counter = |name: &str, help: &str, unit: Unit| {
+            let metric = Metric::new(name, help).with_unit(unit).with_label("transport", transport.name());
+            let counter = Counter::new();
+            register(registry, metric, &counter).map(|()| counter)
+        };
+        Ok(Self {
+            accepted: counter("connections_accepted", "Connections that came, WebSockets twice", Unit::None)?,
+            closed: counter("connections_closed", "Connections that ended", Unit::None)?,
+            refused: counter(
+                "connections_refused",
+                "Connections that were turned away, for there were too many",
+                Unit::None,
+            )?,
+            traffic: Traffic {
+                received: counter("received", "Bytes that sessions received from peers", Unit::Bytes)?,
+                sent: counter("sent", "Bytes that sessions sent to peers", Unit::Bytes)?,
+            },
+        })
+    }
+
+    pub(crate) fn open(&self) -> Open<'_> {
+        self.accepted.inc();
+        Open(self)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.closed.inc();
+    }
+}
+
+impl Route {
+    const ALL: [Self; 6] =
+        [Self::Topics, Self::Stream, Self::WebSocket, Self::Metrics, Self::Health, Self::Other];
+
+    /// What a request for `path` is for. What is none of ours is `Other`, so peers can't make series.
+    pub(crate) fn of(path: &str) -> Self {
+        let mut segments = path.split('/').skip(1);
+        match (segments.next(), segments.next()) {
+            (Some("v1"), Some("topics")) => Self::Topics,
+            (Some("v1"), Some("stream")) => Self::Stream,
+            (Some("v1"), Some("ws")) | (Some("ws"), Some(_)) => Self::WebSocket,
+            (Some("metrics"), None) => Self::Metrics,
+            (Some("healthz" | "readyz"), None) => Self::Health,
+            _ => Self::Other,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Topics => "topics",
+            Self::Stream => "stream",
+            Self::WebSocket => "websocket",
+            Self::Metrics => "metrics",
+            Self::Health => "health",
+            Self::Other => "other",
+        }
+    }
+}
+
+fn register(
+    registry: &Registry,
+    metric: Metric,
+    instrument: &impl nyx_stream::metrics::Instrument,
+) -> anyhow::Result<()> {
+    registry.register(metric, instrument).context("a metric of the daemon can't be registered")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_has_a_place_and_paths_of_peers_make_none() {
+        for (place, route) in Route::ALL.into_iter().enumerate() {
+            assert_eq!(route as usize, place);
+        }
+        for (path, route) in [
+            ("/v1/topics", Route::Topics),
+            ("/v1/topics/a/b", Route::Topics),
+            ("/v1/stream/a", Route::Stream),
+            ("/v1/ws", Route::WebSocket),
+            ("/ws/me", Route::WebSocket),
+            ("/metrics", Route::Metrics),
+            ("/readyz", Route::Health),
+            ("/", Route::Other),
+            ("", Route::Other),
+            ("/metrics/x", Route::Other),
+            ("/v1", Route::Other),
+        ] {
+            assert_eq!(Route::of(path), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_closed_when_it_is_dropped() {
+        let hub = Hub::new(nyx_hub::Config::default());
+        let meters = Meters::new(&hub).unwrap();
+        let link = meters.link(Transport::Tcp);
+        let open = link.open();
+        assert_eq!((link.accepted.get(), link.closed.get()), (1, 0));
+        drop(open);
+        assert_eq!(link.closed.get(), 1);
+    }
+}
