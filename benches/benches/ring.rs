@@ -1,4 +1,4 @@
-//! One item to eight readers: the ring and its cursors, beside tokio's broadcast channel.
+//! One item to eight readers: the ring and its cursors, beside broadcast channels.
 
 use std::hint::black_box;
 
@@ -9,21 +9,30 @@ use nyx_stream::policy::{self, Pull, Terms};
 use nyx_stream::{Cursor, Ring, ring};
 use tokio::sync::broadcast;
 
-fn fan_out(c: &mut Criterion) {
-    let mut group = c.benchmark_group("fan_out");
+fn publish(c: &mut Criterion) {
     for burst in [1, 32] {
+        let mut group = c.benchmark_group(format!("ring/publish_8cursors/burst{burst}"));
         group.throughput(Throughput::Elements(burst as u64));
-        group.bench_function(format!("ring/{READERS} cursors/burst{burst}"), |b| {
+        group.bench_function("nyx", |b| {
             let mut topic = Topic::new();
-            b.iter(|| topic.round(burst));
+            b.iter(|| topic.read_round(burst));
         });
-        group.bench_function(format!("tokio broadcast/{READERS} receivers/burst{burst}"), |b| {
+        group.bench_function("nyx pull", |b| {
+            let mut topic = Topic::new();
+            b.iter(|| topic.pull_round(burst));
+        });
+        group.bench_function("tokio broadcast", |b| {
             let (sender, _) = broadcast::channel(CAPACITY);
             let mut receivers: Vec<_> = (0..READERS).map(|_| sender.subscribe()).collect();
-            b.iter(|| broadcast_round(&sender, &mut receivers, burst));
+            b.iter(|| tokio_round(&sender, &mut receivers, burst));
         });
+        group.bench_function("async-broadcast", |b| {
+            let (sender, receiver) = async_broadcast::broadcast(CAPACITY);
+            let mut receivers = vec![receiver; READERS];
+            b.iter(|| async_broadcast_round(&sender, &mut receivers, burst));
+        });
+        group.finish();
     }
-    group.finish();
 }
 
 struct Topic {
@@ -41,12 +50,28 @@ impl Topic {
         Self { ring, cursors, pull: Pull::default(), terms }
     }
 
-    /// Appends a burst and lets every cursor take it.
-    fn round(&mut self, burst: usize) {
+    fn append(&mut self, burst: usize) {
         for _ in 0..burst {
             let item = Bytes::from_static(&ITEM);
             self.ring.append(Instant::ZERO, item, 1, true, ITEM.len());
         }
+    }
+
+    /// Appends a burst and lets every cursor read it, item by item, as receivers of a channel do. The ring lends what a
+    /// channel has to clone.
+    fn read_round(&mut self, burst: usize) {
+        self.append(burst);
+        for cursor in &mut self.cursors {
+            for _ in 0..burst {
+                let read = cursor.read(&self.ring);
+                assert!(read.is_some_and(|read| !black_box(&read.entry.bytes[..]).is_empty()));
+            }
+        }
+    }
+
+    /// Appends a burst and lets every cursor take it at once, by policy, as the hub does.
+    fn pull_round(&mut self, burst: usize) {
+        self.append(burst);
         for cursor in &mut self.cursors {
             self.pull.clear();
             policy::events(&self.ring, cursor, &self.terms, &mut self.pull);
@@ -57,7 +82,7 @@ impl Topic {
 }
 
 /// Sends a burst and lets every receiver take it.
-fn broadcast_round(
+fn tokio_round(
     sender: &broadcast::Sender<Bytes>,
     receivers: &mut [broadcast::Receiver<Bytes>],
     burst: usize,
@@ -72,11 +97,27 @@ fn broadcast_round(
     }
 }
 
+/// The same. Every receiver was cloned from the first, so each gets every item.
+fn async_broadcast_round(
+    sender: &async_broadcast::Sender<Bytes>,
+    receivers: &mut [async_broadcast::Receiver<Bytes>],
+    burst: usize,
+) {
+    for _ in 0..burst {
+        assert!(sender.try_broadcast(Bytes::from_static(&ITEM)).is_ok());
+    }
+    for receiver in receivers {
+        for _ in 0..burst {
+            assert!(black_box(receiver.try_recv()).is_ok());
+        }
+    }
+}
+
 static ITEM: [u8; 80] = [0x5A; 80];
 
 const READERS: usize = 8;
 
 const CAPACITY: usize = 1024;
 
-criterion_group!(benches, fan_out);
+criterion_group!(benches, publish);
 criterion_main!(benches);

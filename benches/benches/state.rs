@@ -1,36 +1,43 @@
-//! A document of 20 KB in which 3% changed: a delta beside the whole document as JSON.
+//! A document of 20 KB of which 3 % change, beside the whole document as JSON.
 
 use std::hint::black_box;
 
 use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use nyx_protocol::state::{Document, Limits, Patch, Value};
-use serde_json::json;
+use nyx_benches::traces::{Trace as _, world::World};
+use nyx_protocol::state::{Cache, Document, Limits, Patch, Value};
 
 fn state(c: &mut Criterion) {
     let hub = Hub::new();
-    let (old, new) = (json_world(0), json_world(1));
-    let text = serde_json::to_vec(&new).unwrap_or_default();
+    let text = serde_json::to_vec(&hub.after).unwrap_or_default();
     eprintln!(
         "{} bytes as JSON, {} as snapshot, {} as delta",
         text.len(),
         hub.snapshot.len(),
         hub.delta.len()
     );
-    assert!(old != new && hub.delta.len() * 10 < text.len());
+    assert!(hub.delta.len() * 33 < text.len());
 
-    let mut group = c.benchmark_group("state");
-    group.bench_function("diff/20KB/3%", |b| {
-        b.iter(|| Patch::diff(black_box(&hub.before), black_box(&hub.after)))
-    });
-    group.bench_function("delta/20KB/3%", |b| {
+    let mut group = c.benchmark_group("state/delta_20KB_3pct");
+    group.bench_function("nyx", |b| {
         let mut out = BytesMut::new();
         b.iter(|| {
             out.clear();
             hub.document.delta_since(black_box(hub.base), &mut out)
         });
     });
-    group.bench_function("apply/20KB/3%", |b| {
+    group.bench_function("serde_json full", |b| b.iter(|| serde_json::to_vec(black_box(&hub.after))));
+    group.finish();
+
+    let mut group = c.benchmark_group("state/delta_cached");
+    group.bench_function("nyx", |b| {
+        let mut cache = Cache::default();
+        b.iter(|| cache.delta_since(black_box(&hub.document), black_box(hub.base)));
+    });
+    group.finish();
+
+    let mut group = c.benchmark_group("state/apply");
+    group.bench_function("nyx", |b| {
         let apply = |mut receiver: Document| {
             let applied = receiver.apply(black_box(&hub.delta), false);
             assert!(applied.is_ok());
@@ -38,9 +45,16 @@ fn state(c: &mut Criterion) {
         };
         b.iter_batched(|| hub.receiver(), apply, BatchSize::SmallInput);
     });
-    group.bench_function("serde_json encode/20KB", |b| b.iter(|| serde_json::to_vec(black_box(&new))));
-    group.bench_function("serde_json parse/20KB", |b| {
+    group.bench_function("serde_json full", |b| {
         b.iter(|| serde_json::from_slice::<serde_json::Value>(black_box(&text)));
+    });
+    group.finish();
+
+    let mut group = c.benchmark_group("state/diff_20KB_3pct");
+    group.bench_function("nyx", |b| b.iter(|| Patch::diff(black_box(&hub.before), black_box(&hub.after))));
+    let json = [&hub.before, &hub.after].map(|value| serde_json::to_value(value).unwrap_or_default());
+    group.bench_function("json-patch", |b| {
+        b.iter(|| json_patch::diff(black_box(&json[0]), black_box(&json[1])))
     });
     group.finish();
 }
@@ -57,14 +71,20 @@ struct Hub {
 
 impl Hub {
     fn new() -> Self {
-        let (before, after) = (world(0), world(1));
+        let mut world = World::new(1);
         let mut document = Document::new(7, Limits::default());
-        patch(&mut document, &Patch::Set(before.clone()));
-        let base = document.version();
-        let mut snapshot = BytesMut::new();
+        patch(&mut document, &Patch::Set(world.value()));
+        // The leaves' past is filled, as in a document that has been going on for a while.
+        for _ in 0..100 {
+            world.tick();
+            patch(&mut document, &Patch::Set(world.value()));
+        }
+        let (before, base) = (world.value(), document.version());
+        let (mut snapshot, mut delta) = (BytesMut::new(), BytesMut::new());
         document.snapshot(&mut snapshot);
+        world.tick();
+        let after = world.value();
         patch(&mut document, &Patch::diff(&before, &after).unwrap_or(Patch::Set(Value::Null)));
-        let mut delta = BytesMut::new();
         document.delta_since(base, &mut delta);
         Self { before, after, document, base, snapshot, delta }
     }
@@ -82,47 +102,6 @@ fn patch(document: &mut Document, patch: &Patch) {
     let patched = document.patch(patch);
     assert!(patched.is_ok());
 }
-
-fn world(tick: i64) -> Value {
-    Value::map((0..ENTITIES).map(|id| {
-        let (x, y) = position(id, tick);
-        let entity = [
-            ("name", Value::from(format!("entity-{id:04}"))),
-            ("x", Value::F64(x)),
-            ("y", Value::F64(y)),
-            ("health", Value::I64(100 - id % 7)),
-            ("team", Value::from(TEAMS[id as usize % TEAMS.len()])),
-            ("moving", Value::Bool(moves(id))),
-        ];
-        (id.to_string(), Value::map(entity))
-    }))
-}
-
-fn json_world(tick: i64) -> serde_json::Value {
-    let entities = (0..ENTITIES).map(|id| {
-        let (x, y) = position(id, tick);
-        let entity = json!({
-            "name": format!("entity-{id:04}"), "x": x, "y": y, "health": 100 - id % 7,
-            "team": TEAMS[id as usize % TEAMS.len()], "moving": moves(id),
-        });
-        (id.to_string(), entity)
-    });
-    serde_json::Value::Object(entities.collect())
-}
-
-/// Where an entity is: some have moved on at each tick.
-fn position(id: i64, tick: i64) -> (f64, f64) {
-    let step = if moves(id) { tick as f64 / 16.0 } else { 0.0 };
-    (id as f64 * 1.5 + step, id as f64 * -0.75 - step)
-}
-
-const fn moves(id: i64) -> bool {
-    id % 33 == 0
-}
-
-const ENTITIES: i64 = 210;
-
-const TEAMS: [&str; 3] = ["north", "south", "wanderers"];
 
 criterion_group!(benches, state);
 criterion_main!(benches);

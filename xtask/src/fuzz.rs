@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, bail, ensure};
 
 use crate::report::Report;
-use crate::workspace::root;
+use crate::workspace::nightly;
 
 /// An input that takes longer than this is a finding: all that is fuzzed works in time linear in a few kilobytes.
 const INPUT_SECONDS_MAX: u32 = 5;
@@ -60,7 +60,7 @@ fn list() -> anyhow::Result<Vec<String>> {
 
 /// The sanitizer and the coverage that libFuzzer needs exist in nightly toolchains alone.
 fn cargo_fuzz(args: &[&str]) -> Command {
-    let mut command = Command::new("rustup");
-    command.current_dir(root()).args(["run", "nightly", "cargo", "fuzz"]).args(args);
+    let mut command = nightly(&["cargo", "fuzz"]);
+    command.args(args);
     command
 }

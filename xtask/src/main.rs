@@ -5,7 +5,10 @@
 mod bench;
 mod check;
 mod fuzz;
+mod loom;
+mod programs;
 mod report;
+mod sanitize;
 mod suites;
 mod test;
 mod workspace;
@@ -21,8 +24,12 @@ enum Task {
     Test(test::Options),
     /// Check the layering of the crates and the tidiness of the tree.
     Check,
-    /// Run benches: all of them, or the named one with arguments of its own after `--`.
+    /// Run benches: all of them, or the named suite (with one table) or bench, with arguments of its own after `--`.
     Bench(bench::Options),
+    /// Run the tests of the crates that manage memory under AddressSanitizer, with a nightly toolchain.
+    Sanitize,
+    /// Run the tests of hand-made atomic protocols under loom.
+    Loom,
     /// Run each fuzz target for a while, under a nightly toolchain.
     Fuzz(fuzz::Options),
 }
@@ -43,6 +50,8 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Test(options) => test::run(&options),
         Task::Check => check::run(),
         Task::Bench(options) => bench::run(&options),
+        Task::Sanitize => sanitize::run(),
+        Task::Loom => loom::run(),
         Task::Fuzz(options) => fuzz::run(&options),
     }
 }

@@ -1,6 +1,7 @@
 //! Runs commands one after the other and prints, at the end, what became of each.
 
 use std::fmt;
+use std::io;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ pub(crate) struct Report {
     /// What a row is, for the heading.
     what: &'static str,
     rows: Vec<Row>,
+    /// Where all that is said goes.
+    stdout: bool,
 }
 
 struct Row {
@@ -30,14 +33,22 @@ enum Outcome {
 
 impl Report {
     pub(crate) const fn new(what: &'static str) -> Self {
-        Self { what, rows: Vec::new() }
+        Self { what, rows: Vec::new(), stdout: true }
+    }
+
+    /// A report that leaves stdout to what comes after it, and has the commands' output on stderr as well.
+    pub(crate) const fn on_stderr(what: &'static str) -> Self {
+        Self { what, rows: Vec::new(), stdout: false }
     }
 
     /// Runs the command to its end, with its output on ours, and says whether it succeeded.
     ///
     /// A command that fails is a row of the report; one that can't be started is an error.
     pub(crate) fn run(&mut self, name: &str, command: &mut Command) -> anyhow::Result<bool> {
-        println!("\n==> {name}: {}", Shown(command));
+        self.say(format_args!("\n==> {name}: {}\n", Shown(command)));
+        if !self.stdout {
+            command.stdout(io::stderr());
+        }
         let start = now();
         let status = command.status().with_context(|| format!("can't start {:?}", command.get_program()))?;
         let elapsed = start.elapsed();
@@ -53,8 +64,12 @@ impl Report {
 
     /// Prints the table, what was left out, and the counts on a line of their own. Says whether nothing failed.
     pub(crate) fn finish(self) -> bool {
-        print!("\n{self}");
+        self.say(format_args!("\n{self}"));
         self.failed() == 0
+    }
+
+    fn say(&self, text: fmt::Arguments<'_>) {
+        if self.stdout { print!("{text}") } else { eprint!("{text}") }
     }
 
     fn passed(&self) -> usize {
@@ -120,7 +135,7 @@ mod tests {
 
     fn report(rows: impl IntoIterator<Item = (&'static str, Outcome)>) -> Report {
         let rows = rows.into_iter().map(|(name, outcome)| Row { name: name.to_owned(), outcome }).collect();
-        Report { what: "suite", rows }
+        Report { what: "suite", rows, stdout: true }
     }
 
     fn left_out(required: bool) -> Outcome {

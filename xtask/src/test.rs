@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use crate::report::Report;
 use crate::suites::{self, SUITES, Suite};
-use crate::workspace::cargo;
+use crate::workspace::{cargo, is_ci};
 
 /// The unit, integration and documentation tests of all crates, as one suite.
 const WORKSPACE: &str = "workspace";
@@ -32,12 +32,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
 }
 
 fn run_suite(suite: &Suite, required: bool, report: &mut Report) -> anyhow::Result<()> {
-    let missing = suite.missing();
-    if !missing.is_empty() {
-        let packages: Vec<_> = missing.iter().map(|program| program.debian).collect();
-        let programs: Vec<_> = missing.iter().map(|program| format!("`{}`", program.name)).collect();
-        let wants =
-            format!("needs {}: on Debian, `apt-get install {}`", programs.join(" and "), packages.join(" "));
+    if let Some(wants) = suite.missing() {
         report.leave_out(suite.name, wants, required);
         return Ok(());
     }
@@ -67,10 +62,6 @@ impl Options {
         let named = self.suites.iter().any(|selected| selected == suite.name);
         named || is_ci() || env::var("NYX_REQUIRE_SUITES").is_ok_and(|suites| suites == "all")
     }
-}
-
-fn is_ci() -> bool {
-    env::var("CI").is_ok_and(|ci| !matches!(ci.as_str(), "" | "0" | "false"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Where the project is, and how its cargo is called.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
@@ -18,6 +18,24 @@ pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(cargo);
     command.current_dir(root()).args(args);
     command
+}
+
+/// A command of the nightly toolchain, which alone has sanitizers, started in the workspace's root.
+pub(crate) fn nightly(args: &[&str]) -> Command {
+    let mut command = Command::new("rustup");
+    command.current_dir(root()).args(["run", "nightly"]).args(args);
+    command
+}
+
+/// Whether this is continuous integration, where what can't run is a failure.
+pub(crate) fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|ci| !matches!(ci.as_str(), "" | "0" | "false"))
+}
+
+/// Where cargo puts what it builds. Tasks that build with other flags have a folder of their own in it, since flags that change
+/// make cargo build everything anew.
+pub(crate) fn target_directory() -> anyhow::Result<PathBuf> {
+    Ok(metadata()?.target_directory.into_std_path_buf())
 }
 
 /// What cargo knows about the workspace and everything it depends on.

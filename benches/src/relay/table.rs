@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::contender::Name;
 use super::measure::{Cell, Row, Sample};
 use super::options::Mode;
+use crate::table::{Machine, grouped, median, sorted, spread};
 
-mod machine;
 mod text;
 mod verdict;
 
@@ -23,13 +23,13 @@ pub fn print(rows: &[Row], json: bool) -> io::Result<()> {
     let verdicts: Vec<_> = figures.iter().map(|one| Verdict::of(one, &figures)).collect();
     let mut out = io::stdout().lock();
     if json {
-        writeln!(out, "{}", serde_json::to_string(&machine::Machine::here())?)?;
+        writeln!(out, "{}", serde_json::to_string(&Machine::here())?)?;
         for (figures, verdict) in figures.iter().zip(&verdicts) {
             writeln!(out, "{}", serde_json::to_string(&Line { figures, verdict })?)?;
         }
         return Ok(());
     }
-    writeln!(out, "{}", machine::Machine::here())?;
+    writeln!(out, "{}", Machine::here())?;
     for mode in [Mode::Saturated, Mode::Paced] {
         let of_mode = figures.iter().zip(&verdicts).filter(|(figures, _)| figures.cell.mode == mode);
         text::table(&mut out, mode, of_mode)?;
@@ -41,7 +41,7 @@ pub fn print(rows: &[Row], json: bool) -> io::Result<()> {
 pub fn progress(name: Name, cell: Cell, sample: &Sample) -> String {
     let window = &sample.window;
     let what = match cell.mode {
-        Mode::Saturated => format!("{} msg/s", text::grouped(rate(sample))),
+        Mode::Saturated => format!("{} msg/s", grouped(rate(sample))),
         Mode::Paced => {
             format!("age p50 {} p99 {} µs", window.age_p50_nanos / 1_000, window.age_p99_nanos / 1_000)
         }
@@ -125,41 +125,4 @@ impl Figures {
 
 fn rate(sample: &Sample) -> f64 {
     sample.window.received as f64 * 1e9 / sample.window.nanos.max(1) as f64
-}
-
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-fn median(sorted: &[f64]) -> f64 {
-    let upper = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
-    let lower = sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
-    f64::midpoint(lower, upper)
-}
-
-fn spread(sorted: &[f64]) -> f64 {
-    match (sorted.first(), sorted.last()) {
-        (Some(least), Some(most)) if median(sorted) > 0.0 => 50.0 * (most - least) / median(sorted),
-        _ => 0.0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_of_an_even_number_lies_between_the_middle_two() {
-        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), 3.0);
-        assert_eq!(median(&[1.0, 2.0, 9.0]), 2.0);
-        assert_eq!(median(&[]), 0.0);
-    }
-
-    #[test]
-    fn spread_is_relative_to_the_median() {
-        assert_eq!(spread(&[90.0, 100.0, 110.0]), 10.0);
-        assert_eq!(spread(&[]), 0.0);
-    }
 }

@@ -1,8 +1,9 @@
-//! The table of real-part suites and the daemon's manifest say the same.
+//! The tables of suites and the manifests say the same: of real-part suites the daemon's, of benches their package's.
 
 use cargo_metadata::{Metadata, TargetKind};
 
 use super::Finding;
+use crate::bench;
 use crate::suites::{PACKAGE, SUITES};
 use crate::workspace;
 
@@ -24,5 +25,19 @@ pub(super) fn check(metadata: &Metadata) -> anyhow::Result<Vec<Finding>> {
             findings.push(Finding::new(manifest, 1, what, "give it a row in xtask/src/suites.rs"));
         }
     }
+    findings.extend(benches(metadata)?);
     Ok(findings)
+}
+
+fn benches(metadata: &Metadata) -> anyhow::Result<Vec<Finding>> {
+    let declared = bench::criterion_benches(metadata)?;
+    let manifest = &workspace::package(metadata, bench::PACKAGE)?.manifest_path;
+    let wanted = bench::SUITES.iter().flat_map(|suite| suite.benches.iter().map(move |bench| (suite, bench)));
+    let missing = wanted.filter(|(_, bench)| !declared.iter().any(|declared| declared == *bench));
+    Ok(missing
+        .map(|(bench::Suite { name, .. }, bench)| {
+            let what = format!("the bench `{bench}` of the suite `{name}` is not declared");
+            Finding::new(manifest, 1, what, "declare it, or take it out of xtask/src/bench/suite.rs")
+        })
+        .collect())
 }

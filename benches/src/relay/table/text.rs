@@ -1,9 +1,10 @@
-//! Aligned columns.
+//! The table as text: a line for each contender in a cell.
 
 use std::io::{self, Write};
 
 use super::{Figures, Verdict};
 use crate::relay::options::Mode;
+use crate::table::{aligned, grouped};
 
 /// Writes the table of one mode; nothing if it has no rows.
 pub(super) fn table<'a>(
@@ -37,21 +38,8 @@ pub(super) fn table<'a>(
         return Ok(());
     }
     writeln!(out, "\n{}", title(mode))?;
-    aligned(out, &lines)?;
+    aligned(out, &lines, 1)?;
     failures.iter().try_for_each(|failure| writeln!(out, "failed: {failure}"))
-}
-
-/// A number with its thousands set apart.
-pub(super) fn grouped(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 const fn title(mode: Mode) -> &'static str {
@@ -97,24 +85,6 @@ fn columns(mode: Mode, figures: &Figures, verdict: &Verdict) -> [String; COLUMNS
     ]
 }
 
-fn aligned(out: &mut impl Write, lines: &[[String; COLUMNS]]) -> io::Result<()> {
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..COLUMNS).map(width).collect();
-    for line in lines {
-        let mut text = String::new();
-        for (index, (value, width)) in line.iter().zip(&widths).enumerate() {
-            match index {
-                0 => text.push_str(&format!("{value:<width$}")),
-                _ if *width == 0 => {}
-                _ if index == COLUMNS - 1 => text.push_str(&format!("  {value}")),
-                _ => text.push_str(&format!("  {value:>width$}")),
-            }
-        }
-        writeln!(out, "{}", text.trim_end())?;
-    }
-    Ok(())
-}
-
 const COLUMNS: usize = 11;
 
 const SATURATED: [&str; COLUMNS] =
@@ -122,15 +92,3 @@ const SATURATED: [&str; COLUMNS] =
 
 const PACED: [&str; COLUMNS] =
     ["", "size", "subs", "p50 µs", "p99 µs", "max µs", "±%", "loss %", "x best peer", "x floor", "aims"];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_set_apart() {
-        assert_eq!(grouped(999.4), "999");
-        assert_eq!(grouped(1_000.0), "1,000");
-        assert_eq!(grouped(11_300_000.0), "11,300,000");
-    }
-}

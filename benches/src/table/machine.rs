@@ -2,24 +2,29 @@
 
 use std::fmt;
 use std::fs;
+use std::process::Command;
 
 use serde::Serialize;
 
 /// What a reader needs to know before comparing figures.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     cores: usize,
     processor: String,
     kernel: String,
+    /// The compiler that is in `PATH`, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rustc: Option<String>,
     date: String,
 }
 
 impl Machine {
-    pub(super) fn here() -> Self {
+    pub(crate) fn here() -> Self {
         Self {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             processor: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             kernel: kernel().unwrap_or_else(|| std::env::consts::OS.to_owned()),
+            rustc: rustc(),
             date: date(nyx_core::clock::unix_micros() / 1_000_000),
         }
     }
@@ -27,8 +32,10 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cores, processor, kernel, date } = self;
-        write!(f, "{cores} cores, {processor}, {kernel}, {date}")
+        let Self { cores, processor, kernel, rustc, date } = self;
+        write!(f, "{cores} cores, {processor}, {kernel}, ")?;
+        rustc.iter().try_for_each(|rustc| write!(f, "{rustc}, "))?;
+        write!(f, "{date}")
     }
 }
 
@@ -41,6 +48,13 @@ fn processor() -> Option<String> {
 fn kernel() -> Option<String> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
     Some(format!("Linux {}", release.trim()))
+}
+
+/// The compiler's name and version, as it gives them itself: in this project's folder, the one that builds it.
+pub(crate) fn rustc() -> Option<String> {
+    let output =
+        Command::new("rustc").arg("--version").output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 
 /// The UTC date of a moment, by Howard Hinnant's `civil_from_days`

@@ -1,0 +1,185 @@
+//! What criterion measured, from the files that it writes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use crate::table::{median, sorted, spread};
+
+/// Every row by its name, the id of a criterion group.
+pub(super) type Rows = BTreeMap<String, Row>;
+
+/// A row's figures by contender, the function in the group.
+pub(super) type Row = BTreeMap<String, Figure>;
+
+/// One contender in one row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Figure {
+    /// Nanoseconds per operation: the median over runs.
+    pub(super) nanos: f64,
+    /// Half the distance between the best and the worst run, in percent of the median, if there were several.
+    pub(super) spread_percent: Option<f64>,
+}
+
+/// Why criterion's files can't be read.
+#[derive(Debug, Error)]
+pub(super) enum Error {
+    /// The folder or one of its files is not there: the benches have to run first, and to their end.
+    #[error("can't read {}: {source}", path.display())]
+    Io {
+        /// What could not be read.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not what this version of criterion writes.
+    #[error("can't understand {}: {source}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where it departs.
+        source: serde_json::Error,
+    },
+}
+
+/// Reads the folders of all runs, each with the whole output of criterion.
+pub(super) fn read(runs: &[PathBuf]) -> Result<Rows, Error> {
+    let mut nanos: BTreeMap<String, BTreeMap<String, Vec<f64>>> = BTreeMap::new();
+    for run in runs {
+        let mut found = Vec::new();
+        walk(run, &mut found)?;
+        for Sample { row, contender, nanos: value } in found {
+            nanos.entry(row).or_default().entry(contender).or_default().push(value);
+        }
+    }
+    let row = |row: BTreeMap<String, Vec<f64>>| {
+        row.into_iter().map(|(contender, nanos)| (contender, Figure::over(nanos))).collect()
+    };
+    Ok(nanos.into_iter().map(|(name, contenders)| (name, row(contenders))).collect())
+}
+
+impl Figure {
+    fn over(runs: Vec<f64>) -> Self {
+        let runs = sorted(runs.into_iter());
+        Self { nanos: median(&runs), spread_percent: (runs.len() > 1).then(|| spread(&runs)) }
+    }
+}
+
+/// One contender's result in one run.
+struct Sample {
+    row: String,
+    contender: String,
+    nanos: f64,
+}
+
+/// Collects what lies in folders called `new`, criterion's name for the last measurement.
+fn walk(folder: &Path, found: &mut Vec<Sample>) -> Result<(), Error> {
+    let failed = |source| Error::Io { path: folder.to_owned(), source };
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_last = path.file_name().is_some_and(|name| name == "new");
+        if is_last && path.join(BENCHMARK).is_file() {
+            found.push(sample(&path)?);
+        } else if path.is_dir() {
+            walk(&path, found)?;
+        }
+    }
+    Ok(())
+}
+
+fn sample(folder: &Path) -> Result<Sample, Error> {
+    let Benchmark { group_id, function_id, value_str, throughput } = json(&folder.join(BENCHMARK))?;
+    let estimates: Estimates = json(&folder.join(ESTIMATES))?;
+    let contender: Vec<_> = function_id.into_iter().chain(value_str).collect();
+    let operations = throughput.and_then(|throughput| throughput.elements).unwrap_or(1).max(1);
+    Ok(Sample {
+        row: group_id,
+        contender: contender.join("/"),
+        nanos: estimates.median.point_estimate / operations as f64,
+    })
+}
+
+fn json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    let bytes = fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    serde_json::from_slice(&bytes).map_err(|source| Error::Json { path: path.to_owned(), source })
+}
+
+const BENCHMARK: &str = "benchmark.json";
+
+const ESTIMATES: &str = "estimates.json";
+
+#[derive(Deserialize)]
+struct Benchmark {
+    group_id: String,
+    function_id: Option<String>,
+    value_str: Option<String>,
+    throughput: Option<Throughput>,
+}
+
+/// What an iteration processed. Only a number of elements divides its time: bytes are the size of one operation.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Throughput {
+    elements: Option<u64>,
+}
+
+/// Of the samples' times per iteration criterion's median is the one that a few interrupted samples don't move.
+#[derive(Deserialize)]
+struct Estimates {
+    median: Estimate,
+}
+
+#[derive(Deserialize)]
+struct Estimate {
+    point_estimate: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(run: &Path, contender: &str, throughput: &str, nanos: f64) {
+        let folder = run.join("group").join(contender).join("new");
+        let benchmark = format!(
+            r#"{{"group_id":"pool/get","function_id":"{contender}","value_str":null,"throughput":{throughput}}}"#
+        );
+        let estimates =
+            format!(r#"{{"median":{{"point_estimate":{nanos}}},"mean":{{"point_estimate":7777.0}}}}"#);
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        fs::write(folder.join(BENCHMARK), benchmark).expect("a file can be written");
+        fs::write(folder.join(ESTIMATES), estimates).expect("a file can be written");
+    }
+
+    #[test]
+    fn a_figure_is_the_median_over_runs_with_its_spread() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let runs = ["1", "2", "3"].map(|run| folder.path().join(run));
+        for (run, nanos) in runs.iter().zip([11.0, 9.0, 10.0]) {
+            write(run, "nyx", "null", nanos);
+        }
+        let rows = read(&runs).expect("the files are right");
+        let figure = Figure { nanos: 10.0, spread_percent: Some(10.0) };
+        assert_eq!(rows["pool/get"]["nyx"], figure);
+    }
+
+    #[test]
+    fn elements_are_operations_and_bytes_are_not() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        write(folder.path(), "nyx", r#"{"Elements":32}"#, 64.0);
+        write(folder.path(), "opool", r#"{"Bytes":32}"#, 64.0);
+        let rows = read(&[folder.path().to_owned()]).expect("the files are right");
+        assert_eq!(rows["pool/get"]["nyx"], Figure { nanos: 2.0, spread_percent: None });
+        assert_eq!(rows["pool/get"]["opool"].nanos, 64.0);
+    }
+
+    #[test]
+    fn a_run_that_never_was_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        assert!(matches!(read(&[folder.path().join("absent")]), Err(Error::Io { .. })));
+    }
+}

@@ -1,0 +1,45 @@
+//! Measurements that are not made for criterion: whole processes, and counts.
+
+use crate::programs::{self, Program as Wanted};
+use crate::report::Report;
+use crate::workspace::{cargo, is_ci};
+
+use super::Options;
+
+/// Every bench that is neither here nor a suite is one of criterion's.
+pub(super) const PROGRAMS: &[Program] = &[
+    Program { name: "relay", bin: "relay", brief: &["--smoke"], measures_daemon: true, wants: &[] },
+    // As long in brief: it takes seconds, and a count is as good on a busy machine.
+    Program { name: "counts", bin: "counted", brief: &[], measures_daemon: false, wants: &[VALGRIND] },
+];
+
+const VALGRIND: Wanted = Wanted { name: "valgrind", debian: "valgrind" };
+
+/// A binary of the bench package.
+pub(super) struct Program {
+    pub(super) name: &'static str,
+    bin: &'static str,
+    /// The arguments that make it as short as it can be.
+    brief: &'static [&'static str],
+    /// Whether it starts the release `nyx`.
+    measures_daemon: bool,
+    wants: &'static [Wanted],
+}
+
+impl Program {
+    pub(super) fn run(&self, options: &Options, report: &mut Report) -> anyhow::Result<()> {
+        if let Some(wants) = programs::missing(self.wants) {
+            report.leave_out(self.name, wants, options.is_named() || is_ci());
+            return Ok(());
+        }
+        if self.measures_daemon
+            && !report.run("nyx", &mut cargo(["build", "--release", "-p", "nyx-daemon", "--bin", "nyx"]))?
+        {
+            return Ok(());
+        }
+        let brief = if options.test { self.brief } else { &[] };
+        let mut run = options.command("run", &["--release", "--bin", self.bin]);
+        report.run(self.name, run.args(brief).args(&options.args))?;
+        Ok(())
+    }
+}
