@@ -126,7 +126,7 @@ fn freeze_remote(c: &mut Criterion) {
 
 fn remote(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, mut make: impl FnMut() -> Bytes) {
     group.bench_function(name, |b| {
-        let (batches, from_batches) = sync_channel(1);
+        let (batches, from_batches) = sync_channel(BATCHES);
         let (done, from_done) = sync_channel(1);
         let dropper = thread::spawn(move || drop_batches(&from_batches, &done));
         b.iter_custom(|buffers| send_batches(&mut make, buffers, &batches, &from_done));
@@ -231,7 +231,10 @@ impl<G: std::ops::Deref<Target = Vec<u8>>> AsRef<[u8]> for Owner<G> {
 static NOTHING: u8 = 0;
 
 /// Buffers that travel together.
-const BATCH: u64 = 64;
+const BATCH: u64 = 32;
+
+/// Batches that may be on their way, so that neither thread waits for the other each time.
+const BATCHES: usize = 4;
 
 /// Buffers that opool can hold: more than are ever under way.
 const RETAINED: usize = 512;

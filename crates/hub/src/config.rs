@@ -28,7 +28,8 @@ pub struct Config {
     pub subscriptions: usize,
     /// Topics that one session publishes. Default 4,096.
     pub aliases: usize,
-    /// Messages that one session may publish. One that publishes more is not read from until it has paid. Default: no limit.
+    /// Messages that one session may publish. One that sends more is not read from until it may: its acknowledgements, and
+    /// so what it subscribes to, wait as long. Default: no limit.
     pub publish_messages: Option<Quota>,
     /// The same in bytes, headers included. Default: no limit.
     pub publish_bytes: Option<Quota>,

@@ -211,7 +211,7 @@ impl Hub {
     }
 }
 
-/// What the rings let go goes round, in so little memory that it does not show beside them.
+/// What the rings let go goes round: at most 1 MiB of each size is kept for it, and 128 KiB of each by each thread.
 fn copies() -> Pool {
     let mut config = pool::Config::default();
     config.thread_bytes = 128 << 10;

@@ -55,11 +55,18 @@ impl Session {
                         self.set_mode();
                         return Ok(Ingest::Paused);
                     }
+                    let run = match self.budget.fit(now, buffer, run) {
+                        Ok(part) => part,
+                        Err(until) => {
+                            self.owe(until);
+                            return Ok(Ingest::Paused);
+                        }
+                    };
                     if let Err(until) = self.take_run(now, buffer, run) {
                         self.paused_until = Some(until);
                         return Ok(Ingest::Paused);
                     }
-                    self.charge(now, run);
+                    self.budget.charge(now, run);
                 }
                 Err(error) => {
                     let code = match error {
@@ -107,13 +114,11 @@ impl Session {
         Ok(())
     }
 
-    /// Pays for a run. While it owes, the peer is not read from, so it is not its silence that it is not heard.
-    fn charge(&mut self, now: Instant, run: Run) {
-        self.owes_until = self.budget.charge(now, run.count, run.len);
-        if let Some(until) = self.owes_until {
-            self.heard = self.heard.max(until);
-            self.hub.inner.slowed.inc();
-        }
+    /// The peer has published what it may. It is not read from meanwhile, so it is not its silence that it is not heard.
+    fn owe(&mut self, until: Instant) {
+        self.owes_until = Some(until);
+        self.heard = self.heard.max(until);
+        self.hub.inner.slowed.inc();
     }
 
     fn take_patch(&mut self, topic: &Arc<Topic>, message: &[u8], alias: u32) {

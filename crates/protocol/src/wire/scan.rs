@@ -32,6 +32,38 @@ pub struct Run {
     pub count: u32,
 }
 
+impl Run {
+    /// The part of this run, which stands at the front of `buffer`, that has at most so many messages and bytes; but
+    /// the first message always. O(messages in the part).
+    ///
+    /// ```
+    /// use nyx_protocol::wire::{self, Header, Kind, Scan};
+    ///
+    /// let mut stream = Vec::new();
+    /// for text in [b"one", b"two", b"six"] {
+    ///     wire::put_message(&mut stream, Header::data(Kind::Event), text);
+    /// }
+    /// let Ok(Scan::Run(run)) = wire::scan(&stream, 1024) else { panic!("three messages") };
+    /// assert_eq!(run.first(&stream, 2, 1000).count, 2);
+    /// assert_eq!(run.first(&stream, 9, 40).count, 2);
+    /// assert_eq!(run.first(&stream, 0, 0).count, 1);
+    /// ```
+    pub fn first(self, buffer: &[u8], messages: u32, bytes: usize) -> Self {
+        let mut part = Self { len: 0, count: 0, ..self };
+        while part.count < self.count
+            && let Some(&[.., l0, l1, l2, l3]) =
+                buffer.get(part.len..).and_then(<[u8]>::first_chunk::<HEADER_LEN>)
+        {
+            let end = part.len + HEADER_LEN + u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+            if part.count > 0 && (part.count >= messages || end > bytes) {
+                break;
+            }
+            part = Self { len: end.min(self.len), count: part.count + 1, ..part };
+        }
+        part
+    }
+}
+
 /// Looks at the front of `buffer`. O(messages in the run), and nothing is copied.
 ///
 /// # Errors
