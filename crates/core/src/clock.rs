@@ -25,19 +25,44 @@ pub struct Instant(u64);
 
 impl Instant {
     /// The clock's origin.
+    ///
+    /// ```
+    /// # use nyx_core::Instant;
+    /// assert_eq!(Instant::ZERO.as_nanos(), 0);
+    /// ```
     pub const ZERO: Self = Self(0);
 
     /// The moment `nanos` nanoseconds after the clock's origin.
+    ///
+    /// ```
+    /// # use nyx_core::Instant;
+    /// # use std::time::Duration;
+    /// assert_eq!(Instant::from_nanos(5), Instant::ZERO + Duration::from_nanos(5));
+    /// ```
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
     /// Nanoseconds since the clock's origin.
+    ///
+    /// ```
+    /// # use nyx_core::Instant;
+    /// assert_eq!(Instant::from_nanos(5).as_nanos(), 5);
+    /// ```
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
     /// Time from `earlier` to `self`, zero if `earlier` is later.
+    ///
+    /// ```
+    /// use nyx_core::Instant;
+    /// use std::time::Duration;
+    ///
+    /// let (early, late) = (Instant::from_nanos(3), Instant::from_nanos(10));
+    /// assert_eq!(late.since(early), Duration::from_nanos(7));
+    /// assert_eq!(early.since(late), Duration::ZERO);
+    /// ```
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -71,15 +96,51 @@ fn saturating_nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A source of [`Instant`]s that never run backwards.
+/// A source of [`Instant`]s.
+///
+/// Those of [`Monotonic`] never run backwards. Those of [`Manual`] do where a test [sets](Manual::set) them back, so whatever
+/// takes an instant withstands one that is earlier than the last.
+///
+/// ```
+/// use nyx_core::{Clock, Instant};
+///
+/// /// The other clock, a second ahead.
+/// struct Ahead<C>(C);
+///
+/// impl<C: Clock> Clock for Ahead<C> {
+///     fn now(&self) -> Instant {
+///         self.0.now() + std::time::Duration::from_secs(1)
+///     }
+/// }
+///
+/// let clock = Ahead(nyx_core::clock::Manual::new());
+/// assert_eq!(clock.now().as_nanos(), 1_000_000_000);
+/// ```
 pub trait Clock: Send + Sync {
     /// The present moment.
+    ///
+    /// ```
+    /// use nyx_core::clock::{Clock, Monotonic};
+    ///
+    /// let clock = Monotonic::new();
+    /// let start = clock.now();
+    /// assert!(clock.now() >= start);
+    /// ```
     fn now(&self) -> Instant;
 }
 
 /// The machine's monotonic clock, by the processor's time stamp counter where that can be trusted.
 ///
 /// Clones share their origin, so their instants compare.
+///
+/// ```
+/// use nyx_core::clock::{Clock, Monotonic};
+///
+/// let clock = Monotonic::new();
+/// let copy = clock.clone();
+/// let start = clock.now();
+/// assert!(copy.now() >= start);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Monotonic {
     clock: quanta::Clock,
@@ -89,6 +150,13 @@ pub struct Monotonic {
 
 impl Monotonic {
     /// A clock whose origin is now.
+    ///
+    /// ```
+    /// use nyx_core::clock::{Clock, Instant, Monotonic};
+    ///
+    /// let clock = Monotonic::new();
+    /// assert!(clock.now() >= Instant::ZERO);
+    /// ```
     pub fn new() -> Self {
         let clock = quanta::Clock::new();
         let origin = clock.raw();
@@ -125,17 +193,44 @@ pub struct Manual(Arc<AtomicU64>);
 
 impl Manual {
     /// A clock that stands at its origin.
+    ///
+    /// ```
+    /// use nyx_core::clock::{Clock, Instant, Manual};
+    ///
+    /// let clock = Manual::new();
+    /// assert!(clock.now() == Instant::ZERO);
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Moves the clock forward, at most to the end of time.
+    ///
+    /// ```
+    /// use nyx_core::clock::{Clock, Manual};
+    /// use std::time::Duration;
+    ///
+    /// let clock = Manual::new();
+    /// let seen_by_another = clock.clone();
+    /// clock.advance(Duration::from_millis(1));
+    /// assert_eq!(seen_by_another.now().as_nanos(), 1_000_000);
+    /// ```
     pub fn advance(&self, by: Duration) {
         let forward = |now: u64| Some(now.saturating_add(saturating_nanos(by)));
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, forward);
     }
 
     /// Moves the clock to `now`, backwards too: for tests of what must withstand that.
+    ///
+    /// ```
+    /// use nyx_core::Instant;
+    /// use nyx_core::clock::{Clock, Manual};
+    ///
+    /// let clock = Manual::new();
+    /// clock.set(Instant::from_nanos(9));
+    /// clock.set(Instant::from_nanos(5));
+    /// assert_eq!(clock.now(), Instant::from_nanos(5));
+    /// ```
     pub fn set(&self, now: Instant) {
         self.0.store(now.as_nanos(), Ordering::Relaxed);
     }
@@ -148,6 +243,11 @@ impl Clock for Manual {
 }
 
 /// The wall clock in microseconds since the Unix epoch, as capture timestamps are. Zero before 1970.
+///
+/// ```
+/// let captured = nyx_core::clock::unix_micros();
+/// assert!(captured > 1_700_000_000_000_000); // November 2023
+/// ```
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
 pub fn unix_micros() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

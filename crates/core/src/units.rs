@@ -21,21 +21,43 @@ pub struct ByteSize(u64);
 
 impl ByteSize {
     /// This many bytes.
+    ///
+    /// ```
+    /// # use nyx_core::ByteSize;
+    /// assert_eq!(ByteSize::new(2_048).to_string(), "2KiB");
+    /// ```
     pub const fn new(bytes: u64) -> Self {
         Self(bytes)
     }
 
     /// The size in bytes.
+    ///
+    /// ```
+    /// # use nyx_core::ByteSize;
+    /// assert_eq!("2kB".parse::<ByteSize>().unwrap().bytes(), 2_000);
+    /// ```
     pub const fn bytes(self) -> u64 {
         self.0
     }
 
     /// The size as a length in memory, saturating where that is narrower.
+    ///
+    /// ```
+    /// # use nyx_core::ByteSize;
+    /// let buffer = vec![0u8; ByteSize::new(64).len()];
+    /// assert_eq!(buffer.len(), 64);
+    /// ```
     pub fn len(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 
     /// Whether it is zero bytes.
+    ///
+    /// ```
+    /// # use nyx_core::ByteSize;
+    /// assert!(ByteSize::default().is_empty());
+    /// assert!(!ByteSize::new(1).is_empty());
+    /// ```
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -72,26 +94,55 @@ pub struct Bitrate(u64);
 
 impl Bitrate {
     /// This many bits per second.
+    ///
+    /// ```
+    /// # use nyx_core::Bitrate;
+    /// assert_eq!(Bitrate::from_bits_per_second(1_500_000).to_string(), "1.5Mbit/s");
+    /// ```
     pub const fn from_bits_per_second(bits: u64) -> Self {
         Self(bits)
     }
 
     /// This many bytes per second.
+    ///
+    /// ```
+    /// # use nyx_core::Bitrate;
+    /// assert_eq!(Bitrate::from_bytes_per_second(100).bits_per_second(), 800);
+    /// ```
     pub const fn from_bytes_per_second(bytes: u64) -> Self {
         Self(bytes.saturating_mul(8))
     }
 
     /// Bits per second.
+    ///
+    /// ```
+    /// # use nyx_core::Bitrate;
+    /// assert_eq!("1Gbps".parse::<Bitrate>().unwrap().bits_per_second(), 1_000_000_000);
+    /// ```
     pub const fn bits_per_second(self) -> u64 {
         self.0
     }
 
     /// Whole bytes per second.
+    ///
+    /// ```
+    /// # use nyx_core::Bitrate;
+    /// assert_eq!(Bitrate::from_bits_per_second(23).bytes_per_second(), 2);
+    /// ```
     pub const fn bytes_per_second(self) -> u64 {
         self.0 / 8
     }
 
     /// How long `bytes` take at this rate; `Duration::MAX` at rate zero.
+    ///
+    /// ```
+    /// use nyx_core::Bitrate;
+    /// use std::time::Duration;
+    ///
+    /// let link = Bitrate::from_bits_per_second(8_000);
+    /// assert_eq!(link.time_for(500), Duration::from_millis(500));
+    /// assert_eq!(Bitrate::default().time_for(1), Duration::MAX);
+    /// ```
     pub fn time_for(self, bytes: u64) -> Duration {
         if self.0 == 0 {
             return Duration::MAX;
@@ -122,6 +173,13 @@ impl FromStr for Bitrate {
 }
 
 /// A text that is no size or rate.
+///
+/// ```
+/// use nyx_core::ByteSize;
+///
+/// let error = "ten".parse::<ByteSize>().unwrap_err();
+/// assert_eq!(error.to_string(), "`ten` is not a size such as 512, 64KiB or 2MB");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{text}` is not {expected}")]
 pub struct ParseUnitError {

@@ -72,6 +72,40 @@ fn a_cancelled_wait_gives_its_tokens_back() {
 }
 
 #[test]
+fn a_wait_cancelled_before_others_leaves_no_moment_to_be_had_twice() {
+    let (limiter, clock) = ten_a_second(10);
+    limiter.check_n(10).unwrap();
+    let mut cancelled = Box::pin(limiter.wait(10, sleeper(&clock)));
+    assert!(poll(cancelled.as_mut()).is_pending());
+    let mut second = pin!(limiter.wait(10, sleeper(&clock)));
+    assert!(poll(second.as_mut()).is_pending());
+    drop(cancelled);
+    let mut third = pin!(limiter.wait(10, sleeper(&clock)));
+    assert!(poll(third.as_mut()).is_pending());
+
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(poll(second.as_mut()), Poll::Ready(Ok(())));
+    assert!(poll(third.as_mut()).is_pending());
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(poll(third.as_mut()), Poll::Ready(Ok(())));
+}
+
+#[test]
+fn waits_cancelled_from_the_back_all_give_their_tokens_back() {
+    let (limiter, clock) = ten_a_second(10);
+    let mut waits: Vec<_> = (0..4).map(|_| Box::pin(limiter.wait(10, sleeper(&clock)))).collect();
+    assert_eq!(poll(waits[0].as_mut()), Poll::Ready(Ok(())));
+    for wait in &mut waits[1..] {
+        assert!(poll(wait.as_mut()).is_pending());
+    }
+    while let Some(last) = waits.pop() {
+        drop(last);
+    }
+    clock.advance(Duration::from_secs(1));
+    assert!(limiter.check_n(10).is_ok());
+}
+
+#[test]
 fn a_wait_cancelled_long_after_gives_nothing_on_top_of_the_burst() {
     let (limiter, clock) = ten_a_second(5);
     limiter.check_n(5).unwrap();

@@ -145,6 +145,25 @@ fn what_the_pool_refuses_is_copied_all_the_same() {
 }
 
 #[test]
+fn the_cost_of_a_copy_is_told_for_any_length() {
+    let pool = Pool::default();
+    let max = Config::default().request_bytes_max;
+    for (bytes, cost) in
+        [(0, 0), (257, 512 + LINE), (65_537, 65_600 + LINE), (max, max + LINE), (max + 1, max + 1)]
+    {
+        assert_eq!(pool.copy_cost(bytes), cost, "{bytes}");
+    }
+    assert_eq!(pool.copy_cost(usize::MAX), usize::MAX);
+
+    let mut config = Config::default();
+    config.request_bytes_max = usize::MAX;
+    let unlimited = Pool::new(config).unwrap();
+    for bytes in [usize::MAX - LINE, usize::MAX - 1, usize::MAX] {
+        assert_eq!(unlimited.copy_cost(bytes), usize::MAX, "{bytes}");
+    }
+}
+
+#[test]
 fn a_thread_that_ends_leaves_its_buffers_to_the_others() {
     let pool = Pool::default();
     let other = pool.clone();

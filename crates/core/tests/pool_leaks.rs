@@ -13,11 +13,14 @@ use nyx_core::pool::{Buffer, Pool};
 struct Counting;
 
 static LIVE: AtomicIsize = AtomicIsize::new(0);
+/// How many there have been.
+static MADE: AtomicIsize = AtomicIsize::new(0);
 
 // SAFETY: all is left to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(isize::from(layout.align() >= 64), Ordering::Relaxed);
+        MADE.fetch_add(isize::from(layout.align() >= 64), Ordering::Relaxed);
         // SAFETY: the caller's.
         unsafe { System.alloc(layout) }
     }
@@ -84,7 +87,13 @@ fn buffers_outlive_the_pool(pool: Pool) {
     let held: Vec<_> = (0..100).map(|n| full(&pool, n * 300)).collect();
     drop((0..100).map(|n| full(&pool, n * 300)).collect::<Vec<_>>());
     drop(pool);
-    thread::spawn(move || drop(held)).join().unwrap();
+    let body = move || {
+        let before = MADE.load(Ordering::Relaxed);
+        drop(held);
+        // No cache for a pool that takes nothing back.
+        assert_eq!(MADE.load(Ordering::Relaxed), before);
+    };
+    thread::spawn(body).join().unwrap();
 }
 
 fn threads_outlive_the_pool(pool: Pool) {

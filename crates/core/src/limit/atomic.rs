@@ -38,6 +38,17 @@ pub struct AtomicMeter {
 
 impl AtomicMeter {
     /// With the whole burst to spend, from `now` on.
+    ///
+    /// ```
+    /// use nyx_core::Instant;
+    /// use nyx_core::limit::{AtomicMeter, Quota};
+    ///
+    /// static UPLINK: std::sync::OnceLock<AtomicMeter> = std::sync::OnceLock::new();
+    /// let quota = Quota::per_second(10)?;
+    /// let meter = UPLINK.get_or_init(|| AtomicMeter::new(&quota, Instant::ZERO));
+    /// assert_eq!(meter.available_at(Instant::ZERO), 10);
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn new(quota: &Quota, now: Instant) -> Self {
         let grain = Grain::adjustable(quota);
         let flow = Flow::new(quota, grain, now);
@@ -53,15 +64,31 @@ impl AtomicMeter {
 
     /// Takes one token.
     ///
+    /// Lock-free: one compare-and-swap, and another each time that somebody else was faster.
+    ///
     /// # Errors
     ///
     /// If there is none: when there will be.
+    ///
+    /// ```
+    /// # use nyx_core::Instant;
+    /// # use nyx_core::limit::{AtomicMeter, Quota};
+    /// # let now = Instant::ZERO;
+    /// let meter = AtomicMeter::new(&Quota::per_second(10)?.with_burst(3)?, now);
+    /// let admitted = std::thread::scope(|scope| {
+    ///     let threads = [(); 4].map(|()| scope.spawn(|| meter.check_at(now).is_ok()));
+    ///     threads.map(|thread| thread.join().unwrap())
+    /// });
+    /// assert_eq!(admitted.iter().filter(|admitted| **admitted).count(), 3);
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     #[inline]
     pub fn check_at(&self, now: Instant) -> Result<(), Denied> {
-        let cost = self.grain.one();
+        let (flow, cost) = (self.flow(), self.grain.one());
+        // Read last: the shorter the time to the exchange, the rarer it fails.
         let mut spent = self.spent.load(Ordering::Relaxed);
         loop {
-            let next = self.flow().take(spent, cost, now)?;
+            let next = flow.take(spent, cost, now)?;
             match self.replace_spent(spent, next) {
                 Ok(()) => return Ok(()),
                 Err(changed) => spent = changed,
@@ -71,15 +98,29 @@ impl AtomicMeter {
 
     /// Takes `n` tokens, or none.
     ///
+    /// Lock-free, as [`AtomicMeter::check_at`].
+    ///
     /// # Errors
     ///
     /// If there are not enough: when there will be, or that there never will be because `n` is over the burst.
+    ///
+    /// ```
+    /// # use nyx_core::Instant;
+    /// # use nyx_core::limit::{AtomicMeter, Quota};
+    /// # let now = Instant::ZERO;
+    /// let meter = AtomicMeter::new(&Quota::per_second(10)?, now);
+    /// assert!(meter.check_n_at(now, 7).is_ok());
+    /// assert!(meter.check_n_at(now, 7).is_err());
+    /// assert!(meter.check_n_at(now, 3).is_ok()); // what was refused took nothing
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     #[inline]
     pub fn check_n_at(&self, now: Instant, n: u64) -> Result<(), CheckError> {
+        let flow = self.flow();
+        let cost = flow.cost(self.grain, n)?;
         let mut spent = self.spent.load(Ordering::Relaxed);
         loop {
-            let flow = self.flow();
-            let next = flow.take(spent, flow.cost(self.grain, n)?, now)?;
+            let next = flow.take(spent, cost, now)?;
             match self.replace_spent(spent, next) {
                 Ok(()) => return Ok(()),
                 Err(changed) => spent = changed,
@@ -88,11 +129,35 @@ impl AtomicMeter {
     }
 
     /// Whole tokens that may be taken at once, if nobody else does.
+    ///
+    /// O(1), and writes nothing.
+    ///
+    /// ```
+    /// # use nyx_core::Instant;
+    /// # use nyx_core::limit::{AtomicMeter, Quota};
+    /// # let now = Instant::ZERO;
+    /// let meter = AtomicMeter::new(&Quota::per_second(10)?, now);
+    /// meter.check_n_at(now, 7).unwrap();
+    /// assert_eq!(meter.available_at(now), 3);
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn available_at(&self, now: Instant) -> u64 {
         self.grain.tokens(self.flow().available(self.spent.load(Ordering::Relaxed), now))
     }
 
-    /// Gives `n` tokens back, as [`Meter::refund`](super::Meter::refund).
+    /// Gives `n` tokens back, as [`Meter::refund`](super::Meter::refund). Not while others wait for tokens
+    /// (`Limiter::wait`): these keep their moments, and whoever comes next would be admitted at the same ones. Lock-free.
+    ///
+    /// ```
+    /// # use nyx_core::Instant;
+    /// # use nyx_core::limit::{AtomicMeter, Quota};
+    /// # let now = Instant::ZERO;
+    /// let meter = AtomicMeter::new(&Quota::per_second(10)?, now);
+    /// meter.check_n_at(now, 10).unwrap();
+    /// meter.refund(4);
+    /// assert_eq!(meter.available_at(now), 4);
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn refund(&self, n: u64) {
         let refund = self.grain.of(n);
         let mut spent = self.spent.load(Ordering::Relaxed);
@@ -105,10 +170,23 @@ impl AtomicMeter {
     ///
     /// A check that runs at the same time is judged by either quota.
     ///
+    /// O(1), behind a lock that checks don't take.
+    ///
     /// # Errors
     ///
     /// If the account was not made for so large a quota; then the old one remains. A rate up to 16384 times and a burst up to
     /// 1024 times that at construction always fit.
+    ///
+    /// ```
+    /// # use nyx_core::Instant;
+    /// # use nyx_core::limit::{AtomicMeter, Quota};
+    /// # let now = Instant::ZERO;
+    /// let meter = AtomicMeter::new(&Quota::per_second(10)?, now);
+    /// meter.check_n_at(now, 4).unwrap();
+    /// meter.set_quota(now, &Quota::per_second(50)?)?;
+    /// assert_eq!(meter.available_at(now), 46);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_quota(&self, now: Instant, quota: &Quota) -> Result<(), AdjustError> {
         self.grain.holds(quota)?;
         let _one_at_a_time = self.adjusting.lock();

@@ -67,6 +67,15 @@ impl Grain {
 }
 
 /// Why a limiter that others are using can't change over to a quota. Make a new limiter for it.
+///
+/// ```
+/// use nyx_core::limit::{AdjustError, Limiter, Quota};
+///
+/// let limiter = Limiter::new(&Quota::per_second(1)?);
+/// assert_eq!(limiter.set_quota(&Quota::per_second(10_000)?), Ok(()));
+/// assert_eq!(limiter.set_quota(&Quota::per_second(10_000_000)?), Err(AdjustError::TooFast));
+/// # Ok::<(), nyx_core::limit::QuotaError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AdjustError {
@@ -103,7 +112,8 @@ impl Flow {
         Self::starting(quota, grain, now.as_nanos().max(self.origin), self.level(now))
     }
 
-    fn starting(quota: &Quota, grain: Grain, origin: u64, base: u64) -> Self {
+    /// An account that begins at `origin` nanoseconds, where the level is `base`.
+    pub(super) fn starting(quota: &Quota, grain: Grain, origin: u64, base: u64) -> Self {
         let mantissa = quota.rate().scaled(grain.bits as i32 + MANTISSA_BITS);
         let span = nanos_to_supply(LEVEL_MAX - base, mantissa).saturating_sub(1).min(SPAN_MAX);
         Self { origin, base, span, mantissa, burst: grain.of(quota.burst()) }

@@ -8,7 +8,7 @@ use crate::{Clock, Instant};
 ///
 /// A look at the clock covers the calls that follow, 64 of them at most. The number doubles from look to look while calls are
 /// less than a microsecond apart, and falls back to one as soon as they are not, so that whoever asks seldom is always
-/// judged by the time of the call.
+/// judged by the time of the call. Every call is O(1).
 ///
 /// # What it may get wrong
 ///
@@ -58,6 +58,14 @@ pub struct Local<C = Monotonic> {
 
 impl Local {
     /// By a [`Monotonic`] clock of its own, with the whole burst to spend.
+    ///
+    /// ```
+    /// use nyx_core::limit::{Local, Quota};
+    ///
+    /// let mut limiter = Local::new(&Quota::per_second(100)?);
+    /// assert!(limiter.check().is_ok());
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn new(quota: &Quota) -> Self {
         Self::with_clock(quota, Monotonic::new())
     }
@@ -65,6 +73,15 @@ impl Local {
 
 impl<C: Clock> Local<C> {
     /// By this clock, with the whole burst to spend.
+    ///
+    /// ```
+    /// use nyx_core::clock::Manual;
+    /// use nyx_core::limit::{Local, Quota};
+    ///
+    /// let mut limiter = Local::with_clock(&Quota::per_second(100)?, Manual::new());
+    /// assert!(limiter.check_n(100).is_ok());
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn with_clock(quota: &Quota, clock: C) -> Self {
         let stamp = clock.now();
         Self {
@@ -85,6 +102,15 @@ impl<C: Clock> Local<C> {
     /// # Errors
     ///
     /// If there was none at the last look: when there will be.
+    ///
+    /// ```
+    /// # use nyx_core::clock::Manual;
+    /// # use nyx_core::limit::{Local, Quota};
+    /// let mut limiter = Local::with_clock(&Quota::per_second(10)?.with_burst(1)?, Manual::new());
+    /// assert!(limiter.check().is_ok());
+    /// assert!(limiter.check().is_err());
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     #[inline]
     pub fn check(&mut self) -> Result<(), Denied> {
         self.take(1)
@@ -95,6 +121,16 @@ impl<C: Clock> Local<C> {
     /// # Errors
     ///
     /// If there were not enough at the last look: when there will be, or that there never will be because `n` is over the burst.
+    ///
+    /// ```
+    /// # use nyx_core::clock::Manual;
+    /// # use nyx_core::limit::{Local, Quota};
+    /// let mut limiter = Local::with_clock(&Quota::per_second(10)?, Manual::new());
+    /// assert!(limiter.check_n(7).is_ok());
+    /// assert!(limiter.check_n(7).is_err());
+    /// assert!(limiter.check_n(3).is_ok()); // what was refused took nothing
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     #[inline]
     pub fn check_n(&mut self, n: u64) -> Result<(), CheckError> {
         self.fits(n)?;
@@ -106,6 +142,18 @@ impl<C: Clock> Local<C> {
     /// # Errors
     ///
     /// If they never may because `n` is over the burst.
+    ///
+    /// ```
+    /// # use nyx_core::clock::Manual;
+    /// # use nyx_core::limit::{Local, Quota};
+    /// # use std::time::Duration;
+    /// let mut limiter = Local::with_clock(&Quota::per_second(10)?, Manual::new());
+    /// assert_eq!(limiter.time_until(10), Ok(Duration::ZERO));
+    /// limiter.check_n(10).unwrap();
+    /// assert_eq!(limiter.time_until(5), Ok(Duration::from_millis(500)));
+    /// assert!(limiter.time_until(11).is_err());
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn time_until(&mut self, n: u64) -> Result<Duration, OverBurst> {
         self.fits(n)?;
         self.look(n);
@@ -116,15 +164,36 @@ impl<C: Clock> Local<C> {
     }
 
     /// Gives `n` tokens back, as [`Meter::refund`]. The next call looks at the clock.
+    ///
+    /// ```
+    /// # use nyx_core::clock::Manual;
+    /// # use nyx_core::limit::{Local, Quota};
+    /// let mut limiter = Local::with_clock(&Quota::per_second(10)?, Manual::new());
+    /// limiter.check_n(10).unwrap();
+    /// limiter.refund(4);
+    /// assert!(limiter.check_n(4).is_ok());
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn refund(&mut self, n: u64) {
         self.settle();
         self.meter.refund(n);
     }
 
     /// Changes over to another quota. What is owed stays owed.
+    ///
+    /// ```
+    /// # use nyx_core::clock::Manual;
+    /// # use nyx_core::limit::{Local, Quota};
+    /// let mut limiter = Local::with_clock(&Quota::per_second(10)?, Manual::new());
+    /// limiter.check_n(4).unwrap();
+    /// limiter.set_quota(&Quota::per_second(50)?);
+    /// assert!(limiter.check_n(47).is_err());
+    /// assert!(limiter.check_n(46).is_ok());
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn set_quota(&mut self, quota: &Quota) {
         self.settle();
-        self.stamp = self.stamp.max(self.clock.now());
+        (self.stamp, self.batch) = (self.stamp.max(self.clock.now()), 0);
         self.meter.set_quota(self.stamp, quota);
         self.slack = slack(quota);
     }
@@ -147,10 +216,10 @@ impl<C: Clock> Local<C> {
     #[inline(never)]
     fn look(&mut self, n: u64) {
         let made = self.batch - self.calls;
-        self.settle();
+        self.book();
         let now = self.clock.now().max(self.stamp);
         let hot = (now - self.stamp).as_nanos() <= u128::from(made) * HOT_NANOS;
-        self.batch = if hot { (self.batch * 2).min(BATCH_MAX) } else { 1 };
+        self.batch = if hot { (self.batch * 2).clamp(1, BATCH_MAX) } else { 1 };
         self.calls = self.batch;
         self.stamp = now;
         let available = self.meter.available_at(now);
@@ -159,8 +228,15 @@ impl<C: Clock> Local<C> {
         self.room = self.released;
     }
 
-    /// Books what has been taken since the last look, and makes the next call look.
+    /// Ends the batch, so that the next call looks.
     fn settle(&mut self) {
+        // Calls that weren't made must not make those that were look closer together.
+        self.batch -= self.calls;
+        self.book();
+    }
+
+    /// Books what has been taken since the last look.
+    fn book(&mut self) {
         let taken = self.released - self.room;
         if taken > 0 {
             self.meter.spend(self.stamp, taken);
@@ -188,3 +264,31 @@ fn slack(quota: &Quota) -> u64 {
 const BATCH_MAX: u32 = 64;
 /// Calls that are further apart than this read the clock each time: there it costs 1 % of what the caller does between.
 const HOT_NANOS: u128 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Manual;
+
+    #[test]
+    fn a_batch_that_was_cut_short_does_not_hide_that_calls_are_far_apart() {
+        let clock = Manual::new();
+        let quota = Quota::per_second(1_000_000).unwrap();
+        let cuts: [fn(&mut Local<Manual>); 3] = [
+            |local| local.refund(1),
+            |local| local.set_quota(&Quota::per_second(5).unwrap()),
+            |local| {
+                local.time_until(1).unwrap();
+            },
+        ];
+        for cut in cuts {
+            let mut limiter = Local::with_clock(&quota, clock.clone());
+            (0..130).for_each(|_| limiter.check().unwrap());
+            assert_eq!(limiter.batch, BATCH_MAX);
+            cut(&mut limiter);
+            clock.advance(Duration::from_micros(20));
+            let _ = limiter.check();
+            assert_eq!((limiter.batch, limiter.calls), (1, 0));
+        }
+    }
+}

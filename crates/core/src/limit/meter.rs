@@ -31,6 +31,15 @@ pub struct Meter {
 
 impl Meter {
     /// With the whole burst to spend, from `now` on.
+    ///
+    /// ```
+    /// use nyx_core::Instant;
+    /// use nyx_core::limit::{Meter, Quota};
+    ///
+    /// let meter = Meter::new(&Quota::per_second(10)?, Instant::ZERO);
+    /// assert_eq!(meter.available_at(Instant::ZERO), 10);
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn new(quota: &Quota, now: Instant) -> Self {
         let grain = Grain::finest(quota);
         Self { flow: Flow::new(quota, grain, now), grain, spent: 0 }
@@ -41,6 +50,16 @@ impl Meter {
     /// # Errors
     ///
     /// If there is none: when there will be.
+    ///
+    /// ```
+    /// # use nyx_core::Instant;
+    /// # use nyx_core::limit::{Meter, Quota};
+    /// # let now = Instant::ZERO;
+    /// let mut meter = Meter::new(&Quota::per_second(10)?.with_burst(1)?, now);
+    /// assert!(meter.check_at(now).is_ok());
+    /// assert!(meter.check_at(now).is_err());
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     #[inline]
     pub fn check_at(&mut self, now: Instant) -> Result<(), Denied> {
         self.spent = self.flow.take(self.spent, self.grain.one(), now)?;
@@ -52,6 +71,17 @@ impl Meter {
     /// # Errors
     ///
     /// If there are not enough: when there will be, or that there never will be because `n` is over the burst.
+    ///
+    /// ```
+    /// # use nyx_core::Instant;
+    /// # use nyx_core::limit::{Meter, Quota};
+    /// # let now = Instant::ZERO;
+    /// let mut meter = Meter::new(&Quota::per_second(10)?, now);
+    /// assert!(meter.check_n_at(now, 7).is_ok());
+    /// assert!(meter.check_n_at(now, 7).is_err());
+    /// assert!(meter.check_n_at(now, 3).is_ok()); // what was refused took nothing
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     #[inline]
     pub fn check_n_at(&mut self, now: Instant, n: u64) -> Result<(), CheckError> {
         let cost = self.flow.cost(self.grain, n)?;
@@ -80,6 +110,16 @@ impl Meter {
     }
 
     /// Whole tokens that may be taken at once.
+    ///
+    /// ```
+    /// # use nyx_core::Instant;
+    /// # use nyx_core::limit::{Meter, Quota};
+    /// # let now = Instant::ZERO;
+    /// let mut meter = Meter::new(&Quota::per_second(10)?, now);
+    /// meter.check_n_at(now, 7).unwrap();
+    /// assert_eq!(meter.available_at(now), 3);
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn available_at(&self, now: Instant) -> u64 {
         self.grain.tokens(self.flow.available(self.spent, now))
     }
@@ -87,11 +127,33 @@ impl Meter {
     /// Gives `n` tokens back that were taken and not used. Never lifts the rest above the burst.
     ///
     /// Give back soon: tokens that have come in the meantime anyway would count twice.
+    ///
+    /// ```
+    /// # use nyx_core::Instant;
+    /// # use nyx_core::limit::{Meter, Quota};
+    /// # let now = Instant::ZERO;
+    /// let mut meter = Meter::new(&Quota::per_second(10)?, now);
+    /// meter.check_n_at(now, 10).unwrap();
+    /// meter.refund(4); // only six were sent
+    /// assert_eq!(meter.available_at(now), 4);
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn refund(&mut self, n: u64) {
         self.spent = self.spent.saturating_sub(self.grain.of(n));
     }
 
     /// Changes over to another quota. What is owed stays owed, and if nothing is, the new burst is free.
+    ///
+    /// ```
+    /// # use nyx_core::Instant;
+    /// # use nyx_core::limit::{Meter, Quota};
+    /// # let now = Instant::ZERO;
+    /// let mut meter = Meter::new(&Quota::per_second(10)?, now);
+    /// meter.check_n_at(now, 4).unwrap();
+    /// meter.set_quota(now, &Quota::per_second(50)?);
+    /// assert_eq!(meter.available_at(now), 46);
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn set_quota(&mut self, now: Instant, quota: &Quota) {
         let debt = self.spent.saturating_sub(self.flow.level(now));
         let grain = Grain::finest(quota);

@@ -48,6 +48,8 @@
 //! in 1 µs, but at least 2⁻³⁰ of a token. Bursts over 2²¹ tokens make it up to 2⁻⁵⁰ of the burst. It is never over one token. Someone who asks all the time gets the whole rate. Time that runs
 //! backwards supplies nothing and takes nothing away. An account ends nine years after its origin: from
 //! then on everything is denied, and nothing wraps around.
+//!
+//! A waiter who leaves breaks none of this. A refund while others wait may: see [`AtomicMeter::refund`].
 
 mod atomic;
 mod grain;

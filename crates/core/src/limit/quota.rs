@@ -29,6 +29,15 @@ pub struct Quota {
 
 impl Quota {
     /// The largest burst, in tokens.
+    ///
+    /// ```
+    /// use nyx_core::limit::{Quota, QuotaError};
+    ///
+    /// let quota = Quota::per_second(1)?;
+    /// assert!(quota.with_burst(Quota::BURST_MAX).is_ok());
+    /// assert_eq!(quota.with_burst(Quota::BURST_MAX + 1), Err(QuotaError::BurstTooLarge));
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub const BURST_MAX: u64 = 1 << 61;
 
     /// `amount` tokens in every `per`, with a burst of `amount`.
@@ -36,6 +45,16 @@ impl Quota {
     /// # Errors
     ///
     /// If either is zero, or the rate is over 32 tokens in a nanosecond or under one in nine years.
+    ///
+    /// ```
+    /// use nyx_core::limit::{Quota, QuotaError};
+    /// use std::time::Duration;
+    ///
+    /// let day = Duration::from_secs(86_400);
+    /// assert_eq!(Quota::new(7, day)?.burst(), 7);
+    /// assert_eq!(Quota::new(0, day), Err(QuotaError::Zero));
+    /// # Ok::<(), QuotaError>(())
+    /// ```
     pub fn new(amount: u64, per: Duration) -> Result<Self, QuotaError> {
         let per = u64::try_from(per.as_nanos()).map_err(|_| QuotaError::TooSlow)?;
         Self::from_rate(Rate::reduced(amount, per, 0), amount)
@@ -46,6 +65,14 @@ impl Quota {
     /// # Errors
     ///
     /// If it is zero or over 32 G.
+    ///
+    /// ```
+    /// use nyx_core::limit::{Quota, QuotaError};
+    ///
+    /// assert_eq!(Quota::per_second(100)?, Quota::per_second_f64(100.0)?);
+    /// assert_eq!(Quota::per_second(u64::MAX), Err(QuotaError::TooFast));
+    /// # Ok::<(), QuotaError>(())
+    /// ```
     pub fn per_second(amount: u64) -> Result<Self, QuotaError> {
         Self::new(amount, Duration::from_secs(1))
     }
@@ -81,6 +108,15 @@ impl Quota {
     /// # Errors
     ///
     /// If it is zero or over 32 GB/s.
+    ///
+    /// ```
+    /// use nyx_core::Bitrate;
+    /// use nyx_core::limit::Quota;
+    ///
+    /// let quota = Quota::from_bitrate(Bitrate::from_bits_per_second(8_000))?;
+    /// assert_eq!((quota.per_second_approx(), quota.burst()), (1_000.0, 1_000));
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn from_bitrate(rate: Bitrate) -> Result<Self, QuotaError> {
         let bits = rate.bits_per_second();
         Self::from_rate(Rate::reduced(bits, 8 * NANOS_PER_SECOND, 0), bits.div_ceil(8))
@@ -91,6 +127,14 @@ impl Quota {
     /// # Errors
     ///
     /// If it is zero or over [`Quota::BURST_MAX`].
+    ///
+    /// ```
+    /// use nyx_core::limit::Quota;
+    ///
+    /// let quota = Quota::per_second(100)?.with_burst(5)?;
+    /// assert_eq!((quota.per_second_approx(), quota.burst()), (100.0, 5));
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn with_burst(self, burst: u64) -> Result<Self, QuotaError> {
         match burst {
             0 => Err(QuotaError::Zero),
@@ -100,11 +144,25 @@ impl Quota {
     }
 
     /// The most that may go at once, in tokens.
+    ///
+    /// ```
+    /// # use nyx_core::limit::Quota;
+    /// assert_eq!(Quota::per_second(100)?.burst(), 100);
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn burst(&self) -> u64 {
         self.burst
     }
 
     /// The rate in tokens a second, to the precision of `f64`.
+    ///
+    /// ```
+    /// use nyx_core::limit::Quota;
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!(Quota::new(1, Duration::from_millis(8))?.per_second_approx(), 125.0);
+    /// # Ok::<(), nyx_core::limit::QuotaError>(())
+    /// ```
     pub fn per_second_approx(&self) -> f64 {
         let per_nano = self.rate.amount as f64 / self.rate.per as f64 * f64::from(self.rate.exponent).exp2();
         per_nano * NANOS_PER_SECOND as f64
@@ -129,6 +187,14 @@ impl Quota {
 }
 
 /// Why there is no such quota.
+///
+/// ```
+/// use nyx_core::limit::{Quota, QuotaError};
+///
+/// let rate = 64_000_000_000; // bytes a second
+/// assert_eq!(Quota::per_second(rate), Err(QuotaError::TooFast));
+/// assert!(Quota::per_second(rate / 1024).is_ok()); // KiB a second
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum QuotaError {

@@ -10,8 +10,8 @@ use crate::ByteSize;
 
 /// Reads `100/s`, `2.5/s`, `5/min`, `10MB/s` or `200/s burst 1000`.
 ///
-/// The units of time are `s`, `min`, `h` and `day`; amounts have the prefixes of [`ByteSize`], and fractions are taken
-/// exactly. Without a burst it is what the rate supplies in one unit of time, rounded up.
+/// The units of time are `s`, `min`, `h` and `day`; amounts have the prefixes of [`ByteSize`]. A fraction has up to five
+/// decimals and is taken exactly; more are refused. With a prefix it is rounded to a whole token. Without a burst it is what the rate supplies in one unit of time, rounded up.
 ///
 /// ```
 /// use nyx_core::limit::Quota;
@@ -70,6 +70,13 @@ const DECIMALS_MAX: usize = 5;
 const WHOLE_MAX: usize = 13;
 
 /// Why a text is no quota.
+///
+/// ```
+/// use nyx_core::limit::{ParseQuotaError, Quota, QuotaError};
+///
+/// assert!(matches!("often".parse::<Quota>(), Err(ParseQuotaError::Unreadable(_))));
+/// assert_eq!("0/s".parse::<Quota>(), Err(ParseQuotaError::Quota(QuotaError::Zero)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ParseQuotaError {
@@ -120,6 +127,7 @@ mod tests {
             "NaN/s",
             "5/s burst",
             "5/s burst x",
+            "0.123456/s",
         ] {
             assert!(matches!(text.parse::<Quota>(), Err(ParseQuotaError::Unreadable(_))), "{text}");
         }

@@ -17,8 +17,13 @@ impl<C: Clock> Limiter<C> {
     ///
     /// # Cancel safety
     ///
-    /// A future that is dropped before it ends gives its tokens back, unless they have come in the meantime anyway. Those already
-    /// waiting keep their moments; whoever comes next has the benefit.
+    /// A future that is dropped before it ends gives its tokens back if nobody has reserved or taken any after it. Otherwise
+    /// they lapse: those behind keep the moments that they know, and tokens given back before them would let newcomers
+    /// have the same moments over again.
+    ///
+    /// # Complexity
+    ///
+    /// O(1), and no allocation: there is no queue, only the account.
     ///
     /// # Errors
     ///
@@ -64,6 +69,18 @@ impl<C: Clock> Limiter<C> {
 }
 
 /// Why nobody can wait for these tokens. None were taken.
+///
+/// ```
+/// use nyx_core::clock::Manual;
+/// use nyx_core::limit::{Limiter, OverBurst, Quota, WaitError};
+///
+/// # let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+/// let limiter = Limiter::with_clock(&Quota::per_second(10)?, Manual::new());
+/// let refused = std::pin::pin!(limiter.wait(11, |_| std::future::ready(()))).poll(&mut context);
+/// let over_burst = OverBurst { asked: 11, burst: 10 };
+/// assert_eq!(refused, std::task::Poll::Ready(Err(WaitError::OverBurst(over_burst))));
+/// # Ok::<(), nyx_core::limit::QuotaError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WaitError {
@@ -79,7 +96,8 @@ pub enum WaitError {
 #[derive(Debug)]
 struct Reservation<'a, C: Clock> {
     limiter: &'a Limiter<C>,
-    tokens: u64,
+    /// The tokens in grains.
+    cost: u64,
     /// What is spent with these tokens included: their place in the order.
     place: u64,
     used: bool,
@@ -97,7 +115,7 @@ impl<'a, C: Clock> Reservation<'a, C> {
             }
             let place = spent.max(level) + cost;
             if meter.replace_spent(spent, place).is_ok() {
-                return Ok(Self { limiter, tokens, place, used: false });
+                return Ok(Self { limiter, cost, place, used: false });
             }
         }
     }
@@ -113,10 +131,14 @@ impl<C: Clock> Drop for Reservation<'_, C> {
         if self.used {
             return;
         }
-        // Once the level has passed the place, the burst may have been full since, and then these tokens are in it.
-        let level = self.limiter.meter().flow().level(self.limiter.clock().now());
-        if self.place > level {
-            self.limiter.meter().refund(self.tokens);
+        // Only the last in the order can leave without a gap. Once the level has passed the place, this changes nothing: what
+        // is spent counts from the level then.
+        let meter = self.limiter.meter();
+        let mut spent = meter.spent();
+        while spent == self.place
+            && let Err(changed) = meter.replace_spent(spent, self.place - self.cost)
+        {
+            spent = changed;
         }
     }
 }

@@ -52,6 +52,14 @@ impl Default for Config {
 }
 
 /// Why a [`Config`] makes no pool. Each is the configuration's error: correct the field that is named.
+///
+/// ```
+/// use nyx_core::pool::{Config, ConfigError, Pool};
+///
+/// let mut config = Config::default();
+/// config.smallest_bytes = 100;
+/// assert_eq!(Pool::new(config).err(), Some(ConfigError::Class(100)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {

@@ -23,6 +23,10 @@ use super::{Buffer, Config, ConfigError, LINE, local};
 /// share [`overflow_bytes`](Config::overflow_bytes) of each class; what comes back beyond that is freed. A thread's cache
 /// goes to the overflow when the thread ends.
 ///
+/// A thread has caches of eight pools at a time. With more, pools take turns: using one gives another's cache up to its overflow
+/// and makes a new cache, so a thread that alternates between two of them pays locks and allocations each time. Share
+/// one pool rather than making many.
+///
 /// Dropping the last handle frees the overflow, and the cache of the thread that drops it. Buffers that are out stay
 /// valid. The caches of other threads go when one next overflows, when its thread next begins to use another pool, or when it ends;
 /// until then each holds at most its `thread_bytes` of each class.
@@ -118,7 +122,8 @@ impl Pool {
         Bytes::copy_from_slice(bytes)
     }
 
-    /// The memory that a [copy](Self::copy_from_slice) of so many bytes holds, in bytes: for those who account for it.
+    /// The memory that a [copy](Self::copy_from_slice) of so many bytes holds, in bytes: for those who account for it. O(1).
+    /// What the pool would refuse costs as much as it is long.
     ///
     /// ```
     /// use nyx_core::pool::Pool;
@@ -128,12 +133,13 @@ impl Pool {
     /// assert_eq!(pool.copy_cost(5_000), 8_192 + 64); // a class and the header of its block
     /// ```
     pub fn copy_cost(&self, bytes: usize) -> usize {
-        if bytes <= Buffer::FREEZE_COPY_MAX {
+        if bytes <= Buffer::FREEZE_COPY_MAX || bytes > self.shared.config().request_bytes_max {
             return bytes;
         }
-        let class = self.shared.classes().class_of(bytes);
-        let sizes = &mut self.shared.classes().sizes();
-        sizes.nth(class).unwrap_or(bytes.next_multiple_of(LINE)) + LINE
+        let classes = self.shared.classes();
+        let class = classes.sizes().nth(classes.class_of(bytes));
+        let data = class.or_else(|| bytes.checked_next_multiple_of(LINE));
+        data.unwrap_or(usize::MAX).saturating_add(LINE)
     }
 
     /// What the pool has done and holds. O(threads × classes), behind a lock that using the pool doesn't take.
@@ -198,6 +204,17 @@ impl Drop for Open {
 }
 
 /// Why there is no buffer.
+///
+/// ```
+/// use nyx_core::pool::{Config, GetError, Pool};
+///
+/// let mut config = Config::default();
+/// config.request_bytes_max = 1 << 20;
+/// let pool = Pool::new(config)?;
+/// let refused = pool.get(5 << 20).unwrap_err();
+/// assert_eq!(refused, GetError::TooLarge { requested: 5 << 20, max: 1 << 20 });
+/// # Ok::<(), nyx_core::pool::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GetError {

@@ -250,6 +250,10 @@ fn attach(shared: &Arc<Shared>) -> Option<Arc<Cache>> {
         return Some(cache);
     }
     release(|cache| cache.shared.is_closed());
+    // Before anything is allocated: buffers that outlive their pool, or come back while the thread ends, pass here each time.
+    if shared.is_closed() || OWNED.try_with(|_| ()).is_err() {
+        return None;
+    }
     let cache = Arc::new(Cache::new(shared));
     let evicted = OWNED.try_with(|owned| shared.register(&cache).then(|| owned.insert(&cache))).ok()??;
     if let Some(evicted) = evicted {

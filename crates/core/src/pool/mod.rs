@@ -37,4 +37,12 @@ pub use read::ReadPool;
 pub use stats::{ClassStats, Stats};
 
 /// Bytes of a cache line. The data of a block begins on one, and its header fills one.
+///
+/// ```
+/// use nyx_core::pool::{LINE, Pool};
+///
+/// let buffer = Pool::default().get(1)?;
+/// assert_eq!((buffer.capacity(), buffer.as_ptr().addr() % LINE), (LINE, 0));
+/// # Ok::<(), nyx_core::pool::GetError>(())
+/// ```
 pub const LINE: usize = 64;

@@ -11,12 +11,22 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 /// What a [`ReadPool`] holds back and hands out.
+///
+/// ```
+/// use nyx_core::pool::read::{Config, ReadPool};
+///
+/// let mut config = Config::default();
+/// config.buffer_bytes = 64 * 1024;
+/// config.retain = 8;
+/// assert_eq!(ReadPool::new(config).take().capacity(), 64 * 1024);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Capacity of a buffer in bytes. Default 256 KiB.
+    /// Capacity of a buffer in bytes, at least 1: zero is taken as that. Default 256 KiB.
     pub buffer_bytes: usize,
-    /// How many buffers are remembered for reuse, at most. Default 64; each may hold `buffer_bytes` while idle.
+    /// How many buffers are remembered for reuse, at most. Default 64; each may hold `buffer_bytes` while idle. With zero none is
+    /// used again.
     pub retain: usize,
 }
 
@@ -49,16 +59,38 @@ pub struct ReadPool {
 
 impl ReadPool {
     /// An empty pool.
-    pub const fn new(config: Config) -> Self {
+    ///
+    /// ```
+    /// # use nyx_core::pool::read::{Config, ReadPool};
+    /// let pool = ReadPool::new(Config::default());
+    /// assert_eq!(pool.hits_and_misses(), (0, 0));
+    /// ```
+    pub const fn new(mut config: Config) -> Self {
+        // A reader with no room would take the empty read for the end of the stream.
+        if config.buffer_bytes == 0 {
+            config.buffer_bytes = 1;
+        }
         Self { config, out: VecDeque::new(), hits: 0, misses: 0 }
     }
 
     /// Capacity of the buffers that [`take`](Self::take) returns.
+    ///
+    /// ```
+    /// # use nyx_core::pool::read::{Config, ReadPool};
+    /// assert_eq!(ReadPool::new(Config::default()).buffer_bytes(), 256 * 1024);
+    /// ```
     pub const fn buffer_bytes(&self) -> usize {
         self.config.buffer_bytes
     }
 
     /// An empty buffer of full capacity, a used one if one has come back. O(1).
+    ///
+    /// ```
+    /// # use nyx_core::pool::read::{Config, ReadPool};
+    /// let mut pool = ReadPool::new(Config::default());
+    /// let buffer = pool.take();
+    /// assert_eq!((buffer.len(), buffer.capacity()), (0, 256 * 1024));
+    /// ```
     pub fn take(&mut self) -> BytesMut {
         for _ in 0..self.out.len().min(PROBES) {
             let Some(mut buffer) = self.out.pop_front() else { break };
@@ -72,7 +104,16 @@ impl ReadPool {
         BytesMut::with_capacity(self.config.buffer_bytes)
     }
 
-    /// Gives a buffer back, whether or not parts of it still live elsewhere. What it holds is discarded.
+    /// Gives a buffer back, whether or not parts of it still live elsewhere. What it holds is discarded. O(1).
+    ///
+    /// ```
+    /// # use nyx_core::pool::read::{Config, ReadPool};
+    /// let mut pool = ReadPool::new(Config::default());
+    /// let buffer = pool.take();
+    /// let address = buffer.as_ptr();
+    /// pool.put(buffer);
+    /// assert_eq!(pool.take().as_ptr(), address);
+    /// ```
     pub fn put(&mut self, mut buffer: BytesMut) {
         buffer.clear();
         if self.out.len() < self.config.retain {
@@ -81,6 +122,15 @@ impl ReadPool {
     }
 
     /// How many of the buffers taken were used ones, and how many were new.
+    ///
+    /// ```
+    /// # use nyx_core::pool::read::{Config, ReadPool};
+    /// let mut pool = ReadPool::new(Config::default());
+    /// let buffer = pool.take();
+    /// pool.put(buffer);
+    /// pool.take();
+    /// assert_eq!(pool.hits_and_misses(), (1, 1));
+    /// ```
     pub const fn hits_and_misses(&self) -> (u64, u64) {
         (self.hits, self.misses)
     }
@@ -120,6 +170,18 @@ mod tests {
         let taken: Vec<_> = (0..5).map(|_| pool.take()).collect();
         taken.into_iter().for_each(|buffer| pool.put(buffer));
         assert_eq!(pool.out.len(), 2);
+    }
+
+    #[test]
+    fn a_buffer_always_has_room() {
+        let mut pool = ReadPool::new(Config { buffer_bytes: 0, retain: 0 });
+        assert_eq!(pool.buffer_bytes(), 1);
+        for _ in 0..2 {
+            let buffer = pool.take();
+            assert!(buffer.capacity() >= 1);
+            pool.put(buffer);
+        }
+        assert_eq!(pool.hits_and_misses(), (0, 2));
     }
 
     #[test]

@@ -3,7 +3,7 @@ use thiserror::Error;
 use super::table::{LockedShard, Set};
 use crate::ByteSize;
 
-/// How many keys a [`Keyed`](super::Keyed) limiter holds, and so how much memory.
+/// How many keys a [`Keyed`](super::Keyed) limiter holds, and so how much memory. Nothing is allocated here, and all is O(1).
 ///
 /// ```
 /// use nyx_core::ByteSize;
@@ -20,11 +20,19 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// Room for `keys` keys, rounded up to whole sets.
+    /// Room for `keys` keys, rounded up to whole sets of eight and the same number of them in each shard.
     ///
     /// # Errors
     ///
     /// If it is zero or beyond the address space.
+    ///
+    /// ```
+    /// use nyx_core::limit::{Capacity, CapacityError};
+    ///
+    /// assert_eq!(Capacity::keys(1_001)?.max_keys(), 1_024);
+    /// assert_eq!(Capacity::keys(0), Err(CapacityError::Zero));
+    /// # Ok::<(), nyx_core::limit::CapacityError>(())
+    /// ```
     pub fn keys(keys: usize) -> Result<Self, CapacityError> {
         if keys == 0 {
             return Err(CapacityError::Zero);
@@ -37,6 +45,15 @@ impl Capacity {
     /// # Errors
     ///
     /// If that is none, or it is beyond the address space.
+    ///
+    /// ```
+    /// use nyx_core::ByteSize;
+    /// use nyx_core::limit::Capacity;
+    ///
+    /// let capacity = Capacity::within(ByteSize::new(1_000_000))?;
+    /// assert!(capacity.memory() <= ByteSize::new(1_000_000));
+    /// # Ok::<(), nyx_core::limit::CapacityError>(())
+    /// ```
     pub fn within(memory: ByteSize) -> Result<Self, CapacityError> {
         let bytes = memory.len();
         let shards = shards_for(bytes / size_of::<Set>());
@@ -62,11 +79,23 @@ impl Capacity {
     }
 
     /// The most keys that are known at one time.
+    ///
+    /// ```
+    /// # use nyx_core::limit::Capacity;
+    /// assert_eq!(Capacity::keys(1)?.max_keys(), 8); // a set
+    /// # Ok::<(), nyx_core::limit::CapacityError>(())
+    /// ```
     pub fn max_keys(&self) -> usize {
         self.shards * self.sets_per_shard * Set::WAYS
     }
 
     /// The memory that all of them take up, locks included.
+    ///
+    /// ```
+    /// # use nyx_core::limit::Capacity;
+    /// assert_eq!(Capacity::keys(1)?.memory().bytes(), 128 + 128); // a set and its lock
+    /// # Ok::<(), nyx_core::limit::CapacityError>(())
+    /// ```
     pub fn memory(&self) -> ByteSize {
         let sets = self.sets_per_shard * size_of::<Set>();
         ByteSize::new((self.shards * (sets + size_of::<LockedShard>())) as u64)
@@ -74,6 +103,14 @@ impl Capacity {
 }
 
 /// Why there is no limiter for so many keys.
+///
+/// ```
+/// use nyx_core::ByteSize;
+/// use nyx_core::limit::{Capacity, CapacityError};
+///
+/// assert_eq!(Capacity::within(ByteSize::new(255)), Err(CapacityError::Zero));
+/// assert_eq!(Capacity::keys(usize::MAX), Err(CapacityError::TooLarge));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CapacityError {

@@ -69,8 +69,9 @@ impl Shard {
             // Whoever was displaced from this set owes at most what the smallest debtor in it does. So that must not shrink.
             let rest = set.spent.iter().enumerate().filter(|(other, _)| *other != way);
             let floor = rest.map(|(_, spent)| *spent).min().unwrap_or(0);
+            // Nor may it become zero, which is the mark of a way without a key.
             let spent = set.spent[way];
-            set.spent[way] = spent.saturating_sub(refund).max(floor.min(spent));
+            set.spent[way] = spent.saturating_sub(refund).max(floor.max(1).min(spent));
         }
     }
 }
@@ -86,7 +87,7 @@ impl Counts {
 }
 
 /// Eight keys: their hashes in one cache line, their accounts in the next, which the processor fetches along with it. An account
-/// of zero is a way that was never used.
+/// of zero is a way that was never used: a key's is at least the level, which begins at one.
 #[derive(Clone, Debug)]
 #[repr(align(128))]
 pub(super) struct Set {
