@@ -1,6 +1,13 @@
 //! Why an item was not delivered, and how many were not.
 
 /// Why a subscriber did not get an item.
+///
+/// ```
+/// use nyx_stream::Reason;
+///
+/// assert_eq!(Reason::PredictedLate.to_string(), Reason::PredictedLate.name());
+/// assert!(Reason::ALL.iter().any(|reason| reason.name() == "expired"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Reason {
@@ -46,7 +53,9 @@ impl std::fmt::Display for Reason {
 ///
 /// let mut drops = Drops::default();
 /// drops.add(Reason::Conflated, 6);
-/// assert_eq!(drops.iter().collect::<Vec<_>>(), [(Reason::Conflated, 6)]);
+/// drops.merge(&drops.clone());
+/// assert_eq!(drops.iter().collect::<Vec<_>>(), [(Reason::Conflated, 12)]);
+/// assert_eq!((drops.get(Reason::Conflated), drops.total(), drops.is_empty()), (12, 12, false));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops([u64; Reason::ALL.len()]);

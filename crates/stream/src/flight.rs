@@ -12,6 +12,17 @@ use std::time::Duration;
 use nyx_core::Instant;
 
 /// What bounds the bytes under way.
+///
+/// ```
+/// use nyx_core::Instant;
+/// use nyx_stream::flight::{Flight, Mode};
+///
+/// let mut flight = Flight::new(Mode::Window(1_000));
+/// flight.handle_sent(Instant::ZERO, 600, false);
+/// assert_eq!(flight.allowance(), Some(400));
+/// flight.set_mode(Mode::Unacknowledged);
+/// assert_eq!(flight.mode(), Mode::Unacknowledged);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Things that age, acknowledged one by one: rate × round trip, plus one item.
@@ -37,6 +48,8 @@ pub enum Mode {
 /// flight.handle_ack(ms(92), 46_000);
 /// assert!(flight.allowance().is_some());
 /// assert_eq!(flight.bytes_per_second(), Some(500_000));
+/// assert_eq!(flight.round_trip_min(), Some(Duration::from_millis(92)));
+/// assert_eq!((flight.sent(), flight.acked(), flight.in_flight()), (46_000, 46_000, 0));
 /// ```
 #[derive(Debug)]
 pub struct Flight {
@@ -85,6 +98,12 @@ const DEPARTURES_MAX: usize = 256;
 
 impl Flight {
     /// Nothing under way, nothing known.
+    ///
+    /// ```
+    /// use nyx_stream::flight::{Flight, Mode};
+    ///
+    /// assert_eq!(Flight::new(Mode::Fresh).in_flight(), 0);
+    /// ```
     pub const fn new(mode: Mode) -> Self {
         Self {
             mode,
@@ -109,7 +128,16 @@ impl Flight {
         self.mode
     }
 
-    /// Bytes that may be pulled now, about; `None`: wait for an acknowledgement.
+    /// Bytes that may be pulled now, about; `None`: wait for an acknowledgement. O(1).
+    ///
+    /// ```
+    /// use nyx_core::Instant;
+    /// use nyx_stream::flight::{Flight, Mode};
+    ///
+    /// let mut flight = Flight::new(Mode::Window(1_000));
+    /// flight.handle_sent(Instant::ZERO, 1_000, false);
+    /// assert_eq!(flight.allowance(), None);
+    /// ```
     pub fn allowance(&self) -> Option<usize> {
         match self.mode {
             Mode::Unacknowledged => Some(PULL_MAX),
@@ -148,7 +176,16 @@ impl Flight {
     }
 
     /// Bytes were handed to the socket. `prompt`: the subscriber acknowledges them as soon as it has consumed them, and not
-    /// only when there are many.
+    /// only when there are many. O(1).
+    ///
+    /// ```
+    /// use nyx_core::Instant;
+    /// use nyx_stream::flight::{Flight, Mode};
+    ///
+    /// let mut flight = Flight::new(Mode::Fresh);
+    /// flight.handle_sent(Instant::ZERO, 5_000, true);
+    /// assert_eq!((flight.sent(), flight.in_flight()), (5_000, 5_000));
+    /// ```
     pub fn handle_sent(&mut self, now: Instant, bytes: usize, prompt: bool) {
         if self.mode == Mode::Unacknowledged {
             return;
@@ -170,6 +207,19 @@ impl Flight {
     }
 
     /// The subscriber says that it has consumed `total` bytes since the session began. What it can't have is ignored.
+    /// Amortised O(1).
+    ///
+    /// ```
+    /// use nyx_core::Instant;
+    /// use nyx_stream::flight::{Flight, Mode};
+    ///
+    /// let mut flight = Flight::new(Mode::Fresh);
+    /// flight.handle_sent(Instant::ZERO, 5_000, true);
+    /// flight.handle_ack(Instant::from_nanos(1_000_000), 9_999); // it was not sent so much
+    /// assert_eq!(flight.acked(), 0);
+    /// flight.handle_ack(Instant::from_nanos(1_000_000), 5_000);
+    /// assert_eq!(flight.bytes_per_second(), Some(5_000_000));
+    /// ```
     pub fn handle_ack(&mut self, now: Instant, total: u64) {
         if total <= self.acked || total > self.sent {
             return;
@@ -190,6 +240,17 @@ impl Flight {
     }
 
     /// A probe came back after `round_trip`. Probes are small and sent when nothing is under way, so they measure the path itself.
+    /// O(1).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use nyx_core::Instant;
+    /// use nyx_stream::flight::{Flight, Mode};
+    ///
+    /// let mut flight = Flight::new(Mode::Fresh);
+    /// flight.handle_probe(Instant::ZERO, Duration::from_millis(40));
+    /// assert_eq!(flight.round_trip_min(), Some(Duration::from_millis(40)));
+    /// ```
     pub fn handle_probe(&mut self, now: Instant, round_trip: Duration) {
         self.round_trip.offer_min(now, nanos(round_trip));
     }

@@ -12,6 +12,13 @@
 use std::collections::VecDeque;
 
 /// How urgent a topic is.
+///
+/// ```
+/// use nyx_stream::Lane;
+///
+/// assert_eq!(Lane::ALL.map(Lane::weight), [4, 2, 1]);
+/// assert_eq!(Lane::ALL.map(Lane::name), ["high", "medium", "low"]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Lane {
     /// Small and urgent: audio and state.
@@ -46,6 +53,12 @@ impl Lane {
 }
 
 /// Bytes that a lane of weight 1 may send in a round: about a large packet's worth of small items.
+///
+/// ```
+/// use nyx_stream::lanes::{Lane, QUANTUM};
+///
+/// assert_eq!(Lane::High.weight() * QUANTUM, 64 * 1024); // in each round
+/// ```
 pub const QUANTUM: i64 = 16 * 1024;
 
 /// Says which of those that have something to send is next.
@@ -58,7 +71,10 @@ pub const QUANTUM: i64 = 16 * 1024;
 /// lanes.push(Lane::High, "voice");
 /// assert_eq!(lanes.pop(), Some((Lane::High, "voice")));
 /// lanes.charge(Lane::High, 500);
+/// lanes.push(Lane::Medium, "chat");
+/// lanes.retain(|who| *who != "chat"); // it has gone
 /// assert_eq!(lanes.pop(), Some((Lane::Low, "video")));
+/// assert!(lanes.is_empty());
 /// ```
 #[derive(Debug)]
 pub struct Lanes<T> {
@@ -67,12 +83,16 @@ pub struct Lanes<T> {
 }
 
 impl<T> Lanes<T> {
-    /// Nobody waits.
+    /// Nobody waits. Allocates nothing.
+    ///
+    /// ```
+    /// assert_eq!(nyx_stream::Lanes::<u32>::new().pop(), None);
+    /// ```
     pub const fn new() -> Self {
         Self { queues: [const { VecDeque::new() }; 3], credit: [0; 3] }
     }
 
-    /// `who` has something to send. It is asked after those that wait in the same lane.
+    /// `who` has something to send. It is asked after those that wait in the same lane. Amortised O(1).
     pub fn push(&mut self, lane: Lane, who: T) {
         self.queues[lane as usize].push_back(who);
     }
@@ -82,7 +102,15 @@ impl<T> Lanes<T> {
         self.queues.iter().all(VecDeque::is_empty)
     }
 
-    /// The next to be asked. O(1) on average; more only after items far over the quantum.
+    /// The next to be asked. O(1).
+    ///
+    /// ```
+    /// use nyx_stream::{Lane, Lanes};
+    ///
+    /// let mut lanes = Lanes::new();
+    /// [(Lane::Low, 1), (Lane::High, 2)].into_iter().for_each(|(lane, who)| lanes.push(lane, who));
+    /// assert_eq!(lanes.pop(), Some((Lane::High, 2)));
+    /// ```
     pub fn pop(&mut self) -> Option<(Lane, T)> {
         if self.is_empty() {
             return None;
@@ -100,14 +128,24 @@ impl<T> Lanes<T> {
         }
     }
 
-    /// Those that `keep` does not want no longer wait.
+    /// Those that `keep` does not want no longer wait. O(those that wait).
     pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         for queue in &mut self.queues {
             queue.retain(&keep);
         }
     }
 
-    /// What was popped from `lane` has sent this much.
+    /// What was popped from `lane` has sent this much. O(1).
+    ///
+    /// ```
+    /// use nyx_stream::{Lane, Lanes};
+    ///
+    /// let mut lanes = Lanes::new();
+    /// [(Lane::High, 1), (Lane::High, 2), (Lane::Low, 3)].into_iter().for_each(|(lane, who)| lanes.push(lane, who));
+    /// assert_eq!(lanes.pop(), Some((Lane::High, 1)));
+    /// lanes.charge(Lane::High, 1 << 20); // more than its share, so another lane is next
+    /// assert_eq!(lanes.pop(), Some((Lane::Low, 3)));
+    /// ```
     pub fn charge(&mut self, lane: Lane, bytes: usize) {
         let credit = &mut self.credit[lane as usize];
         *credit = credit.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));

@@ -41,6 +41,13 @@ pub struct Pacer {
 }
 
 /// A rate of zero: nothing would ever leave. To pause, do not ask.
+///
+/// ```
+/// use nyx_core::{Bitrate, ByteSize};
+/// use nyx_stream::pacer::{NoRate, Pacer};
+///
+/// assert_eq!(Pacer::new(Bitrate::default(), ByteSize::new(1_500)).err(), Some(NoRate));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a rate of zero: nothing would ever leave")]
 pub struct NoRate;
@@ -50,6 +57,15 @@ impl Pacer {
     ///
     /// # Errors
     /// When the rate is zero.
+    ///
+    /// ```
+    /// use nyx_core::{Bitrate, ByteSize};
+    /// use nyx_stream::pacer::Pacer;
+    ///
+    /// let rate = Bitrate::from_bytes_per_second(100_000);
+    /// assert_eq!(Pacer::new(rate, ByteSize::new(2_000))?.rate(), rate);
+    /// # Ok::<(), nyx_stream::pacer::NoRate>(())
+    /// ```
     pub const fn new(rate: Bitrate, burst: ByteSize) -> Result<Self, NoRate> {
         if rate.bits_per_second() == 0 {
             return Err(NoRate);
@@ -62,6 +78,17 @@ impl Pacer {
     ///
     /// # Errors
     /// The earliest moment at which the same would be let go, if nothing else was by then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use nyx_core::{Bitrate, ByteSize, Instant};
+    /// use nyx_stream::pacer::Pacer;
+    ///
+    /// let mut pacer = Pacer::new(Bitrate::from_bytes_per_second(1_000), ByteSize::new(0))?;
+    /// assert_eq!(pacer.poll(Instant::ZERO, 10), Ok(()));
+    /// assert_eq!(pacer.poll(Instant::ZERO, 10), Err(Instant::ZERO + Duration::from_millis(10)));
+    /// # Ok::<(), nyx_stream::pacer::NoRate>(())
+    /// ```
     pub fn poll(&mut self, now: Instant, bytes: usize) -> Result<(), Instant> {
         self.fill(now);
         let cost = billionths(bytes as u64);
@@ -73,10 +100,20 @@ impl Pacer {
         Ok(())
     }
 
-    /// Changes the rate from `now` on. What was let go is not taken back.
+    /// Changes the rate from `now` on. What was let go is not taken back. O(1).
     ///
     /// # Errors
     /// When the rate is zero; the old one stays.
+    ///
+    /// ```
+    /// use nyx_core::{Bitrate, ByteSize, Instant};
+    /// use nyx_stream::pacer::Pacer;
+    ///
+    /// let mut pacer = Pacer::new(Bitrate::from_bytes_per_second(1_000), ByteSize::new(0))?;
+    /// pacer.set_rate(Instant::ZERO, Bitrate::from_bytes_per_second(2_000))?;
+    /// assert_eq!(pacer.rate(), Bitrate::from_bytes_per_second(2_000));
+    /// # Ok::<(), nyx_stream::pacer::NoRate>(())
+    /// ```
     pub fn set_rate(&mut self, now: Instant, rate: Bitrate) -> Result<(), NoRate> {
         if rate.bits_per_second() == 0 {
             return Err(NoRate);
@@ -133,12 +170,30 @@ pub struct Beat {
 }
 
 impl Beat {
-    /// One every `period`, the first at once.
+    /// One every `period`, the first at once. A period of zero counts as one nanosecond.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use nyx_stream::pacer::Beat;
+    ///
+    /// assert_eq!(Beat::new(Duration::ZERO).period(), Duration::from_nanos(1));
+    /// ```
     pub const fn new(period: Duration) -> Self {
+        let period = if period.is_zero() { Duration::from_nanos(1) } else { period };
         Self { period, next: None }
     }
 
-    /// When the next one is due; it may be in the past by a little. Each call is the next.
+    /// When the next one is due; it may be in the past by a little. Each call is the next. O(1).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use nyx_core::Instant;
+    /// use nyx_stream::pacer::Beat;
+    ///
+    /// let mut beat = Beat::new(Duration::from_millis(100));
+    /// let first = beat.next(Instant::ZERO);
+    /// assert_eq!(beat.next(Instant::ZERO), first + Duration::from_millis(100));
+    /// ```
     pub fn next(&mut self, now: Instant) -> Instant {
         let due = match self.next {
             Some(next) if now - next <= self.period.max(SLACK) => next,

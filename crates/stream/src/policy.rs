@@ -12,6 +12,21 @@ use crate::drops::{Drops, Reason};
 use crate::ring::{Cursor, Entry, Ring};
 
 /// The circumstances of a pull.
+///
+/// ```
+/// use std::time::Duration;
+/// use nyx_core::Instant;
+/// use nyx_stream::{Flight, flight::Mode, policy::Terms};
+///
+/// let flight = Flight::new(Mode::Fresh);
+/// let terms = Terms {
+///     now: Instant::ZERO,
+///     max_age: Some(Duration::from_millis(150)),
+///     budget: flight.allowance().unwrap(),
+///     bytes_per_second: flight.bytes_per_second(),
+/// };
+/// assert!(terms.budget > 0 && terms.bytes_per_second.is_none());
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     /// The present moment.
@@ -50,6 +65,15 @@ impl Terms {
 }
 
 /// What a policy chose. Reuse it: it keeps its memory.
+///
+/// ```
+/// use nyx_stream::{Reason, policy::Pull};
+///
+/// let mut pull = Pull::default();
+/// pull.drops.add(Reason::Expired, 1);
+/// pull.clear();
+/// assert!(pull.chunks.is_empty() && pull.drops.is_empty());
+/// ```
 #[derive(Debug, Default)]
 pub struct Pull {
     /// What to send, in order.
@@ -67,7 +91,7 @@ pub struct Pull {
 }
 
 impl Pull {
-    /// Empties it for the next use.
+    /// Empties it for the next use. O(chunks).
     pub fn clear(&mut self) {
         let Self { chunks, bytes, items, drops, first_dropped, oldest } = self;
         chunks.clear();
@@ -128,7 +152,23 @@ impl Pull {
 }
 
 /// Every item in order. What the ring evicted is `overrun`; what is too old is `expired`; what would be on arrival is
-/// `predicted_late`.
+/// `predicted_late`. O(entries passed).
+///
+/// ```
+/// use bytes::Bytes;
+/// use nyx_core::Instant;
+/// use nyx_stream::{Cursor, Ring, policy::{self, Pull, Terms}, ring};
+///
+/// let mut ring = Ring::new(ring::Limits::default());
+/// let mut cursor = Cursor::at_head(&ring);
+/// for text in ["one", "two", "six"] {
+///     ring.append(Instant::ZERO, Bytes::from(text), 1, true, text.len());
+/// }
+/// let terms = Terms { now: Instant::ZERO, max_age: None, budget: 6, bytes_per_second: None };
+/// let mut pull = Pull::default();
+/// policy::events(&ring, &mut cursor, &terms, &mut pull);
+/// assert_eq!(pull.chunks, ["one", "two"]); // in order, as many as the budget allows
+/// ```
 pub fn events(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
     pull.catch_up(ring, cursor);
     if pull.take_all(ring, cursor, terms) {
@@ -144,7 +184,23 @@ pub fn events(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) 
 }
 
 /// The next chunk in order while it is in time. When it is not, the listener has fallen behind: go on with what is at
-/// most half as old as allowed, so that one long gap is heard and not a row of short ones.
+/// most half as old as allowed, so that one long gap is heard and not a row of short ones. O(entries passed).
+///
+/// ```
+/// use bytes::Bytes;
+/// use nyx_core::Instant;
+/// use nyx_stream::{Cursor, Ring, policy::{self, Pull, Terms}, ring};
+///
+/// let mut ring = Ring::new(ring::Limits::default());
+/// let mut cursor = Cursor::at_head(&ring);
+/// for text in ["one", "two", "six"] {
+///     ring.append(Instant::ZERO, Bytes::from(text), 1, true, text.len());
+/// }
+/// let terms = Terms { now: Instant::ZERO, max_age: None, budget: 6, bytes_per_second: None };
+/// let mut pull = Pull::default();
+/// policy::audio(&ring, &mut cursor, &terms, &mut pull);
+/// assert_eq!((pull.chunks.len(), pull.items, pull.drops.total()), (2, 2, 0));
+/// ```
 pub fn audio(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
     pull.catch_up(ring, cursor);
     if pull.take_all(ring, cursor, terms) {
@@ -165,7 +221,24 @@ pub fn audio(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
 }
 
 /// The newest frames: all that are ahead if the path carries them with no delay that can be seen, otherwise the newest
-/// alone. A frame that depends on the one before it goes only when that has gone.
+/// alone. A frame that depends on the one before it goes only when that has gone. O(entries ahead).
+///
+/// ```
+/// use bytes::Bytes;
+/// use nyx_core::Instant;
+/// use nyx_stream::{Cursor, Ring, policy::{self, Pull, Terms}, ring};
+///
+/// let mut ring = Ring::new(ring::Limits::default());
+/// let mut cursor = Cursor::at_head(&ring);
+/// for text in ["one", "two", "six"] {
+///     ring.append(Instant::ZERO, Bytes::from(text), 1, true, text.len());
+/// }
+/// let terms = Terms { now: Instant::ZERO, max_age: None, budget: 6, bytes_per_second: None };
+/// let mut pull = Pull::default();
+/// policy::frames(&ring, &mut cursor, &terms, &mut pull);
+/// assert_eq!(pull.chunks, ["six"]); // how fast the path is nobody knows yet
+/// assert_eq!((pull.first_dropped, pull.drops.total()), (Some(0), 2));
+/// ```
 pub fn frames(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
     pull.catch_up(ring, cursor);
     let one_by_one = terms.time_for(ring.bytes_ahead(cursor)).is_some_and(|time| time <= IN_ORDER_DELAY);

@@ -13,6 +13,16 @@ use nyx_core::Instant;
 use thiserror::Error;
 
 /// What a [`Controller`] goes by.
+///
+/// ```
+/// use std::time::Duration;
+/// use nyx_stream::quality::{Config, Controller};
+///
+/// let mut config = Config::default();
+/// (config.ladder, config.age_max) = (vec![90, 70, 50], Duration::from_millis(250));
+/// assert_eq!(Controller::new(config)?.quality(), 90);
+/// # Ok::<(), nyx_stream::quality::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
@@ -44,7 +54,16 @@ impl Default for Config {
 }
 
 /// Why there can be no such controller.
+///
+/// ```
+/// use nyx_stream::quality::{Config, ConfigError, Controller};
+///
+/// let mut config = Config::default();
+/// config.ladder = vec![60, 85];
+/// assert_eq!(Controller::new(config).err(), Some(ConfigError::Unordered));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// There is nothing to choose from: name at least one quality.
     #[error("a ladder without rungs: name at least one quality")]
@@ -107,6 +126,14 @@ impl Controller {
     ///
     /// # Errors
     /// Where no sense can be made of the configuration.
+    ///
+    /// ```
+    /// use nyx_stream::quality::{Config, Controller};
+    ///
+    /// let controller = Controller::new(Config::default())?;
+    /// assert_eq!((controller.rung(), controller.quality()), (0, 85));
+    /// # Ok::<(), nyx_stream::quality::ConfigError>(())
+    /// ```
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
         let up_after = config.up_after;
@@ -116,6 +143,18 @@ impl Controller {
     /// Takes a look: how old what arrives is now, and how many wait. Returns the quality for the next one. O(1).
     ///
     /// A worse look never makes for a better quality than a better one would have.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use nyx_core::Instant;
+    /// use nyx_stream::quality::{Config, Controller};
+    ///
+    /// let mut controller = Controller::new(Config::default())?;
+    /// let ms = Duration::from_millis;
+    /// assert_eq!(controller.update(Instant::ZERO, ms(20), 5), 85); // too many wait
+    /// assert_eq!(controller.update(Instant::ZERO + ms(200), ms(20), 5), 75); // still
+    /// # Ok::<(), nyx_stream::quality::ConfigError>(())
+    /// ```
     pub fn update(&mut self, now: Instant, age: Duration, depth: usize) -> u8 {
         let load = self.config.load(age, depth);
         if load != self.state.0 {

@@ -1,11 +1,27 @@
 //! The store of a topic, and the positions of those who read it.
 
+mod cursor;
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use nyx_core::Instant;
 
-/// What a [`Ring`] may hold.
+pub use cursor::{Cursor, Read};
+
+/// What a [`Ring`] may hold. Zero counts as one: the newest entry is always kept.
+///
+/// ```
+/// use bytes::Bytes;
+/// use nyx_core::Instant;
+/// use nyx_stream::ring::{Limits, Ring};
+///
+/// let mut ring = Ring::new(Limits::new(0, 0));
+/// for text in ["one", "two"] {
+///     ring.append(Instant::ZERO, Bytes::from(text), 1, true, text.len());
+/// }
+/// assert_eq!((ring.first_sequence(), ring.next_sequence()), (1, 2));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -23,12 +39,27 @@ impl Default for Limits {
 
 impl Limits {
     /// Limits of `bytes` and `entries`; at least one entry is always kept.
+    ///
+    /// ```
+    /// assert_eq!(nyx_stream::ring::Limits::new(1 << 20, 64).entries, 64);
+    /// ```
     pub const fn new(bytes: usize, entries: usize) -> Self {
         Self { bytes, entries }
     }
 }
 
 /// A run of items that came together, stored as the bytes that travel.
+///
+/// ```
+/// use bytes::Bytes;
+/// use nyx_core::Instant;
+/// use nyx_stream::{Ring, ring};
+///
+/// let mut ring = Ring::new(ring::Limits::default());
+/// ring.append(Instant::ZERO, Bytes::from("onetwo"), 2, true, 6);
+/// let entry = ring.latest().unwrap();
+/// assert_eq!((&entry.bytes[..], entry.sequence, entry.count, entry.keyframe), (&b"onetwo"[..], 0, 2, true));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// What is sent.
@@ -51,6 +82,22 @@ pub struct Entry {
 ///
 /// An entry costs what it pins: a slice of a read buffer may keep the whole buffer alive. The caller says how much that
 /// is; entries that lie next to each other in memory are taken to share it.
+///
+/// ```
+/// use bytes::Bytes;
+/// use nyx_core::Instant;
+/// use nyx_stream::{Cursor, Ring, ring::{ENTRY_OVERHEAD, Limits}};
+///
+/// let mut ring = Ring::new(Limits::new(1 << 20, 2));
+/// let cursor = Cursor::at_head(&ring);
+/// for text in ["one", "two", "six"] {
+///     ring.append(Instant::ZERO, Bytes::copy_from_slice(text.as_bytes()), 1, true, text.len());
+/// }
+/// assert_eq!((ring.first_sequence(), ring.next_sequence()), (1, 3));
+/// assert_eq!(ring.containing(1).unwrap().bytes, "two");
+/// assert_eq!(ring.ahead(&cursor).map(|entry| &entry.bytes[..]).collect::<Vec<_>>(), [b"two", b"six"]);
+/// assert_eq!(ring.appended_bytes(), 3 * (3 + ENTRY_OVERHEAD as u64));
+/// ```
 #[derive(Debug)]
 pub struct Ring {
     limits: Limits,
@@ -63,16 +110,43 @@ pub struct Ring {
 }
 
 /// What an entry costs beside its bytes: its place in the deque and the owner's bookkeeping.
+///
+/// ```
+/// use nyx_stream::ring::{ENTRY_OVERHEAD, Limits};
+///
+/// // Room for a thousand items of 100 bytes.
+/// let limits = Limits::new(1_000 * (100 + ENTRY_OVERHEAD), 1_000);
+/// assert_eq!(limits.bytes, 196_000);
+/// ```
 pub const ENTRY_OVERHEAD: usize = 96;
 
 impl Ring {
-    /// An empty ring.
+    /// An empty ring. Allocates nothing.
+    ///
+    /// ```
+    /// use nyx_stream::{Ring, ring};
+    ///
+    /// assert!(Ring::new(ring::Limits::default()).latest().is_none());
+    /// ```
     pub const fn new(limits: Limits) -> Self {
         Self { limits, entries: VecDeque::new(), first_index: 0, next_sequence: 0, appended: 0, held: 0 }
     }
 
     /// Appends `count` items that came together, whose bytes pin `pinned` bytes of memory. Evicts the oldest entries
     /// that are over the limits. Amortised O(1).
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use nyx_core::Instant;
+    /// use nyx_stream::{Ring, ring};
+    ///
+    /// let buffer = Bytes::from(vec![0; 1_000]);
+    /// let mut ring = Ring::new(ring::Limits::default());
+    /// // Two halves of one buffer: it is charged for once.
+    /// ring.append(Instant::ZERO, buffer.slice(..500), 1, true, 1_000);
+    /// ring.append(Instant::ZERO, buffer.slice(500..), 1, true, 1_000);
+    /// assert_eq!(ring.held_bytes(), 1_000 + 2 * ring::ENTRY_OVERHEAD);
+    /// ```
     pub fn append(&mut self, now: Instant, bytes: Bytes, count: u32, keyframe: bool, pinned: usize) {
         let adjoins = self.entries.back().is_some_and(|last| last.bytes.as_ptr_range().end == bytes.as_ptr());
         let cost = ENTRY_OVERHEAD + if adjoins { 0 } else { pinned.max(bytes.len()) };
@@ -161,146 +235,6 @@ impl Ring {
     }
 }
 
-/// What a [`Cursor`] read.
-#[derive(Clone, Copy, Debug)]
-pub struct Read<'a> {
-    /// The entry, lent by the ring: clone its bytes to keep them.
-    pub entry: &'a Entry,
-    /// Items that were evicted before the cursor came to them, right in front of this entry.
-    pub missed: u64,
-}
-
-/// A reader's place in a [`Ring`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    index: u64,
-    sequence: u64,
-    offset: u64,
-    /// Whether the item before the cursor's was delivered, so that one that depends on it can be decoded.
-    in_step: bool,
-}
-
-impl Cursor {
-    /// At the end: what is there is passed over, what comes is read.
-    pub fn at_head(ring: &Ring) -> Self {
-        Self { index: ring.end_index(), sequence: ring.next_sequence, offset: ring.appended, in_step: false }
-    }
-
-    /// At the newest item that can be decoded alone, if there is one; otherwise at the end.
-    pub fn at_latest_keyframe(ring: &Ring) -> Self {
-        let back = ring.entries.iter().rev().position(|entry| entry.keyframe);
-        match back {
-            None => Self::at_head(ring),
-            Some(back) => {
-                let index = ring.entries.len() - 1 - back;
-                let entry = &ring.entries[index];
-                Self {
-                    index: ring.first_index + index as u64,
-                    sequence: entry.sequence,
-                    offset: entry.offset,
-                    in_step: false,
-                }
-            }
-        }
-    }
-
-    /// At the entry after that which has item `sequence - 1`, or, if that has gone, where it was: what is missing then
-    /// shows as overrun.
-    pub fn after(ring: &Ring, sequence: u64) -> Self {
-        let after = ring.entries.partition_point(|entry| entry.sequence < sequence);
-        let (at, offset) = ring
-            .entries
-            .get(after)
-            .map_or((ring.next_sequence, ring.appended), |entry| (entry.sequence, entry.offset));
-        if after == 0 && sequence < at {
-            let index = ring.first_index.saturating_sub(1);
-            return Self { index, sequence, offset, in_step: false };
-        }
-        Self { index: ring.first_index + after as u64, sequence: at, offset, in_step: false }
-    }
-
-    /// Reads the next entry, whatever its age, and moves behind it. O(1). `None`: there is none yet.
-    ///
-    /// For readers that take everything as it comes; those who want what is right to send *now* use a
-    /// [`policy`](crate::policy).
-    ///
-    /// ```
-    /// use bytes::Bytes;
-    /// use nyx_core::Instant;
-    /// use nyx_stream::{Cursor, Ring, ring};
-    ///
-    /// let mut ring = Ring::new(ring::Limits::new(1 << 20, 2));
-    /// let mut cursor = Cursor::at_head(&ring);
-    /// for text in ["one", "two", "three"] {
-    ///     ring.append(Instant::ZERO, Bytes::from(text), 1, true, text.len());
-    /// }
-    /// let read = cursor.read(&ring).unwrap();
-    /// assert_eq!((read.missed, &read.entry.bytes[..]), (1, &b"two"[..]));
-    /// assert_eq!(cursor.read(&ring).unwrap().entry.bytes, "three");
-    /// assert!(cursor.read(&ring).is_none());
-    /// ```
-    #[inline]
-    pub fn read<'a>(&mut self, ring: &'a Ring) -> Option<Read<'a>> {
-        let missed = self.catch_up(ring);
-        let entry = ring.entries.get(self.index.saturating_sub(ring.first_index) as usize)?;
-        self.pass(entry, true);
-        Some(Read { entry, missed })
-    }
-
-    /// The number of the next item that it has not passed.
-    pub const fn sequence(&self) -> u64 {
-        self.sequence
-    }
-
-    /// Of the [bytes that were ever appended](Ring::appended_bytes), those that it has passed.
-    pub const fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// Whether nothing is ahead.
-    pub const fn is_at_head(&self, ring: &Ring) -> bool {
-        self.sequence == ring.next_sequence
-    }
-
-    pub(crate) const fn is_in_step(&self) -> bool {
-        self.in_step
-    }
-
-    /// Moves behind what the ring has evicted. Returns how many items that passed over.
-    #[inline]
-    pub(crate) fn catch_up(&mut self, ring: &Ring) -> u64 {
-        if self.index >= ring.first_index { 0 } else { self.skip_evicted(ring) }
-    }
-
-    #[cold]
-    fn skip_evicted(&mut self, ring: &Ring) -> u64 {
-        let first = ring.first_sequence();
-        let missed = first.saturating_sub(self.sequence);
-        let offset = ring.entries.front().map_or(ring.appended, |entry| entry.offset);
-        *self = Self { index: ring.first_index, sequence: first, offset, in_step: false };
-        missed
-    }
-
-    /// Whether one entry is ahead.
-    pub(crate) fn is_at_last(&self, ring: &Ring) -> bool {
-        self.index + 1 == ring.end_index()
-    }
-
-    /// Moves to the end; all that was ahead was delivered.
-    pub(crate) fn pass_all(&mut self, ring: &Ring) {
-        *self = Self { in_step: true, ..Self::at_head(ring) };
-    }
-
-    /// Moves behind `entry`, the next one, which was delivered or passed over.
-    #[inline]
-    pub(crate) fn pass(&mut self, entry: &Entry, delivered: bool) {
-        self.index += 1;
-        self.sequence = entry.sequence + u64::from(entry.count);
-        self.offset = entry.offset + weight(&entry.bytes);
-        self.in_step = delivered;
-    }
-}
-
 const fn weight(bytes: &Bytes) -> u64 {
     (bytes.len() + ENTRY_OVERHEAD) as u64
 }
@@ -365,6 +299,16 @@ mod tests {
         assert_eq!(next(2), (0, Some(2)));
         assert_eq!(next(4), (0, Some(4)));
         assert_eq!(next(5), (0, None));
+    }
+
+    #[test]
+    fn limits_of_zero_keep_the_newest_entry_as_those_of_one_do() {
+        for limits in [Limits::new(0, 0), Limits::new(1, 1)] {
+            let mut ring = Ring::new(limits);
+            append(&mut ring, "one");
+            append(&mut ring, "two");
+            assert_eq!((ring.entries.len(), ring.first_sequence()), (1, 1));
+        }
     }
 
     proptest! {

@@ -42,6 +42,23 @@ fn a_sender_never_sleeps_beside_room() {
 }
 
 #[test]
+fn items_of_any_size_come_through() {
+    // The whole search is out of reach with three threads.
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let (sender, receiver) = channel(2);
+        sender.try_send(vec![0; 4]).unwrap();
+        let other = sender.clone();
+        let large = thread::spawn(move || block_on(sender.send(vec![0; 8], pending())).is_ok());
+        let small = thread::spawn(move || block_on(other.send(vec![0; 1], pending())).is_ok());
+        let bytes: usize = (0..3).map(|_| block_on(receiver.recv()).unwrap().len()).sum();
+        assert_eq!(bytes, 13);
+        assert!(large.join().unwrap() && small.join().unwrap());
+    });
+}
+
+#[test]
 fn two_receivers_share_what_comes() {
     loom::model(|| {
         let (sender, receiver) = channel(2);

@@ -23,6 +23,13 @@ fn a_rate_of_zero_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_beat_without_a_period_is_one_every_nanosecond() {
+    let mut beat = Beat::new(Duration::ZERO);
+    assert_eq!(beat.period(), Duration::from_nanos(1));
+    assert_eq!([beat.next(ms(5)), beat.next(ms(5))], [ms(5), ms(5) + Duration::from_nanos(1)]);
+}
+
+#[test]
 fn an_hour_of_idling_is_worth_one_burst() {
     let mut pacer = pacer(1_000_000, 3_000);
     let now = ms(3_600_000);

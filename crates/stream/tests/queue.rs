@@ -60,6 +60,8 @@ fn a_queue_that_could_hold_nothing_is_refused() {
     assert_eq!(error(0, 1, Policy::Block), ConfigError::NoItems);
     assert_eq!(error(1, 0, Policy::Block), ConfigError::NoBytes);
     assert_eq!(error(1, 1, predictive(0)), ConfigError::NoAge);
+    #[cfg(target_pointer_width = "64")]
+    assert_eq!(error(1 << 32, 1, Policy::Block), ConfigError::TooManyItems);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The queue shared by threads and tasks: who is woken, what closing does, and that nothing is lost in between.
 
+use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn, ready};
 use std::pin::pin;
 use std::sync::Arc;
@@ -108,6 +109,120 @@ fn room_for_several_wakes_several() {
     for (future, (bell, waker)) in sending.iter_mut().zip(&bells) {
         assert_eq!(bell.rung(), 1);
         assert!(future.as_mut().poll(&mut Context::from_waker(waker)).is_ready());
+    }
+}
+
+#[test]
+fn a_large_item_is_not_passed_by_small_ones_for_ever() {
+    let (sender, receiver) = queue::channel(Config::new(8, 10, Policy::Block)).unwrap();
+    (0..5).for_each(|_| drop(sender.try_send(vec![0; 2]).unwrap()));
+    let ((large, large_waker), (small, small_waker)) = (bell(), bell());
+    let mut large_context = Context::from_waker(&large_waker);
+    let mut small_context = Context::from_waker(&small_waker);
+    let mut sending_large = pin!(sender.send(vec![0; 8], pending()));
+    let mut sending_small = pin!(sender.send(vec![0; 2], pending()));
+    assert!(sending_large.as_mut().poll(&mut large_context).is_pending());
+    for _ in 0..3 {
+        receiver.try_recv().unwrap();
+        assert_eq!(sender.try_send(vec![0; 2]).unwrap_err(), PushError::Full(vec![0; 2]));
+        assert!(sending_small.as_mut().poll(&mut small_context).is_pending());
+    }
+    assert_eq!((large.rung(), small.rung()), (0, 0));
+    receiver.try_recv().unwrap();
+    assert_eq!((large.rung(), small.rung()), (1, 0));
+    assert!(sending_large.poll(&mut large_context).is_ready());
+    receiver.try_recv().unwrap();
+    assert_eq!(small.rung(), 1);
+    assert!(sending_small.poll(&mut small_context).is_ready());
+    assert_eq!(sender.len(), 2);
+}
+
+#[test]
+fn who_is_woken_in_vain_keeps_the_place() {
+    let (sender, receiver) = blocking(1);
+    sender.try_send(vec![0]).unwrap();
+    let ((first, first_waker), (second, second_waker)) = (bell(), bell());
+    let mut one = pin!(sender.send(vec![1], pending()));
+    let mut two = pin!(sender.send(vec![2], pending()));
+    assert!(one.as_mut().poll(&mut Context::from_waker(&first_waker)).is_pending());
+    assert!(two.as_mut().poll(&mut Context::from_waker(&second_waker)).is_pending());
+    receiver.try_recv().unwrap();
+    // One is faster, once.
+    assert!(sender.try_send(vec![3]).is_ok());
+    assert!(one.as_mut().poll(&mut Context::from_waker(&first_waker)).is_pending());
+    receiver.try_recv().unwrap();
+    assert_eq!((first.rung(), second.rung()), (2, 0));
+    assert!(sender.try_send(vec![4]).is_err());
+    assert!(one.poll(&mut Context::from_waker(&first_waker)).is_ready());
+}
+
+#[test]
+fn a_large_item_that_is_given_up_lets_the_small_ones_pass() {
+    let (sender, receiver) = queue::channel(Config::new(8, 10, Policy::Block)).unwrap();
+    (0..5).for_each(|_| drop(sender.try_send(vec![0; 2]).unwrap()));
+    let ((_, large_waker), (small, small_waker)) = (bell(), bell());
+    let mut large = Box::pin(sender.send(vec![0; 8], pending()));
+    let mut waiting = pin!(sender.send(vec![0; 2], pending()));
+    assert!(large.as_mut().poll(&mut Context::from_waker(&large_waker)).is_pending());
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(&small_waker)).is_pending());
+    receiver.try_recv().unwrap();
+    drop(large);
+    assert_eq!(small.rung(), 1);
+    assert!(waiting.poll(&mut Context::from_waker(&small_waker)).is_ready());
+}
+
+#[test]
+fn an_item_of_no_bytes_waits_for_no_bytes() {
+    let (sender, receiver) = queue::channel(Config::new(2, 10, Policy::Block)).unwrap();
+    assert!(sender.try_send(vec![]).is_ok() && sender.try_send(vec![0; 10]).is_ok());
+    let (room, waker) = bell();
+    let mut sending = pin!(sender.send(vec![], pending()));
+    assert!(sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    receiver.try_recv().unwrap();
+    assert_eq!(room.rung(), 1);
+    assert!(sending.poll(&mut Context::from_waker(&waker)).is_ready());
+}
+
+#[test]
+fn a_thread_may_wait_while_its_locals_are_destroyed() {
+    struct Last(Option<Receiver<Vec<u8>>>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let Some(receiver) = self.0.take() else { return };
+            assert_eq!(receiver.blocking_recv(Duration::from_micros(1)), Err(PopError::Empty));
+        }
+    }
+    thread_local! {
+        static LAST: RefCell<Last> = const { RefCell::new(Last(None)) };
+    }
+    for is_first in [false, true] {
+        let (_sender, receiver) = blocking(1);
+        let (keep, wait) = (receiver.clone(), receiver);
+        let keep = move || LAST.with_borrow_mut(|last| last.0 = Some(keep));
+        let wait = move || assert!(wait.blocking_recv(Duration::from_micros(1)).is_err());
+        let body = move || if is_first { (keep(), wait()) } else { (wait(), keep()) };
+        thread::spawn(body).join().unwrap();
+    }
+}
+
+#[test]
+fn who_waits_may_have_what_was_too_old() {
+    let clock = Manual::new();
+    let policy = Policy::Predictive { max_age: Duration::from_millis(50) };
+    let (sender, receiver) =
+        queue::channel_with_clock(Config::new(8, 1 << 20, policy), clock.clone()).unwrap();
+    let mut expired = Evicted::new();
+    for round in 0..2 {
+        sender.try_send(vec![round]).unwrap();
+        clock.advance(Duration::from_millis(51));
+        if round == 0 {
+            assert_eq!(receiver.blocking_recv_into(Duration::ZERO, &mut expired), Err(PopError::Empty));
+        } else {
+            let (_, waker) = bell();
+            let mut receiving = pin!(receiver.recv_into(&mut expired));
+            assert!(receiving.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        assert_eq!(expired.next(), Some((vec![round], Reason::Expired)));
     }
 }
 

@@ -19,6 +19,7 @@ use super::layout;
 /// assert_eq!(sizes.quantiles([0.5, 1.0]), [Some(2), Some(4)]);
 /// assert_eq!(sizes.quantile(0.75), Some(3));
 /// assert_eq!(sizes.count_below(3), 2);
+/// assert_eq!(sizes.buckets().collect::<Vec<_>>(), [(1, 1), (2, 1), (3, 1), (4, 1)]);
 /// # Ok::<(), RegisterError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl<'a> Distribution<'a> {
         found
     }
 
-    /// Several quantiles, in one pass.
+    /// Several quantiles, in one pass. O(buckets in use).
     pub fn quantiles<const N: usize>(&self, shares: [f64; N]) -> [Option<u64>; N] {
         layout::quantiles(self.counts, self.spread.first, self.spread.count, shares)
     }

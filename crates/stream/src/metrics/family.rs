@@ -11,6 +11,17 @@ use super::registry::{Instrument, Registry};
 
 /// The value that all labels of the shared series have. No other series of a family has it, so a name that peers may choose should
 /// not be allowed to be this.
+///
+/// ```
+/// use nyx_core::Instant;
+/// use nyx_stream::metrics::{Counter, Metric, OTHERS, RegisterError, Registry};
+///
+/// let registry = Registry::new();
+/// let sent = registry.family::<Counter, 1>(Metric::new("sent", "Items sent"), ["topic"], 0)?;
+/// sent.get(["camera"]).inc();
+/// assert_eq!(registry.snapshot(Instant::ZERO).counter("sent", &[("topic", OTHERS)]), Some(1));
+/// # Ok::<(), RegisterError>(())
+/// ```
 pub const OTHERS: &str = "*";
 
 /// Series of one name that differ in the values of `N` labels. Clones are the same family.

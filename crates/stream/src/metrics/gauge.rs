@@ -48,7 +48,7 @@ impl Gauge {
         }
     }
 
-    /// Makes it more by `change`, or less if that is negative. One compare-and-swap, repeated while others change it.
+    /// Makes it more by `change`, or less if that is negative. One compare-and-swap, repeated while others change it: lock-free.
     ///
     /// ```
     /// let depth = nyx_stream::metrics::Gauge::new();

@@ -105,7 +105,7 @@ impl Histogram {
                 counts[offset..]
                     .iter_mut()
                     .zip(these)
-                    .for_each(|(count, more)| *count = count.wrapping_add(more));
+                    .for_each(|(count, more)| *count = count.saturating_add(more));
             }
             sum = sum.saturating_add(shard.sum.load(Relaxed));
         }

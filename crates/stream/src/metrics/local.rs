@@ -109,7 +109,7 @@ impl Histogram {
         found
     }
 
-    /// Several quantiles, in one pass.
+    /// Several quantiles, in one pass. O(buckets in use).
     ///
     /// ```
     /// let mut sizes = nyx_stream::Histogram::new();

@@ -10,7 +10,8 @@ use thiserror::Error;
 /// use nyx_stream::metrics::{Metric, Unit};
 ///
 /// let received = Metric::new("received", "Bytes from peers").with_unit(Unit::Bytes).with_label("transport", "tcp");
-/// assert_eq!((received.name(), received.unit().name()), ("received", "bytes"));
+/// assert_eq!((received.name(), received.help()), ("received", "Bytes from peers"));
+/// assert_eq!((received.unit(), received.labels().len()), (Unit::Bytes, 1));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric {
@@ -75,6 +76,13 @@ impl Unit {
 }
 
 /// Why a metric can't be registered. The program erred, not its input.
+///
+/// ```
+/// use nyx_stream::metrics::{Metric, RegisterError, Registry};
+///
+/// let refused = Registry::new().counter(Metric::new("sent_total", "Items sent"));
+/// assert_eq!(refused.unwrap_err(), RegisterError::BadName("sent_total".to_owned()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RegisterError {

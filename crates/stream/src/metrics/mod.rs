@@ -7,7 +7,8 @@
 //! Each thread writes to a shard of its own, so that counting needs no locked instruction and no thread waits for another's cache line.
 //! A histogram cuts each power of two into 16 buckets (the layout of HdrHistogram): its quantiles are off by at most 1/32.
 //!
-//! Nothing wraps, and nothing panics: sums stop at the largest value, what is no number is ignored, and rates over no time are zero.
+//! Nothing panics: counters and sums of values stop at the largest value, what is no number is ignored, and rates over no time are zero.
+//! How often a histogram recorded is not checked while it records, since 2⁶⁴ single events take centuries.
 //!
 //! ```
 //! use std::time::Duration;

@@ -83,6 +83,16 @@ impl Handle {
 }
 
 /// What can be registered: [`Counter`], [`Gauge`], [`Histogram`].
+///
+/// ```
+/// use nyx_stream::metrics::{Instrument, Metric, RegisterError, Registry, Gauge};
+///
+/// fn register<I: Instrument>(registry: &Registry, name: &str, instrument: &I) -> Result<(), RegisterError> {
+///     registry.register(Metric::new(name, "What the test has"), instrument)
+/// }
+/// register(&Registry::new(), "depth", &Gauge::new())?;
+/// # Ok::<(), RegisterError>(())
+/// ```
 pub trait Instrument: Clone + Default + sealed::Sealed {}
 
 impl<T: Clone + Default + sealed::Sealed> Instrument for T {}
@@ -265,7 +275,8 @@ impl Registry {
         snapshot
     }
 
-    /// Replaces `snapshot`, and uses its memory: it allocates nothing when `snapshot` was of this registry and no series has come.
+    /// Replaces `snapshot`, and uses its memory: it allocates nothing when `snapshot` was of this registry, no series has come, and the
+    /// histograms have no more buckets in use than it has had room for. O(series + buckets in use).
     ///
     /// ```
     /// # use nyx_core::Instant;

@@ -19,6 +19,7 @@ use super::snapshot::{Snapshot, Value};
 /// let recent = registry.snapshot(Instant::ZERO + Duration::from_secs(2)).since(&before);
 /// assert_eq!(recent.over(), Duration::from_secs(2));
 /// assert_eq!(recent.changes().counter("frames", &[]).map(|frames| recent.per_second(frames)), Some(30.0));
+/// assert_eq!(recent.rates().map(|(metric, rate)| (metric.name(), rate)).next(), Some(("frames", 30.0)));
 /// # Ok::<(), RegisterError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ impl Since {
         if self.over.is_zero() { 0.0 } else { count as f64 / self.over.as_secs_f64() }
     }
 
-    /// Of each counter how many a second there were, and of each histogram how many values a second.
+    /// Of each counter how many a second there were, and of each histogram how many values a second. O(series).
     pub fn rates(&self) -> impl Iterator<Item = (&Metric, f64)> {
         self.changes.iter().filter_map(|sample| match sample.value {
             Value::Counter(count) => Some((sample.metric, self.per_second(count))),

@@ -48,6 +48,17 @@ enum Raw {
 }
 
 /// One series of a [`Snapshot`].
+///
+/// ```
+/// use nyx_core::Instant;
+/// use nyx_stream::metrics::{Metric, RegisterError, Registry};
+///
+/// let registry = Registry::new();
+/// registry.counter(Metric::new("frames", "Frames sent"))?.inc();
+/// let snapshot = registry.snapshot(Instant::ZERO);
+/// assert!(snapshot.iter().any(|sample| sample.metric.name() == "frames"));
+/// # Ok::<(), RegisterError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Sample<'a> {
@@ -58,6 +69,16 @@ pub struct Sample<'a> {
 }
 
 /// What a series was.
+///
+/// ```
+/// use nyx_core::Instant;
+/// use nyx_stream::metrics::{Metric, RegisterError, Registry, Value};
+///
+/// let registry = Registry::new();
+/// registry.counter(Metric::new("frames", "Frames sent"))?.add(3);
+/// assert!(matches!(registry.snapshot(Instant::ZERO).get("frames", &[]), Some(Value::Counter(3))));
+/// # Ok::<(), RegisterError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
     /// A counter's total.
@@ -120,7 +141,7 @@ impl Snapshot {
         self.iter().find(|sample| same(sample.metric)).map(|sample| sample.value)
     }
 
-    /// The total of a counter; `None` if there is none of this name with these labels.
+    /// The total of a counter; `None` if there is none of this name with these labels. O(series).
     ///
     /// ```
     /// assert_eq!(nyx_stream::metrics::Snapshot::default().counter("frames", &[]), None);
@@ -132,7 +153,7 @@ impl Snapshot {
         }
     }
 
-    /// The value of a gauge; `None` if there is none of this name with these labels.
+    /// The value of a gauge; `None` if there is none of this name with these labels. O(series).
     ///
     /// ```
     /// assert_eq!(nyx_stream::metrics::Snapshot::default().gauge("depth", &[]), None);
@@ -144,7 +165,7 @@ impl Snapshot {
         }
     }
 
-    /// How a histogram is spread; `None` if there is none of this name with these labels.
+    /// How a histogram is spread; `None` if there is none of this name with these labels. O(series).
     ///
     /// ```
     /// assert!(nyx_stream::metrics::Snapshot::default().histogram("age", &[]).is_none());

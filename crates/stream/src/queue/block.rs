@@ -19,18 +19,18 @@ pub(super) fn block_on<R>(timeout: Duration, mut poll: impl FnMut(Option<&Waker>
         thread::yield_now();
     }
     let start = std::time::Instant::now();
-    WAKER.with(|waker| {
-        loop {
-            if let Poll::Ready(result) = poll(Some(waker)) {
-                return Some(result);
-            }
-            let left = timeout.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                return None;
-            }
-            thread::park_timeout(left);
+    // A thread that ends may have none any more.
+    let waker = WAKER.try_with(Waker::clone).unwrap_or_else(|_| unpark_this());
+    loop {
+        if let Poll::Ready(result) = poll(Some(&waker)) {
+            return Some(result);
         }
-    })
+        let left = timeout.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return None;
+        }
+        thread::park_timeout(left);
+    }
 }
 
 /// Wakes a thread that parks.
@@ -47,7 +47,11 @@ impl Wake for Unpark {
 }
 
 thread_local! {
-    static WAKER: Waker = Waker::from(Arc::new(Unpark(thread::current())));
+    static WAKER: Waker = unpark_this();
+}
+
+fn unpark_this() -> Waker {
+    Waker::from(Arc::new(Unpark(thread::current())))
 }
 
 /// Looks before the thread is parked, each after letting others run: some ten microseconds on an idle machine.

@@ -7,6 +7,8 @@ use nyx_core::Instant;
 use nyx_core::clock::{Clock, Monotonic};
 
 use super::config::{Config, ConfigError};
+use super::error::PushError;
+use super::evicted::Evicted;
 use super::fifo::Queue;
 use super::item::Item;
 use super::lock::{Guard, Lock};
@@ -20,7 +22,7 @@ use super::waiters::{Id, Waiters};
 /// policy asks for the time, that is the machine's.
 ///
 /// # Errors
-/// Where nothing could ever be queued.
+/// Where nothing could ever be queued, or more items than can be counted.
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,7 +49,21 @@ pub fn channel<T: Item>(config: Config) -> Result<(Sender<T>, Receiver<T>), Conf
 /// A [`channel`] that takes the time from `clock`, so that it can run in virtual time.
 ///
 /// # Errors
-/// Where nothing could ever be queued.
+/// As for [`channel`].
+///
+/// ```
+/// use std::time::Duration;
+/// use nyx_core::clock::Manual;
+/// use nyx_stream::queue::{self, Config, Policy, PopError};
+///
+/// let clock = Manual::new();
+/// let policy = Policy::Predictive { max_age: Duration::from_millis(50) };
+/// let (sender, receiver) = queue::channel_with_clock(Config::new(8, 1 << 20, policy), clock.clone())?;
+/// assert!(sender.try_send(b"stale".to_vec()).is_ok());
+/// clock.advance(Duration::from_millis(51));
+/// assert_eq!(receiver.try_recv(), Err(PopError::Empty));
+/// # Ok::<(), queue::ConfigError>(())
+/// ```
 pub fn channel_with_clock<T: Item>(
     config: Config,
     clock: impl Clock + 'static,
@@ -67,7 +83,7 @@ pub(super) struct Shared<T> {
 #[repr(C)]
 pub(super) struct State<T> {
     /// Whether anybody waits at either end, beside what a push or a pop touches anyway.
-    anyone_waits: bool,
+    pub(super) anyone_waits: bool,
     pub(super) queue: Queue<T>,
     senders: Side,
     receivers: Side,
@@ -126,9 +142,10 @@ impl<T> Shared<T> {
     /// One at each end, if it has something to do there. It unlocks in turn, so nobody waits beside something to do.
     #[inline(never)]
     fn unlock_and_wake(mut state: Guard<'_, State<T>>) {
-        let receiver = if state.queue.is_empty() { None } else { state.receivers.waiters.next() };
-        let sender = if state.queue.is_full() { None } else { state.senders.waiters.next() };
-        state.anyone_waits = !state.receivers.waiters.is_empty() || !state.senders.waiters.is_empty();
+        let receiver = if state.queue.is_empty() { None } else { state.receivers.waiters.next(|_| true) };
+        let State { queue, senders, .. } = &mut *state;
+        let sender = senders.waiters.next(|bytes| queue.has_room(bytes));
+        state.anyone_waits = !state.receivers.waiters.is_idle() || !state.senders.waiters.is_idle();
         drop(state);
         [receiver, sender].into_iter().flatten().for_each(Waker::wake);
     }
@@ -160,12 +177,34 @@ impl<T> Shared<T> {
     }
 }
 
+impl<T: Item> State<T> {
+    /// Queues an item of the sender that waits as `id`, if any, unless it has to let an earlier one go before.
+    pub(super) fn push(
+        &mut self,
+        id: Option<Id>,
+        now: Instant,
+        item: T,
+        evicted: &mut Evicted<T>,
+    ) -> Result<(), PushError<T>> {
+        if self.senders.waiters.is_before(id) && !self.queue.is_closed() {
+            return Err(PushError::Full(item));
+        }
+        self.queue.push_into(now, item, evicted)
+    }
+}
+
 impl<T> State<T> {
-    /// Has `waker` woken when there is something to do at this end. Returns one that is no longer needed, to be
-    /// dropped outside.
-    pub(super) fn register(&mut self, end: End, id: &mut Option<Id>, waker: &Waker) -> Option<Waker> {
+    /// Has `waker` woken when there is something to do at this end; for a sender, when there is room for `need` bytes.
+    /// Returns one that is no longer needed, to be dropped outside.
+    pub(super) fn register(
+        &mut self,
+        end: End,
+        id: &mut Option<Id>,
+        need: usize,
+        waker: &Waker,
+    ) -> Option<Waker> {
         self.anyone_waits = true;
-        self.side(end).waiters.register(id, waker)
+        self.side(end).waiters.register(id, need, waker)
     }
 
     /// Whoever it was waits no longer. Returns the waker, to be dropped outside.

@@ -5,7 +5,18 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// What goes when more comes than leaves.
+///
+/// ```
+/// use std::time::Duration;
+/// use nyx_stream::queue::{Config, Policy};
+///
+/// let images = Config::default();
+/// assert_eq!(images.policy, Policy::DropOldest);
+/// let calls = Config::new(64, 1 << 20, Policy::Predictive { max_age: Duration::from_millis(150) });
+/// assert!(calls.policy.is_timed() && !images.policy.is_timed());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Policy {
     /// The oldest items make room for the new one. For what is replaced by something fresher, such as images.
     DropOldest,
@@ -61,6 +72,7 @@ impl Config {
     pub(super) const fn check(self) -> Result<Self, ConfigError> {
         match self {
             Self { items: 0, .. } => Err(ConfigError::NoItems),
+            Self { items, .. } if items as u64 > u32::MAX as u64 => Err(ConfigError::TooManyItems),
             Self { bytes: 0, .. } => Err(ConfigError::NoBytes),
             Self { policy: Policy::Predictive { max_age: Duration::ZERO }, .. } => Err(ConfigError::NoAge),
             config => Ok(config),
@@ -75,11 +87,22 @@ impl Default for Config {
 }
 
 /// Why there can be no such queue.
+///
+/// ```
+/// use nyx_stream::queue::{Config, ConfigError, Policy, Queue};
+///
+/// let config = Config::new(64, 0, Policy::DropOldest);
+/// assert_eq!(Queue::<Vec<u8>>::new(config).err(), Some(ConfigError::NoBytes));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// It could hold no item: allow at least one.
     #[error("a queue of no items: allow at least one")]
     NoItems,
+    /// More items than it can count: allow 2³² - 1 at most.
+    #[error("a queue of more than 4294967295 items: allow that many at most")]
+    TooManyItems,
     /// It could hold no byte: allow as many as the largest item has.
     #[error("a queue of no bytes: allow as many as the largest item has")]
     NoBytes,

@@ -8,6 +8,21 @@ use crate::drops::Reason;
 ///
 /// The first needs no memory of its own. Where several may go at once often, keep one for all pushes
 /// ([`Queue::push_into`](super::Queue::push_into)): it keeps its memory.
+///
+/// ```
+/// use nyx_core::Instant;
+/// use nyx_stream::queue::{Config, Evicted, Policy, Queue};
+///
+/// let mut queue = Queue::new(Config::new(1, 1 << 20, Policy::DropOldest))?;
+/// let mut evicted = Evicted::new();
+/// for text in ["one", "two", "three"] {
+///     queue.push_into(Instant::ZERO, text.as_bytes().to_vec(), &mut evicted)?;
+/// }
+/// assert!(!evicted.is_empty());
+/// assert_eq!(evicted.next().map(|(item, reason)| (item, reason.name())), Some((b"one".to_vec(), "overrun")));
+/// assert_eq!(evicted.count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Evicted<T> {
     first: Option<(T, Reason)>,
@@ -19,6 +34,12 @@ impl<T> Evicted<T> {
     #[inline]
     pub const fn new() -> Self {
         Self { first: None, rest: VecDeque::new() }
+    }
+
+    /// The one that alone made room.
+    #[inline]
+    pub(super) const fn one(item: T, reason: Reason) -> Self {
+        Self { first: Some((item, reason)), rest: VecDeque::new() }
     }
 
     /// Whether there are none.

@@ -45,51 +45,63 @@ use crate::drops::{Drops, Reason};
 #[derive(Debug)]
 #[repr(C)]
 pub struct Queue<T> {
-    slots: VecDeque<Slot<T>>,
+    pub(super) slots: VecDeque<Slot<T>>,
     /// Bytes that still fit.
-    room: usize,
+    pub(super) room: usize,
     /// Items that may be queued.
     items_max: u32,
     /// Whether an item for which there is room is simply queued: not where the policy looks at each, nor when closed.
     pushes_plainly: bool,
     /// Whether the oldest item is simply taken.
     pops_plainly: bool,
-    is_closed: bool,
+    /// Whether the oldest item simply makes room for a new one.
+    replaces_plainly: bool,
+    pub(super) is_closed: bool,
+    pub(super) popped: u64,
+    pub(super) config: Config,
     /// Whether the group that is being pushed is broken: all of it is refused until the next keyframe.
-    is_broken: bool,
-    popped: u64,
-    config: Config,
+    pub(super) is_broken: bool,
     /// Keyframes among the slots, where the policy asks.
-    keyframes: usize,
-    drain: Drain,
-    drops: Drops,
+    pub(super) keyframes: usize,
+    pub(super) drain: Drain,
+    pub(super) drops: Drops,
 }
 
 #[derive(Debug)]
-struct Slot<T> {
-    item: T,
-    bytes: usize,
-    born: Instant,
+pub(super) struct Slot<T> {
+    pub(super) item: T,
+    pub(super) bytes: usize,
+    pub(super) born: Instant,
 }
 
 impl<T: Item> Queue<T> {
-    /// An empty queue.
+    /// An empty queue. O(1), and memory for 64 items at most.
     ///
     /// # Errors
-    /// Where nothing could ever be queued.
+    /// Where nothing could ever be queued, or more items than can be counted.
+    ///
+    /// ```
+    /// use nyx_stream::queue::{Config, Queue};
+    ///
+    /// let queue = Queue::<Vec<u8>>::new(Config::default())?;
+    /// assert!(queue.is_empty() && !queue.is_closed());
+    /// # Ok::<(), nyx_stream::queue::ConfigError>(())
+    /// ```
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let config = config.check()?;
         let is_plain = !config.policy.looks_at_each();
         Ok(Self {
             slots: VecDeque::with_capacity(config.items.min(CAPACITY_AT_FIRST)),
             room: config.bytes,
+            // The configuration was refused if it has more.
             items_max: u32::try_from(config.items).unwrap_or(u32::MAX),
             pushes_plainly: is_plain,
             pops_plainly: is_plain,
+            replaces_plainly: matches!(config.policy, Policy::DropOldest),
             is_closed: false,
-            is_broken: true,
             popped: 0,
             config,
+            is_broken: true,
             keyframes: 0,
             drain: Drain::default(),
             drops: Drops::default(),
@@ -101,24 +113,75 @@ impl<T: Item> Queue<T> {
     /// # Errors
     /// Returns the item, and says why it was not queued. What was evicted all the same, which only
     /// [`Policy::Predictive`] and [`Policy::Keyframes`] do, is dropped; use [`push_into`](Self::push_into) to have it.
+    ///
+    /// ```
+    /// use nyx_core::Instant;
+    /// use nyx_stream::{Reason, queue::{Config, Policy, Queue}};
+    ///
+    /// let mut queue = Queue::new(Config::new(1, 1 << 20, Policy::DropOldest))?;
+    /// assert!(queue.push(Instant::ZERO, b"one".to_vec())?.is_empty());
+    /// let mut evicted = queue.push(Instant::ZERO, b"two".to_vec())?;
+    /// assert_eq!(evicted.next(), Some((b"one".to_vec(), Reason::Overrun)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn push(&mut self, now: Instant, item: T) -> Result<Evicted<T>, PushError<T>> {
         match self.push_plain(now, item) {
             Ok(()) => Ok(Evicted::new()),
-            Err(item) => {
-                let mut evicted = Evicted::new();
-                self.push_by_policy(now, item, &mut evicted).map(|()| evicted)
-            }
+            Err(item) => match self.replace_oldest(now, item) {
+                Ok(oldest) => Ok(Evicted::one(oldest, Reason::Overrun)),
+                Err(item) => {
+                    let mut evicted = Evicted::new();
+                    self.push_by_policy(now, item, &mut evicted).map(|()| evicted)
+                }
+            },
         }
     }
 
-    /// Queues an item, and adds those that made room for it to `evicted`.
+    /// Queues an item, and adds those that made room for it to `evicted`, whether it was queued or not. O(1), and O(1)
+    /// for each of those.
     ///
     /// # Errors
     /// Returns the item, and says why it was not queued.
+    ///
+    /// ```
+    /// use nyx_core::Instant;
+    /// use nyx_stream::queue::{Config, Evicted, Policy, Queue};
+    ///
+    /// let mut queue = Queue::new(Config::new(1, 1 << 20, Policy::DropOldest))?;
+    /// let mut evicted = Evicted::new();
+    /// for text in ["one", "two", "three"] {
+    ///     queue.push_into(Instant::ZERO, text.as_bytes().to_vec(), &mut evicted)?;
+    /// }
+    /// assert_eq!(evicted.map(|(item, _)| item).collect::<Vec<_>>(), [&b"one"[..], b"two"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn push_into(&mut self, now: Instant, item: T, evicted: &mut Evicted<T>) -> Result<(), PushError<T>> {
-        self.push_plain(now, item).or_else(|item| self.push_by_policy(now, item, evicted))
+        let Err(item) = self.push_plain(now, item) else { return Ok(()) };
+        match self.replace_oldest(now, item) {
+            Ok(oldest) => {
+                evicted.add(oldest, Reason::Overrun);
+                Ok(())
+            }
+            Err(item) => self.push_by_policy(now, item, evicted),
+        }
+    }
+
+    /// Queues an item in place of the oldest if that is all there is to do: the common case where the policy is
+    /// [`Policy::DropOldest`]. Returns the oldest, or the item.
+    #[inline]
+    pub(super) fn replace_oldest(&mut self, now: Instant, item: T) -> Result<T, T> {
+        let bytes = item.bytes();
+        let fits = |oldest: &mut Slot<T>| bytes <= self.room + oldest.bytes;
+        if !self.replaces_plainly {
+            return Err(item);
+        }
+        let Some(oldest) = self.slots.pop_front_if(fits) else { return Err(item) };
+        self.room += oldest.bytes;
+        self.drops.add(Reason::Overrun, 1);
+        self.accept(item, bytes, now);
+        Ok(oldest.item)
     }
 
     /// Queues an item if that is all there is to do.
@@ -134,7 +197,7 @@ impl<T: Item> Queue<T> {
 
     /// Queues or refuses an item when there is more to do.
     #[inline(never)]
-    pub(super) fn push_by_policy(
+    fn push_by_policy(
         &mut self,
         now: Instant,
         item: T,
@@ -178,92 +241,22 @@ impl<T: Item> Queue<T> {
         self.slots.push_back(Slot { item, bytes, born });
     }
 
-    #[inline]
-    fn has_room(&self, bytes: usize) -> bool {
-        bytes <= self.room && self.slots.len() < self.items_max as usize
-    }
-
-    fn make_room(&mut self, bytes: usize, evicted: &mut Evicted<T>) {
-        while !self.has_room(bytes) && self.evict(Reason::Overrun, evicted) {}
-    }
-
-    /// Whether there was anything to evict.
-    fn evict(&mut self, reason: Reason, evicted: &mut Evicted<T>) -> bool {
-        let Some(slot) = self.slots.pop_front() else { return false };
-        self.room += slot.bytes;
-        self.drops.add(reason, 1);
-        evicted.add(slot.item, reason);
-        true
-    }
-
-    /// [`Policy::Keyframes`].
-    fn admit_frame(
-        &mut self,
-        is_keyframe: bool,
-        bytes: usize,
-        evicted: &mut Evicted<T>,
-    ) -> Result<(), Reason> {
-        if is_keyframe {
-            self.is_broken = false;
-        } else if self.is_broken {
-            return Err(Reason::Conflated);
-        }
-        // A group in front of the newest can go, and before a keyframe all of them.
-        while !self.has_room(bytes) && (is_keyframe || self.has_older_group()) {
-            self.evict_group(evicted);
-        }
-        if !self.has_room(bytes) {
-            self.is_broken = true;
-            return Err(Reason::Overrun);
-        }
-        self.keyframes += usize::from(is_keyframe);
-        Ok(())
-    }
-
-    fn has_older_group(&self) -> bool {
-        let in_front = usize::from(self.starts_with_keyframe());
-        self.keyframes > in_front
-    }
-
-    fn starts_with_keyframe(&self) -> bool {
-        self.slots.front().is_some_and(|slot| slot.item.is_keyframe())
-    }
-
-    /// The oldest frame goes and all that depend on it.
-    fn evict_group(&mut self, evicted: &mut Evicted<T>) {
-        self.keyframes = self.keyframes.saturating_sub(self.starts_with_keyframe().into());
-        self.evict(Reason::Overrun, evicted);
-        while !self.starts_with_keyframe() && self.evict(Reason::Conflated, evicted) {}
-    }
-
-    /// [`Policy::Predictive`].
-    fn admit_in_time(
-        &mut self,
-        now: Instant,
-        born: Instant,
-        max_age: Duration,
-        bytes: usize,
-        evicted: &mut Evicted<T>,
-    ) -> Result<(), Reason> {
-        let until_next = self.drain.time_until(now, 0);
-        while let Some(reason) =
-            self.slots.front().and_then(|oldest| late(now - oldest.born, until_next, max_age))
-        {
-            self.evict(reason, evicted);
-        }
-        let until_its_turn = self.drain.time_until(now, self.bytes());
-        if let Some(reason) = late(now - born, until_its_turn, max_age) {
-            return Err(reason);
-        }
-        self.make_room(bytes, evicted);
-        Ok(())
-    }
-
     /// Takes the oldest item. What is too old by then is dropped; use [`pop_into`](Self::pop_into) to have it. Amortised
     /// O(1).
     ///
     /// # Errors
     /// When there is none, and whether any will come.
+    ///
+    /// ```
+    /// use nyx_core::Instant;
+    /// use nyx_stream::queue::{Config, PopError, Queue};
+    ///
+    /// let mut queue = Queue::new(Config::default())?;
+    /// queue.push(Instant::ZERO, b"one".to_vec())?;
+    /// assert_eq!(queue.pop(Instant::ZERO), Ok(b"one".to_vec()));
+    /// assert_eq!(queue.pop(Instant::ZERO), Err(PopError::Empty));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn pop(&mut self, now: Instant) -> Result<T, PopError> {
         match self.pop_plain() {
@@ -272,10 +265,24 @@ impl<T: Item> Queue<T> {
         }
     }
 
-    /// Takes the oldest item, and adds what is too old by then to `evicted`.
+    /// Takes the oldest item, and adds what is too old by then to `evicted`, even if there is none. Amortised O(1).
     ///
     /// # Errors
     /// When there is none, and whether any will come.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use nyx_core::Instant;
+    /// use nyx_stream::{Reason, queue::{Config, Evicted, Policy, Queue}};
+    ///
+    /// let policy = Policy::Predictive { max_age: Duration::from_millis(50) };
+    /// let mut queue = Queue::new(Config::new(8, 1 << 20, policy))?;
+    /// queue.push(Instant::ZERO, b"stale".to_vec())?;
+    /// let mut stale = Evicted::new();
+    /// assert!(queue.pop_into(Instant::ZERO + Duration::from_secs(1), &mut stale).is_err());
+    /// assert_eq!(stale.next(), Some((b"stale".to_vec(), Reason::Expired)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn pop_into(&mut self, now: Instant, evicted: &mut Evicted<T>) -> Result<T, PopError> {
         match self.pop_plain() {
@@ -325,61 +332,25 @@ impl<T: Item> Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Takes no more. What is queued can still be popped.
+    /// Takes no more. What is queued can still be popped. O(1).
+    ///
+    /// ```
+    /// use nyx_core::Instant;
+    /// use nyx_stream::queue::{Config, PushError, Queue};
+    ///
+    /// let mut queue = Queue::new(Config::default())?;
+    /// queue.close();
+    /// assert!(matches!(queue.push(Instant::ZERO, vec![1]), Err(PushError::Closed(_))));
+    /// # Ok::<(), nyx_stream::queue::ConfigError>(())
+    /// ```
     pub const fn close(&mut self) {
-        (self.is_closed, self.pushes_plainly) = (true, false);
+        (self.is_closed, self.pushes_plainly, self.replaces_plainly) = (true, false, false);
     }
 
-    /// Items in the queue.
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
-    /// Whether nothing more fits, however small.
-    pub(super) fn is_full(&self) -> bool {
-        self.slots.len() >= self.items_max as usize || self.room == 0
-    }
-
-    /// Bytes of all items in the queue.
-    pub const fn bytes(&self) -> usize {
-        self.config.bytes - self.room
-    }
-
-    /// What it may hold.
-    pub const fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// Whether it takes no more.
-    pub const fn is_closed(&self) -> bool {
-        self.is_closed
-    }
-
-    /// Items that were pushed, with those that were refused and counted.
-    pub fn pushed(&self) -> u64 {
-        // What went in is nowhere else, so it need not be counted apart.
-        self.popped + self.drops.total() + self.slots.len() as u64
-    }
-
-    /// Items that were popped.
-    pub const fn popped(&self) -> u64 {
-        self.popped
-    }
-
-    /// Items that were pushed and will not be popped.
-    pub const fn drops(&self) -> &Drops {
-        &self.drops
-    }
-
-    /// What the consumer has been taking while it had anything to take; `None` when not known, or when the policy
-    /// does not ask.
-    pub fn bytes_per_second(&self) -> Option<u64> {
-        self.drain.bytes_per_second()
+    /// Whether an item of so many bytes fits beside those that are there.
+    #[inline]
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        bytes <= self.room && self.slots.len() < self.items_max as usize
     }
 }
 
@@ -388,14 +359,6 @@ impl Policy {
     const fn looks_at_each(self) -> bool {
         matches!(self, Self::Keyframes | Self::Predictive { .. })
     }
-}
-
-/// Why an item of this age is late that leaves after `wait`; `None`: it is not.
-fn late(age: Duration, wait: Duration, max_age: Duration) -> Option<Reason> {
-    if age > max_age {
-        return Some(Reason::Expired);
-    }
-    (age.saturating_add(wait) > max_age).then_some(Reason::PredictedLate)
 }
 
 /// Places that are there from the beginning: enough that a queue of the usual size never allocates again.

@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod admit;
 mod block;
 mod channel;
 mod config;
@@ -34,6 +35,7 @@ mod item;
 mod lock;
 mod receiver;
 mod sender;
+mod view;
 mod waiters;
 
 pub use channel::{channel, channel_with_clock};

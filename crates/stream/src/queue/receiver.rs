@@ -16,23 +16,63 @@ use super::item::Item;
 use super::lock::Guard;
 use crate::drops::Drops;
 
-/// Pops from a shared queue.
+/// Pops from a shared queue. Each item goes to one receiver; those that wait are woken in order.
+///
+/// ```
+/// use nyx_stream::queue::{self, Config, PopError};
+///
+/// let (sender, receiver) = queue::channel(Config::default())?;
+/// assert!(sender.try_send(b"one".to_vec()).is_ok());
+/// assert_eq!((receiver.len(), receiver.is_empty(), receiver.drops().total()), (1, false, 0));
+/// drop(sender); // the last one: what is queued can still be received
+/// assert_eq!(receiver.clone().try_recv(), Ok(b"one".to_vec()));
+/// assert_eq!(receiver.try_recv(), Err(PopError::Closed));
+/// # Ok::<(), queue::ConfigError>(())
+/// ```
 pub struct Receiver<T>(Arc<Shared<T>>);
 
 impl<T: Item> Receiver<T> {
-    /// Takes the oldest item, if there is one.
+    /// Takes the oldest item, if there is one. What is too old by then is dropped; use
+    /// [`try_recv_into`](Self::try_recv_into) to have it. Amortised O(1).
     ///
     /// # Errors
     /// When there is none, and whether any will come.
+    ///
+    /// ```
+    /// use nyx_stream::queue::{self, Config, PopError};
+    ///
+    /// let (sender, receiver) = queue::channel(Config::default())?;
+    /// assert!(sender.try_send(b"one".to_vec()).is_ok());
+    /// assert_eq!(receiver.try_recv(), Ok(b"one".to_vec()));
+    /// assert_eq!(receiver.try_recv(), Err(PopError::Empty));
+    /// # Ok::<(), queue::ConfigError>(())
+    /// ```
     #[inline]
     pub fn try_recv(&self) -> Result<T, PopError> {
         self.try_recv_into(&mut Evicted::new())
     }
 
-    /// Takes the oldest item, if there is one, and adds what was too old to `evicted`.
+    /// Takes the oldest item, if there is one, and adds what was too old to `evicted`, even if there is none. Amortised
+    /// O(1).
     ///
     /// # Errors
     /// When there is none, and whether any will come.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use nyx_core::clock::Manual;
+    /// use nyx_stream::queue::{self, Config, Evicted, Policy};
+    ///
+    /// let clock = Manual::new();
+    /// let policy = Policy::Predictive { max_age: Duration::from_millis(50) };
+    /// let (sender, receiver) = queue::channel_with_clock(Config::new(8, 1 << 20, policy), clock.clone())?;
+    /// assert!(sender.try_send(b"stale".to_vec()).is_ok());
+    /// clock.advance(Duration::from_millis(51));
+    /// let mut stale = Evicted::new();
+    /// assert!(receiver.try_recv_into(&mut stale).is_err());
+    /// assert_eq!(stale.next().map(|(item, _)| item), Some(b"stale".to_vec()));
+    /// # Ok::<(), queue::ConfigError>(())
+    /// ```
     #[inline]
     pub fn try_recv_into(&self, evicted: &mut Evicted<T>) -> Result<T, PopError> {
         let now = self.0.now();
@@ -59,40 +99,124 @@ impl<T: Item> Receiver<T> {
     }
 
     /// Takes the oldest item, and blocks the thread until there is one, for `timeout` at most. Not for a thread that
-    /// runs tasks.
+    /// runs tasks. What is too old by then is dropped; use [`blocking_recv_into`](Self::blocking_recv_into) to have it.
+    /// Amortised O(1) for each look, and O(those that wait) to begin and to end waiting.
     ///
     /// # Errors
     /// [`Empty`](PopError::Empty): none came in time. [`Closed`](PopError::Closed): none will come.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use nyx_stream::queue::{self, Config};
+    ///
+    /// let (sender, receiver) = queue::channel(Config::default())?;
+    /// let producer = std::thread::spawn(move || sender.try_send(b"one".to_vec()).is_ok());
+    /// assert_eq!(receiver.blocking_recv(Duration::MAX)?, b"one");
+    /// # producer.join().unwrap();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn blocking_recv(&self, timeout: Duration) -> Result<T, PopError> {
-        let received = self.try_recv();
+        self.recv_in_thread(timeout, None)
+    }
+
+    /// Takes the oldest item as [`blocking_recv`](Self::blocking_recv) does, and adds what was too old to `evicted`,
+    /// whether an item came or not.
+    ///
+    /// # Errors
+    /// [`Empty`](PopError::Empty): none came in time. [`Closed`](PopError::Closed): none will come.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use nyx_stream::queue::{self, Config, Evicted};
+    ///
+    /// let (sender, receiver) = queue::channel(Config::default())?;
+    /// assert!(sender.try_send(b"one".to_vec()).is_ok());
+    /// let mut stale = Evicted::new();
+    /// assert_eq!(receiver.blocking_recv_into(Duration::MAX, &mut stale)?, b"one");
+    /// assert!(stale.is_empty()); // only `Policy::Predictive` has any
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn blocking_recv_into(&self, timeout: Duration, evicted: &mut Evicted<T>) -> Result<T, PopError> {
+        self.recv_in_thread(timeout, Some(evicted))
+    }
+
+    fn recv_in_thread(&self, timeout: Duration, mut evicted: Option<&mut Evicted<T>>) -> Result<T, PopError> {
+        let received = match evicted.as_deref_mut() {
+            Some(evicted) => self.try_recv_into(evicted),
+            None => self.try_recv(),
+        };
         if received.as_ref().err() != Some(&PopError::Empty) {
             return received;
         }
         let mut place = Place::new(&self.0, End::Receive);
-        let received = block_on(timeout, |waker| self.poll_recv(waker, &mut place));
+        let received = block_on(timeout, |waker| self.poll_recv(waker, &mut place, evicted.as_deref_mut()));
         received.map_or(Err(PopError::Empty), |received| received.map_err(|Closed| PopError::Closed))
     }
 
-    /// Takes the oldest item, as soon as there is one.
+    /// Takes the oldest item, as soon as there is one. What is too old by then is dropped; use
+    /// [`recv_into`](Self::recv_into) to have it. Amortised O(1) for each look, and O(those that wait) to begin and to end
+    /// waiting.
     ///
     /// # Cancel safety
     /// A future that is dropped before it is ready has taken nothing.
     ///
     /// # Errors
     /// When none will come.
+    ///
+    /// ```
+    /// # use std::{pin::pin, task::{Context, Poll, Waker}};
+    /// use nyx_stream::queue::{self, Config};
+    ///
+    /// let (sender, receiver) = queue::channel(Config::default())?;
+    /// let task = async { receiver.recv().await };
+    /// assert!(sender.try_send(b"one".to_vec()).is_ok());
+    /// # let done = pin!(task).poll(&mut Context::from_waker(Waker::noop()));
+    /// assert_eq!(done, Poll::Ready(Ok(b"one".to_vec())));
+    /// # Ok::<(), queue::ConfigError>(())
+    /// ```
     pub async fn recv(&self) -> Result<T, Closed> {
         let mut place = Place::new(&self.0, End::Receive);
-        poll_fn(|cx| self.poll_recv(Some(cx.waker()), &mut place)).await
+        poll_fn(|cx| self.poll_recv(Some(cx.waker()), &mut place, None)).await
     }
 
-    /// Takes an item, or registers the waker, if there is one.
-    fn poll_recv(&self, waker: Option<&Waker>, place: &mut Place<'_, T>) -> Poll<Result<T, Closed>> {
-        let mut evicted = Evicted::new();
+    /// Takes the oldest item as [`recv`](Self::recv) does, and adds what was too old to `evicted`.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it is ready has taken nothing. What it has evicted is in `evicted`.
+    ///
+    /// # Errors
+    /// When none will come.
+    ///
+    /// ```
+    /// # use std::{pin::pin, task::{Context, Poll, Waker}};
+    /// use nyx_stream::queue::{self, Config, Evicted};
+    ///
+    /// let (sender, receiver) = queue::channel(Config::default())?;
+    /// let mut stale = Evicted::new();
+    /// let task = async { receiver.recv_into(&mut stale).await };
+    /// assert!(sender.try_send(b"one".to_vec()).is_ok());
+    /// # let done = pin!(task).poll(&mut Context::from_waker(Waker::noop()));
+    /// assert_eq!(done, Poll::Ready(Ok(b"one".to_vec())));
+    /// # Ok::<(), queue::ConfigError>(())
+    /// ```
+    pub async fn recv_into(&self, evicted: &mut Evicted<T>) -> Result<T, Closed> {
+        let mut place = Place::new(&self.0, End::Receive);
+        poll_fn(|cx| self.poll_recv(Some(cx.waker()), &mut place, Some(&mut *evicted))).await
+    }
+
+    /// Takes an item, or registers the waker, if there is one. What is too old is dropped if nobody wants it.
+    fn poll_recv(
+        &self,
+        waker: Option<&Waker>,
+        place: &mut Place<'_, T>,
+        evicted: Option<&mut Evicted<T>>,
+    ) -> Poll<Result<T, Closed>> {
+        let mut unwanted = Evicted::new();
         let now = self.0.now();
         let mut state = self.0.lock();
-        let popped = state.queue.pop_into(now, &mut evicted);
+        let popped = state.queue.pop_into(now, evicted.unwrap_or(&mut unwanted));
         let unneeded = match (&popped, waker) {
-            (Err(PopError::Empty), Some(waker)) => state.register(End::Receive, &mut place.id, waker),
+            (Err(PopError::Empty), Some(waker)) => state.register(End::Receive, &mut place.id, 0, waker),
             (Err(PopError::Empty), None) => None,
             _ => state.leave(End::Receive, &mut place.id),
         };
@@ -112,22 +236,32 @@ impl<T> Receiver<T> {
         Self(shared)
     }
 
-    /// Takes no more, from any sender. What is queued can still be received; who waits is told.
+    /// Takes no more, from any sender. What is queued can still be received; who waits is told. O(those that wait).
+    ///
+    /// ```
+    /// use nyx_stream::queue::{self, Config, PopError};
+    ///
+    /// let (sender, receiver) = queue::channel::<Vec<u8>>(Config::default())?;
+    /// receiver.close();
+    /// assert!(sender.is_closed());
+    /// assert_eq!(receiver.try_recv(), Err(PopError::Closed));
+    /// # Ok::<(), queue::ConfigError>(())
+    /// ```
     pub fn close(&self) {
         self.0.close();
     }
 
-    /// Items in the queue.
+    /// Items in the queue. O(1).
     pub fn len(&self) -> usize {
         self.0.lock().queue.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are none. O(1).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Items that were sent and will not be received, so far.
+    /// Items that were sent and will not be received, so far. O(1).
     pub fn drops(&self) -> Drops {
         *self.0.lock().queue.drops()
     }

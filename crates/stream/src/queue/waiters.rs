@@ -3,50 +3,98 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
-/// Wakers in order of arrival. All methods are called under the lock; wakers come out of it to be woken or dropped
-/// outside, because either may run anything.
+/// Those who wait, in order of arrival. Whoever is woken keeps the place until done, so being woken in vain costs
+/// nobody the turn.
+///
+/// All methods are called under the lock. Wakers come out of it to be woken or dropped outside, because either may
+/// run anything; only [`Waker::clone`] runs under it, which in all runtimes there are counts a reference.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    waiting: VecDeque<(u64, Waker)>,
-    next_id: u64,
+    row: VecDeque<Waiter>,
+    next_id: Id,
+    /// How many of the row are to be woken.
+    asleep: usize,
+    /// Whether nobody may pass the first of the row: room came, and it was not enough.
+    is_held: bool,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    id: Id,
+    /// Bytes of room for which it waits.
+    need: usize,
+    /// `None`: it was woken, and has not looked since.
+    waker: Option<Waker>,
 }
 
 /// One who waits, or did.
 pub(super) type Id = u64;
 
 impl Waiters {
-    /// Has `waker` woken when something changes. Whoever is registered keeps the place. Returns a waker that is no
+    /// Has `waker` woken when something changes. Whoever is in the row keeps the place. Returns a waker that is no
     /// longer needed.
-    pub(super) fn register(&mut self, id: &mut Option<Id>, waker: &Waker) -> Option<Waker> {
-        if let Some((_, present)) = self.waiting.iter_mut().find(|(other, _)| Some(*other) == *id) {
-            return (!present.will_wake(waker)).then(|| std::mem::replace(present, waker.clone()));
+    pub(super) fn register(&mut self, id: &mut Option<Id>, need: usize, waker: &Waker) -> Option<Waker> {
+        let Some(place) = self.place(*id) else {
+            *id = Some(self.next_id);
+            self.row.push_back(Waiter { id: self.next_id, need, waker: Some(waker.clone()) });
+            self.next_id += 1;
+            self.asleep += 1;
+            return None;
+        };
+        match &mut self.row[place].waker {
+            Some(present) => (!present.will_wake(waker)).then(|| std::mem::replace(present, waker.clone())),
+            none => {
+                // Woken in vain: somebody was faster.
+                *none = Some(waker.clone());
+                self.asleep += 1;
+                self.is_held |= place == 0;
+                None
+            }
         }
-        *id = Some(self.next_id);
-        self.waiting.push_back((self.next_id, waker.clone()));
-        self.next_id += 1;
-        None
     }
 
-    /// Whether nobody waits.
+    /// Whether a push or a pop has nobody here to think of.
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    pub(super) const fn is_idle(&self) -> bool {
+        self.asleep == 0 && !self.is_held
     }
 
-    /// Takes out the one who waits longest.
-    pub(super) fn next(&mut self) -> Option<Waker> {
-        self.waiting.pop_front().map(|(_, waker)| waker)
+    /// Whether this one, or one that is not in the row, has to let the first of the row go before.
+    pub(super) fn is_before(&self, id: Option<Id>) -> bool {
+        self.is_held && self.row.front().is_some_and(|first| Some(first.id) != id)
     }
 
-    /// Takes one out who waits no longer; `None`: it did not wait, or was woken.
+    /// The one to wake now: who waits longest, if there is as much room as it `fits`. One for whom there is not, though
+    /// there is some, is not to be passed any more.
+    pub(super) fn next(&mut self, fits: impl Fn(usize) -> bool) -> Option<Waker> {
+        let place = self.row.iter().position(|waiter| waiter.waker.is_some())?;
+        let waiter = &mut self.row[place];
+        if !fits(waiter.need) {
+            self.is_held |= place == 0 && fits(1);
+            return None;
+        }
+        self.asleep -= 1;
+        waiter.waker.take()
+    }
+
+    /// Takes one out who waits no longer. Returns a waker that is no longer needed.
     pub(super) fn leave(&mut self, id: &mut Option<Id>) -> Option<Waker> {
-        let id = id.take()?;
-        let at = self.waiting.iter().position(|(other, _)| *other == id)?;
-        self.waiting.remove(at).map(|(_, waker)| waker)
+        let place = self.place(id.take())?;
+        self.is_held &= place > 0;
+        let waker = self.row.remove(place)?.waker;
+        self.asleep -= usize::from(waker.is_some());
+        waker
     }
 
     /// Takes out all.
     pub(super) fn all(&mut self) -> impl Iterator<Item = Waker> + use<> {
-        std::mem::take(&mut self.waiting).into_iter().map(|(_, waker)| waker)
+        (self.asleep, self.is_held) = (0, false);
+        std::mem::take(&mut self.row).into_iter().filter_map(|waiter| waiter.waker)
+    }
+
+    /// Ids rise along the row.
+    fn place(&self, id: Option<Id>) -> Option<usize> {
+        let id = id?;
+        self.row.binary_search_by_key(&id, |waiter| waiter.id).ok()
     }
 }
