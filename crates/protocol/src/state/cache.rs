@@ -29,29 +29,46 @@ pub struct Cache {
 struct Delta {
     base: u64,
     encoded: Encoded,
-    payload: Bytes,
+    message: Bytes,
 }
 
 impl Cache {
     /// What [`Document::delta_since`] says, shared. It costs a look at the bases that were asked for since the last change,
     /// 64 at most; receivers at other bases pay for their own encoding.
     pub fn delta_since(&mut self, document: &Document, base: u64) -> (Encoded, Bytes) {
+        self.message_since(document, base, 0, |_, _| {})
+    }
+
+    /// The same behind `lead` bytes, which `seal` fills when the delta is new: so a whole message is shared.
+    pub fn message_since(
+        &mut self,
+        document: &Document,
+        base: u64,
+        lead: usize,
+        seal: impl FnOnce(Encoded, &mut [u8]),
+    ) -> (Encoded, Bytes) {
         let leads_to = (document.epoch(), document.version());
         if self.leads_to != leads_to {
             self.deltas.clear();
             (self.leads_to, self.bytes) = (leads_to, 0);
         }
         if let Some(delta) = self.deltas.iter().find(|delta| delta.base == base) {
-            return (delta.encoded, delta.payload.clone());
+            return (delta.encoded, delta.message.clone());
         }
-        let mut payload = BytesMut::new();
-        let encoded = document.delta_since(base, &mut payload);
-        let payload = payload.freeze();
+        let mut message = BytesMut::zeroed(lead);
+        let encoded = document.delta_since(base, &mut message);
+        seal(encoded, &mut message);
+        let message = message.freeze();
         if self.deltas.len() < DELTAS_MAX && self.bytes < BYTES_MAX {
-            self.bytes += payload.len();
-            self.deltas.push(Delta { base, encoded, payload: payload.clone() });
+            self.bytes += message.len();
+            self.deltas.push(Delta { base, encoded, message: message.clone() });
         }
-        (encoded, payload)
+        (encoded, message)
+    }
+
+    /// Bytes of the deltas that are kept.
+    pub const fn held_bytes(&self) -> usize {
+        self.bytes
     }
 }
 
