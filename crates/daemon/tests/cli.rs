@@ -159,6 +159,66 @@ fn a_bad_line_is_named_and_left_out_and_the_rest_is_published() {
 }
 
 #[test]
+fn of_many_bad_lines_a_few_are_told_and_all_are_counted() {
+    let hub = Daemon::start();
+    let output = publish(hub.native, &["s", "--kind", "state", "--json"], &"oops\n".repeat(20_000));
+    assert_fails(&output, 1, "20000 lines or images were no good");
+    let notes = stderr(&output).matches("bad JSON").count();
+    assert!((10..1_000).contains(&notes), "{notes}");
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+    assert_eq!(summary["rejected"], 20_000);
+}
+
+#[test]
+fn what_was_read_before_the_input_failed_is_published() {
+    let hub = Daemon::start();
+    let endless = format!("one\ntwo\n{}", "x".repeat(17 << 20));
+    let output = publish(hub.native, &["logs/app", "--json"], &endless);
+    assert_fails(&output, 1, "stdin, line 3: longer than");
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+    assert_eq!(summary["items"], 2);
+}
+
+#[test]
+fn at_a_bitrate_everything_arrives_in_order() {
+    let hub = Daemon::start();
+    let mut subscriber = Subscriber::start(hub.native, &["**", "--count", "101"]);
+    let lines: Vec<String> = (0..100).map(|n| format!("{n:0100}")).collect();
+    assert_done(&publish(hub.native, &["logs/app", "--bitrate", "200kB/s"], &lines.join("\n")));
+    for line in &lines {
+        assert_eq!(subscriber.next()["text"], line.as_str());
+    }
+    assert_eq!(subscriber.end(), 0);
+    let documents: String = (0..50).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    assert_done(&publish(hub.native, &["s", "--bitrate", "20kB/s"], &documents));
+    let output = run(nyx(hub.native, &["sub", "s", "--count", "1"]), b"");
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).expect("a line")["value"], json!({ "n": 49 }));
+}
+
+#[test]
+fn images_that_are_young_enough_are_all_sent() {
+    let hub = Daemon::start();
+    let directory = TempDir::new().expect("a directory");
+    let files: Vec<String> = (0..20)
+        .map(|n| {
+            let path = directory.path().join(format!("{n:02}.png"));
+            std::fs::write(
+                &path,
+                format!("\u{89}PNG\r\n\u{1a}\n{n}").chars().map(|c| c as u8).collect::<Vec<_>>(),
+            )
+            .expect("a file");
+            path.to_str().expect("UTF-8").to_owned()
+        })
+        .collect();
+    let options = ["cam/1", "--fps", "1000", "--max-age", "1h", "--bitrate", "5kB/s", "--json"];
+    let output =
+        publish(hub.native, &[&options[..], &files.iter().map(|f| &f[..]).collect::<Vec<_>>()].concat(), "");
+    assert_done(&output);
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+    assert_eq!((&summary["items"], &summary["skipped"]), (&json!(20), &json!(0)));
+}
+
+#[test]
 fn another_kind_than_the_topic_has_is_refused() {
     let hub = Daemon::start();
     assert_done(&publish(hub.native, &["t"], "{}"));
@@ -196,6 +256,8 @@ fn what_makes_no_sense_is_a_usage_error() {
         (&["pub", "a", "--loop"], "stdin can't be read twice"),
         (&["pub", "a", "--patch", "--kind", "event"], "--patch is for state"),
         (&["pub", "a", "--fps", "0"], "no rate"),
+        (&["pub", "a", "--bitrate", "0"], "a rate of zero"),
+        (&["pub", "a", "--bitrate", "2MB/s", "--kind", "audio"], "--bitrate is for state, events and frames"),
         (&["sub", "a", "--frames", "-", "--wav", "-"], "stdout takes one thing"),
         (&["sub", "a", "--server", "http://x"], "no address of a hub"),
         (&["netem", "--rate", "fast"], "rate such as"),

@@ -7,6 +7,8 @@ use std::net::TcpStream;
 
 use common::Server;
 
+const JSON: (&str, &str) = ("content-type", "application/json");
+
 #[test]
 fn too_many_requests_are_answered_with_429_and_the_time_to_wait() {
     let server = Server::configured("[limits]\nrequests_per_peer = \"1/min burst 3\"");
@@ -17,6 +19,40 @@ fn too_many_requests_are_answered_with_429_and_the_time_to_wait() {
     assert_eq!(refused.error(), (429, "rate_limited".to_owned()));
     let seconds: u64 = refused.header("retry-after").parse().unwrap();
     assert!((50..=60).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn an_address_publishes_as_many_messages_by_http_as_a_session_may() {
+    let server = Server::configured("[limits]\npublish_messages = \"1/min burst 2\"");
+    assert_eq!(server.post("/v1/topics/a", "text/plain", b"one").status(), 202);
+    assert_eq!(server.request("PUT", "/v1/topics/b", &[JSON], b"{}").status(), 202);
+    for (method, topic) in [("POST", "a"), ("PUT", "b"), ("PATCH", "b")] {
+        let refused = server.request(method, &format!("/v1/topics/{topic}"), &[JSON], b"{}");
+        assert_eq!(refused.error(), (429, "rate_limited".to_owned()), "{method}");
+        let seconds: u64 = refused.header("retry-after").parse().unwrap();
+        assert!((1..=60).contains(&seconds), "{seconds}");
+        assert!(refused.text().contains("limits.publish_messages"), "{}", refused.text());
+    }
+    assert_eq!(server.get("/v1/topics").status(), 200);
+    let metrics = server.get("/metrics");
+    for line in ["nyx_topic_messages_total{topic=\"a\"} 1\n", "nyx_http_published_total{topic=\"b\"} 1\n"] {
+        assert!(metrics.text().contains(line), "{line} in {}", metrics.text());
+    }
+}
+
+#[test]
+fn an_address_publishes_as_many_bytes_by_http_as_a_session_may() {
+    let server = Server::configured("[limits]\npublish_bytes = \"10/min burst 100\"");
+    let publish = |bytes| server.post("/v1/topics/a", "text/plain", &vec![b'.'; bytes]);
+    let never = publish(101);
+    assert_eq!(never.error(), (413, "too_large".to_owned()));
+    assert!(never.text().contains("limits.publish_bytes"), "{}", never.text());
+    assert_eq!(publish(60).status(), 202);
+    let refused = publish(60);
+    assert_eq!(refused.error(), (429, "rate_limited".to_owned()));
+    let seconds: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=120).contains(&seconds), "{seconds}");
+    assert_eq!(publish(40).status(), 202);
 }
 
 #[test]

@@ -3,15 +3,18 @@
 //! `{"error": {"code": "kind_mismatch", "message": "topic `a` carries …"}}`
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
-use nyx_core::limit::Denied;
+use nyx_core::limit::{CheckError, Denied, OverBurst};
 use nyx_hub::{AdmitError, CreateError, PublishError};
 use nyx_protocol::topic::NameError;
 use nyx_stream::metrics::Counter;
+
+use crate::serve::OverQuota;
 
 /// What is wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +138,12 @@ impl Problem {
         Self { code, message: message.into(), retry_after: code.retry_after() }
     }
 
+    /// The same request may succeed after `wait`.
+    fn limited(wait: Duration, text: String) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self { retry_after: Some(seconds.max(1)), ..Self::new(Code::RateLimited, text) }
+    }
+
     pub(super) fn into_response(self) -> Response<Body> {
         self.code.count();
         let error = serde_json::json!({ "error": { "code": self.code.name(), "message": self.message } });
@@ -189,8 +198,24 @@ impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         let wait = denied.retry_after();
         let text = format!("too many requests from this address: wait {wait:.0?} (limits.requests_per_peer)");
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Self { retry_after: Some(seconds.max(1)), ..Self::new(Code::RateLimited, text) }
+        Self::limited(wait, text)
+    }
+}
+
+impl From<OverQuota> for Problem {
+    fn from(OverQuota { setting, error }: OverQuota) -> Self {
+        match error {
+            CheckError::OverBurst(OverBurst { asked, burst }) => {
+                let text = format!(
+                    "a body of {asked} bytes is over the burst of {setting}, {burst}: send less at a time, or raise it"
+                );
+                Self::new(Code::TooLarge, text)
+            }
+            error => {
+                let wait = error.retry_after().unwrap_or_default();
+                Self::limited(wait, format!("this address publishes too much: wait {wait:.0?} ({setting})"))
+            }
+        }
     }
 }
 

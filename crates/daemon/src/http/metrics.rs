@@ -19,9 +19,7 @@ use nyx_stream::{Drops, Histogram, Lane};
 use super::answer::{self, Code};
 use super::connection::Connection;
 use super::openmetrics::{CONTENT_TYPE, Kind, Page};
-
-/// Topics with series of their own.
-const TOPICS_MAX: usize = 500;
+use crate::serve::meters::TOPICS_MAX;
 
 const QUANTILES: [f64; 3] = [0.5, 0.9, 0.99];
 

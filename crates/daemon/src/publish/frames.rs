@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use nyx_client::publish::{Frame, Frames};
 use nyx_client::{Client, FrameCodec};
 use nyx_core::clock::{Clock as _, Monotonic, unix_micros};
 use nyx_stream::pacer::Beat;
-use nyx_stream::queue::{self, Config, Policy};
+use nyx_stream::queue::{self, Config, Policy, PushError};
 use tokio::sync::oneshot;
 
 use super::Source;
@@ -18,28 +19,40 @@ use super::guess::Format;
 use super::input::{Input, Place, read_some};
 use super::jpeg::Splitter;
 use super::tally::Tally;
+use super::throttle::Throttle;
 use super::window::Way;
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 use crate::pace::{Rate, block_until};
 use crate::tell;
 
-/// Publishes each image as it is, but when the connection is slower than the source only the newest.
+/// How fast frames go.
+pub(super) struct Pace {
+    /// Frames a second.
+    pub(super) fps: Option<Rate>,
+    /// How old one may become before it is sent.
+    pub(super) max_age: Option<Duration>,
+    pub(super) throttle: Throttle,
+}
+
+/// Publishes each image as it is. When the connection is slower than the source only the newest, or those that can be
+/// sent before they are older than `max_age`.
 ///
 /// A thread reads, since that blocks. It never waits for the connection, so a live source is read at its own pace and
 /// what can't be sent is passed over before it grows old. Nor do frames grow old on their way: no more are sent than the hub
 /// confirms without delay.
 pub(super) async fn publish(
     source: Source,
-    rate: Option<Rate>,
+    pace: Pace,
     client: &Client,
     frames: &Frames,
     tally: &Arc<Tally>,
 ) -> Outcome {
-    let (sender, receiver) = queue::channel(Config::new(1, IMAGE_MAX, Policy::DropOldest))?;
+    let Pace { fps, max_age, mut throttle } = pace;
+    let (sender, receiver) = queue::channel(waiting(max_age)).map_err(Failure::usage)?;
     let (end, ended) = oneshot::channel();
     let shared = tally.clone();
     std::thread::spawn(move || {
-        let pace = rate.map(Rate::beat);
+        let pace = fps.map(Rate::beat);
         let outcome = Images { pace, clock: Monotonic::new(), sender, tally: &shared }.run(source);
         // Nobody listens when the command is ending.
         let _ = end.send(outcome);
@@ -47,10 +60,24 @@ pub(super) async fn publish(
     let mut way = Way::new(client.clone());
     loop {
         way.clear().await?;
-        let Ok(Image(frame)) = receiver.recv().await else { return ended.await? };
+        // A frame that was taken can't make way for a fresher one, so what is owed is paid before.
+        throttle.let_go(0).await;
+        let received = receiver.recv().await;
+        // Those that have grown too old are known only now.
+        tally.skipped(receiver.drops().total());
+        let Ok(Image(frame)) = received else { return ended.await? };
         let bytes = frame.payload.len();
+        throttle.let_go(bytes).await;
         way.send(frames, frame).await?;
         tally.send(bytes);
+    }
+}
+
+/// How frames wait for the connection. Without an age the newest is the only one worth having.
+const fn waiting(max_age: Option<Duration>) -> Config {
+    match max_age {
+        Some(max_age) => Config::new(IMAGES_WAITING, IMAGE_MAX, Policy::Predictive { max_age }),
+        None => Config::new(1, IMAGE_MAX, Policy::DropOldest),
     }
 }
 
@@ -137,9 +164,11 @@ impl Images<'_> {
             block_until(beat.next(now), now);
         }
         let frame = Frame { unix_micros: Some(unix_micros()), ..Frame::key(codec, payload) };
-        // It takes every image that is no larger than a hub does, until nobody publishes any more.
-        let Ok(evicted) = self.sender.try_send(Image(frame)) else { return ControlFlow::Break(()) };
-        evicted.for_each(|_| self.tally.skip());
+        if let Err(PushError::Closed(_)) = self.sender.try_send(Image(frame)) {
+            return ControlFlow::Break(());
+        }
+        // This one or those before it: the queue has counted them.
+        self.tally.skipped(self.sender.drops().total());
         ControlFlow::Continue(())
     }
 }
@@ -150,5 +179,61 @@ const FILES_RATE: Rate = Rate::per_second(30);
 /// What a hub takes in one message, by default.
 const IMAGE_MAX: usize = 16 << 20;
 
+/// Images that may wait while they are not too old: two seconds of video.
+const IMAGES_WAITING: usize = 64;
+
 /// Bytes read at a time: what a pipe holds.
 const PIECE: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use nyx_core::clock::Manual;
+    use nyx_stream::queue::channel_with_clock;
+
+    use super::*;
+
+    #[test]
+    fn images_that_grow_too_old_or_would_are_passed_over_and_counted() {
+        let clock = Manual::new();
+        let max_age = Some(Duration::from_millis(100));
+        let (sender, receiver) = channel_with_clock(waiting(max_age), clock.clone()).unwrap();
+        let tally = Tally::default();
+        let mut images = Images { pace: None, clock: Monotonic::new(), sender, tally: &tally };
+        let mut put = |image: &'static [u8]| images.put(FrameCodec::Jpeg, image.into());
+        let take = || receiver.try_recv().map(|Image(frame)| frame.payload).ok();
+        assert!(put(b"old").is_continue());
+        clock.advance(Duration::from_millis(60));
+        assert!(put(b"new").is_continue());
+        clock.advance(Duration::from_millis(60));
+        assert_eq!(take().as_deref(), Some(&b"new"[..]));
+        assert_eq!(take(), None);
+        assert_eq!(receiver.drops().total(), 1);
+        // The connection has not come back for so long that none could go in time.
+        assert!(put(b"one").is_continue());
+        assert_eq!(take().as_deref(), Some(&b"one"[..]));
+        clock.advance(Duration::from_secs(1));
+        assert!(put(b"two").is_continue());
+        assert!(put(b"late").is_continue());
+        let total = receiver.drops().total();
+        assert!(total > 1);
+        let summary = tally.summary(&"a".parse().unwrap(), nyx_client::Kind::Frame, Duration::ZERO);
+        assert_eq!(serde_json::to_value(summary).unwrap()["skipped"], total);
+        drop(receiver);
+        assert!(put(b"nobody").is_break());
+    }
+
+    #[test]
+    fn without_an_age_only_the_newest_waits() {
+        let (sender, receiver) = queue::channel(waiting(None)).unwrap();
+        let tally = Tally::default();
+        let mut images = Images { pace: None, clock: Monotonic::new(), sender, tally: &tally };
+        for image in [&b"one"[..], b"two", b"three"] {
+            assert!(images.put(FrameCodec::Jpeg, image.into()).is_continue());
+        }
+        assert_eq!(
+            receiver.try_recv().map(|Image(frame)| frame.payload).ok().as_deref(),
+            Some(&b"three"[..])
+        );
+        assert!(receiver.is_empty());
+    }
+}

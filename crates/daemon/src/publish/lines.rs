@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use bytes::{Bytes, BytesMut};
@@ -9,11 +10,14 @@ use nyx_client::publish::{Events, State};
 use nyx_client::{Patch, Value};
 use nyx_core::clock::{Clock as _, Monotonic};
 use nyx_stream::pacer::Beat;
-use tokio::sync::mpsc;
+use nyx_stream::queue::{self, Config, Policy};
+use tokio::sync::oneshot;
 
 use super::Source;
 use super::input::{Input, Place, read_some};
+use super::notes::Notes;
 use super::tally::Tally;
+use super::throttle::Throttle;
 use crate::exit::Outcome;
 use crate::pace::Rate;
 use crate::tell;
@@ -26,75 +30,71 @@ struct Block {
     first_line: u64,
 }
 
+impl queue::Item for Block {
+    fn bytes(&self) -> usize {
+        self.text.len()
+    }
+}
+
 /// Lines from a thread of its own, since reading a file or a pipe blocks.
 pub(super) struct Lines {
-    blocks: mpsc::Receiver<Outcome<Block>>,
-    pace: Option<Beat>,
-    clock: Monotonic,
+    blocks: queue::Receiver<Block>,
+    /// How reading ended. Known when there are no more blocks.
+    ended: oneshot::Receiver<Outcome>,
+    turns: Turns,
+    notes: Notes,
 }
 
 impl Lines {
-    pub(super) fn read(source: Source, rate: Option<Rate>) -> Self {
-        let (sender, blocks) = mpsc::channel(BLOCKS_WAITING);
+    pub(super) fn read(source: Source, rate: Option<Rate>, throttle: Throttle) -> Outcome<Self> {
+        let (sender, blocks) = queue::channel(Config::new(BLOCKS_WAITING, BLOCK_MAX, Policy::Block))?;
+        let (end, ended) = oneshot::channel();
+        let turns = Turns { pace: rate.map(Rate::beat), throttle, clock: Monotonic::new() };
         std::thread::spawn(move || {
-            let read = source.each(|place, input| {
-                read_blocks(place, input, |block| sender.blocking_send(Ok(block)).is_ok())
+            let outcome = source.each(|place, input| {
+                read_blocks(place, input, |block| sender.blocking_send(block, Duration::MAX).is_ok())
             });
-            if let Err(failure) = read {
-                // Nobody listens when the command is ending.
-                let _ = sender.blocking_send(Err(failure));
-            }
+            // Nobody listens when the command is ending.
+            let _ = end.send(outcome);
         });
-        Self { blocks, pace: rate.map(Rate::beat), clock: Monotonic::new() }
-    }
-
-    async fn next(&mut self) -> Outcome<Option<Block>> {
-        self.blocks.recv().await.transpose()
-    }
-
-    async fn wait_for_turn(&mut self) {
-        if let Some(beat) = &mut self.pace {
-            let now = self.clock.now();
-            let wait = beat.next(now) - now;
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
-            }
-        }
+        Ok(Self { blocks, ended, turns, notes: Notes::new()? })
     }
 
     /// Publishes each line as an event.
-    pub(super) async fn publish_events(mut self, events: &Events, json: bool, tally: &Tally) -> Outcome {
-        while let Some(block) = self.next().await? {
+    pub(super) async fn publish_events(self, events: &Events, json: bool, tally: &Tally) -> Outcome {
+        let Self { blocks, ended, mut turns, mut notes } = self;
+        while let Ok(block) = blocks.recv().await {
             let good = block.lines().filter_map(|(number, line)| {
                 let checked = if json { check_json(line) } else { text(line) };
-                checked.map_err(|why| block.reject(number, &why, tally)).ok()
+                checked.map_err(|why| block.reject(number, &why, &mut notes, tally)).ok()
             });
-            if self.pace.is_none() {
+            if turns.are_free() {
                 let sent = events.send_batch(good.inspect(|line| tally.send(line.len()))).await;
                 sent.map_err(|error| error.cause)?;
                 continue;
             }
             for line in good {
-                self.wait_for_turn().await;
+                turns.wait(line.len()).await;
                 events.send_batch([line]).await.map_err(|error| error.cause)?;
                 tally.send(line.len());
             }
         }
-        Ok(())
+        ended.await?
     }
 
     /// Makes each line the document, or changes it by each line.
-    pub(super) async fn publish_state(mut self, state: &State, patch: bool, tally: &Tally) -> Outcome {
-        while let Some(block) = self.next().await? {
+    pub(super) async fn publish_state(self, state: &State, patch: bool, tally: &Tally) -> Outcome {
+        let Self { blocks, ended, mut turns, mut notes } = self;
+        while let Ok(block) = blocks.recv().await {
             for (number, line) in block.lines().filter(|(_, line)| !line.trim_ascii().is_empty()) {
                 let value = match value(line) {
                     Ok(value) => value,
                     Err(why) => {
-                        block.reject(number, &why, tally);
+                        block.reject(number, &why, &mut notes, tally);
                         continue;
                     }
                 };
-                self.wait_for_turn().await;
+                turns.wait(line.len()).await;
                 if patch {
                     state.patch(Patch::merge(value)).await.map_err(|error| error.cause)?;
                 } else {
@@ -103,7 +103,32 @@ impl Lines {
                 tally.send(line.len());
             }
         }
-        Ok(())
+        ended.await?
+    }
+}
+
+/// When each line may go.
+struct Turns {
+    pace: Option<Beat>,
+    throttle: Throttle,
+    clock: Monotonic,
+}
+
+impl Turns {
+    /// Whether all may go at once.
+    const fn are_free(&self) -> bool {
+        self.pace.is_none() && !self.throttle.is_on()
+    }
+
+    async fn wait(&mut self, bytes: usize) {
+        if let Some(beat) = &mut self.pace {
+            let now = self.clock.now();
+            let wait = beat.next(now) - now;
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+        }
+        self.throttle.let_go(bytes).await;
     }
 }
 
@@ -115,11 +140,15 @@ impl Block {
         (self.first_line..).zip(lines)
     }
 
-    fn reject(&self, line: u64, why: &str, tally: &Tally) {
-        match tally.reject(1) {
-            0..TOLD_MAX => tell::note(format_args!("{}, line {line}: {why}; not published", self.place)),
-            TOLD_MAX => tell::note("further bad lines are only counted"),
-            _ => {}
+    fn reject(&self, line: u64, why: &str, notes: &mut Notes, tally: &Tally) {
+        tally.reject(1);
+        let place = &self.place;
+        match notes.next() {
+            Some(0) => tell::note(format_args!("{place}, line {line}: {why}; not published")),
+            Some(untold) => tell::note(format_args!(
+                "{place}, line {line}: {why}; not published, nor {untold} other bad lines before it"
+            )),
+            None => {}
         }
     }
 }
@@ -191,11 +220,11 @@ const PIECE: usize = 64 * 1024;
 /// Blocks that may wait for the connection; more stay in the pipe.
 const BLOCKS_WAITING: usize = 4;
 
+/// The most that a block has, and that all of them have together: the longest line, and what was read with its end.
+const BLOCK_MAX: usize = LINE_MAX + PIECE;
+
 /// What a hub takes in one message, by default.
 const LINE_MAX: usize = 16 << 20;
-
-/// Bad lines that are told one by one.
-const TOLD_MAX: u64 = 10;
 
 #[cfg(test)]
 mod tests {

@@ -6,8 +6,10 @@ mod guess;
 mod input;
 mod jpeg;
 mod lines;
+mod notes;
 mod rules;
 mod tally;
+mod throttle;
 pub(crate) mod window;
 
 use std::io::Write as _;
@@ -19,6 +21,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use nyx_client::{Client, EventCodec, Kind, Name, publish};
+use nyx_core::Bitrate;
 use nyx_core::clock::{Clock as _, Monotonic};
 use tokio::task::JoinSet;
 
@@ -31,6 +34,7 @@ use crate::tell;
 use guess::Format;
 use input::{Input, Place};
 use tally::Tally;
+use throttle::Throttle;
 
 /// Publish from stdin or files.
 ///
@@ -66,13 +70,17 @@ pub(crate) struct Args {
     /// Frames: publish this many a second [default: as they come from a pipe, 30 from files]
     #[arg(long, value_name = "RATE")]
     fps: Option<Rate>,
+    /// State, events and frames: publish at most so many bytes of payload a second, such as 2MB/s
+    #[arg(long, value_name = "RATE")]
+    bitrate: Option<Bitrate>,
     /// Audio: publish as it comes, for a source that is live already
     #[arg(long)]
     no_pace: bool,
     /// Begin again after the last file
     #[arg(long = "loop")]
     looped: bool,
-    /// How old an item may become before it is dropped instead of delivered, if this creates the topic
+    /// How old an item may become before it is dropped instead of delivered, if this creates the topic; frames: and before
+    /// they are sent [default: only the newest frame waits for the connection]
     #[arg(long, value_name = "TIME")]
     max_age: Option<humantime::Duration>,
     /// Tell rates on stderr once a second, even if that is no terminal
@@ -89,6 +97,7 @@ Examples:
   tail -f app.log | nyx pub logs/app
   ffmpeg -re -i film.mp4 -f mjpeg - | nyx pub camera/1
   nyx pub slides --fps 1 --loop *.png
+  nyx pub logs/old --bitrate 2MB/s app.log.1
   nyx pub radio song.wav";
 
 pub(crate) fn run(args: Args) -> Outcome {
@@ -160,23 +169,30 @@ impl Args {
 
     async fn publish_as(&self, kind: Kind, client: &Client, source: Source, tally: &Arc<Tally>) -> Outcome {
         let mut options = publish::Options::default();
-        options.max_age = self.max_age.map(Duration::from);
+        let max_age = self.max_age.map(Duration::from);
+        options.max_age = max_age;
         let name = self.topic.clone();
+        let throttle = Throttle::new(self.bitrate).map_err(Failure::usage)?;
         match kind {
             Kind::State => {
                 options.rules = self.rules.rules()?;
                 let state = client.state(name, options).await?;
-                lines::Lines::read(source, self.rate).publish_state(&state, self.patch, tally).await
+                lines::Lines::read(source, self.rate, throttle)?
+                    .publish_state(&state, self.patch, tally)
+                    .await
             }
             Kind::Event => {
                 options.codec = if self.json_lines { EventCodec::Json } else { EventCodec::Text };
                 let events = client.events(name, options).await?;
-                lines::Lines::read(source, self.rate).publish_events(&events, self.json_lines, tally).await
+                lines::Lines::read(source, self.rate, throttle)?
+                    .publish_events(&events, self.json_lines, tally)
+                    .await
             }
             Kind::Frame => {
                 options.content_type = source.format().media_type().to_owned();
                 let frames = client.frames(name, options).await?;
-                frames::publish(source, self.fps, client, &frames, tally).await
+                let pace = frames::Pace { fps: self.fps, max_age, throttle };
+                frames::publish(source, pace, client, &frames, tally).await
             }
             Kind::Audio => audio::publish(source, !self.no_pace, client, &name, options, tally).await,
         }
@@ -210,6 +226,7 @@ impl Args {
             ("--json-lines", self.json_lines && kind != Kind::Event, "events"),
             ("--rate", self.rate.is_some() && !lines, "state and events"),
             ("--fps", self.fps.is_some() && kind != Kind::Frame, "frames"),
+            ("--bitrate", self.bitrate.is_some() && kind == Kind::Audio, "state, events and frames"),
             ("--no-pace", self.no_pace && kind != Kind::Audio, "audio"),
         ];
         match misplaced.into_iter().find(|(_, is_misplaced, _)| *is_misplaced) {

@@ -26,14 +26,19 @@ impl Tally {
         add(&self.bytes, bytes as u64);
     }
 
-    /// One was passed over because a fresher one was there.
+    /// One was passed over because its time was gone.
     pub(crate) fn skip(&self) {
         add(&self.skipped, 1);
     }
 
-    /// Some are no good. Returns how many that makes.
-    pub(crate) fn reject(&self, count: u64) -> u64 {
-        self.rejected.fetch_add(count, Ordering::Relaxed) + count
+    /// So many have been passed over by now.
+    pub(crate) fn skipped(&self, total: u64) {
+        self.skipped.fetch_max(total, Ordering::Relaxed);
+    }
+
+    /// Some are no good.
+    pub(crate) fn reject(&self, count: u64) {
+        add(&self.rejected, count);
     }
 
     pub(crate) fn items(&self) -> u64 {
@@ -68,7 +73,7 @@ pub(crate) struct Summary {
     kind: &'static str,
     items: u64,
     bytes: u64,
-    /// Passed over because a fresher one was there before the connection could take it.
+    /// Passed over because a fresher one was there, or their time was gone, before the connection could take them.
     skipped: u64,
     /// Lines or images that are no good.
     rejected: u64,

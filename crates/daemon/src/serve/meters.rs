@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nyx_hub::{Hub, Transport};
-use nyx_stream::metrics::{Counter, Histogram, Metric, Registry, Unit};
+use nyx_stream::metrics::{Counter, Family, Histogram, Metric, Registry, Unit};
 
 /// Handles of the daemon's metrics.
 pub(crate) struct Meters {
@@ -13,7 +13,11 @@ pub(crate) struct Meters {
     websocket: Link,
     http: Link,
     requests: [Histogram; Route::ALL.len()],
+    http_published: Family<Counter, 1>,
 }
+
+/// Topics with series of their own in one metric.
+pub(crate) const TOPICS_MAX: usize = 500;
 
 /// What is counted of connections of one transport.
 pub(crate) struct Link {
@@ -57,7 +61,10 @@ impl Meters {
         }
         let help = "Age of what was delivered, from its arrival at the hub";
         register(&registry, Metric::new("delivery_age", help).with_unit(Unit::Micros), hub.ages())?;
-        Ok(Self { registry, tcp, websocket, http, requests })
+        let help = "HTTP requests that published something";
+        let published = Metric::new("http_published", help);
+        let http_published = registry.family(published, ["topic"], TOPICS_MAX).context(UNREGISTERED)?;
+        Ok(Self { registry, tcp, websocket, http, requests, http_published })
     }
 
     pub(crate) const fn link(&self, transport: Transport) -> &Link {
@@ -72,6 +79,11 @@ impl Meters {
     pub(crate) fn request(&self, route: Route, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.requests[route as usize].record(micros);
+    }
+
+    /// A request published something in this topic.
+    pub(crate) fn publish_by_http(&self, topic: &str) {
+        self.http_published.get([topic]).inc();
     }
 }
 
@@ -143,11 +155,15 @@ fn register(
     metric: Metric,
     instrument: &impl nyx_stream::metrics::Instrument,
 ) -> anyhow::Result<()> {
-    registry.register(metric, instrument).context("a metric of the daemon can't be registered")
+    registry.register(metric, instrument).context(UNREGISTERED)
 }
+
+const UNREGISTERED: &str = "a metric of the daemon can't be registered";
 
 #[cfg(test)]
 mod tests {
+    use nyx_stream::metrics::OTHERS;
+
     use super::*;
 
     #[test]
@@ -181,5 +197,16 @@ mod tests {
         assert_eq!((link.accepted.get(), link.closed.get()), (1, 0));
         drop(open);
         assert_eq!(link.closed.get(), 1);
+    }
+
+    #[test]
+    fn topics_beyond_the_bound_share_a_series() {
+        let meters = Meters::new(&Hub::new(nyx_hub::Config::default())).unwrap();
+        let topics: Vec<_> = (0..TOPICS_MAX + 7).map(|n| format!("a/{n}")).collect();
+        topics.iter().chain(&topics).for_each(|topic| meters.publish_by_http(topic));
+        let snapshot = meters.registry.snapshot(nyx_core::Instant::ZERO);
+        let count = |topic: &str| snapshot.counter("http_published", &[("topic", topic)]);
+        assert_eq!((count("a/0"), count(OTHERS)), (Some(2), Some(14)));
+        assert_eq!(count(&topics[TOPICS_MAX]), None);
     }
 }

@@ -24,6 +24,7 @@ use crate::exit::{Failure, Outcome};
 use crate::http;
 
 pub(crate) use driver::drive;
+pub(crate) use gate::OverQuota;
 
 use gate::Gate;
 use meters::Meters;
@@ -151,7 +152,7 @@ impl Server {
         let clock = Monotonic::new();
         let (stop, stopping) = watch::channel(false);
         let started = clock.now();
-        let gate = Gate::new(&config.limits, &clock, started)?;
+        let gate = Gate::new(&config.limits, &clock)?;
         let started_ms = nyx_core::clock::unix_micros() / 1000;
         let http_connections = AtomicUsize::new(0);
         let meters = Meters::new(&hub)?;

@@ -48,14 +48,14 @@ pub(in crate::http) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response<Body>, Problem> {
-    let app = &connection.app;
+    let app = &*connection.app;
     let asked = options.kind.map(|kind| kind.parse::<Kind>());
     let asked = asked.transpose().map_err(|error| Problem::new(Code::BadRequest, error.to_string()))?;
     let media = Media::of(&headers);
     let existing = app.hub.topic(&name).map(|topic| topic.spec().kind);
     let kind = media::kind(asked, &media, existing)?;
     let stamp = stamp(&headers)?;
-    let body = take(app, body).await?;
+    let body = take(&connection, body).await?;
     match kind {
         Kind::State => change(app, &name, &body, Patch::Set),
         Kind::Frame => frame(app, &name, &media, stamp, &body).await,
@@ -69,7 +69,7 @@ pub(in crate::http) async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response<Body>, Problem> {
-    document(&connection.app, &name, &headers, body, Patch::Set).await
+    document(&connection, &name, &headers, body, Patch::Set).await
 }
 
 pub(in crate::http) async fn patch(
@@ -78,11 +78,11 @@ pub(in crate::http) async fn patch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response<Body>, Problem> {
-    document(&connection.app, &name, &headers, body, Patch::merge).await
+    document(&connection, &name, &headers, body, Patch::merge).await
 }
 
 async fn document(
-    app: &App,
+    connection: &Connection,
     name: &Name,
     headers: &HeaderMap,
     body: Body,
@@ -92,11 +92,13 @@ async fn document(
         let text = "documents are JSON here: say content-type application/json, or POST other things";
         return Err(Problem::new(Code::UnsupportedMedia, text));
     }
-    let body = take(app, body).await?;
-    change(app, name, &body, patch)
+    let body = take(connection, body).await?;
+    change(&connection.app, name, &body, patch)
 }
 
-async fn take(app: &App, body: Body) -> Result<Vec<u8>, Problem> {
+/// The body, if its sender may publish it now.
+async fn take(connection: &Connection, body: Body) -> Result<Vec<u8>, Problem> {
+    let app = &*connection.app;
     let config = app.hub.config();
     // What is published has a capture time, which counts.
     let limit = config.message_bytes.saturating_sub(TIMESTAMP_LEN);
@@ -107,6 +109,7 @@ async fn take(app: &App, body: Body) -> Result<Vec<u8>, Problem> {
             "the hub is shutting down: come back when it has restarted",
         ));
     }
+    app.gate.admit_publish(app.now(), connection.peer.ip(), body.len())?;
     Ok(body)
 }
 
@@ -127,7 +130,7 @@ fn change(app: &App, name: &Name, body: &[u8], patch: fn(Value) -> Patch) -> Res
     }
     let topic = app.hub.topic_for(name, Kind::State)?;
     let changed = app.hub.patch(&topic, &patch)?;
-    Ok(queued(name, Kind::State, body, Some(changed)))
+    Ok(queued(app, name, Kind::State, body, Some(changed)))
 }
 
 /// JSON that no document can hold is understood, but can't be processed.
@@ -157,7 +160,7 @@ async fn frame(
     }
     let topic = app.hub.create(name, &spec)?;
     publish(app, &topic, media.frame_codec(), stamp, body).await?;
-    Ok(queued(name, Kind::Frame, body, None))
+    Ok(queued(app, name, Kind::Frame, body, None))
 }
 
 async fn event(
@@ -181,7 +184,7 @@ async fn event(
     };
     let topic = app.hub.topic_for(name, Kind::Event)?;
     publish(app, &topic, codec, stamp, body).await?;
-    Ok(queued(name, Kind::Event, body, None))
+    Ok(queued(app, name, Kind::Event, body, None))
 }
 
 /// How often a publisher that is being slowed asks again: there is no session that could be woken.
@@ -207,7 +210,8 @@ async fn publish(
     }
 }
 
-fn queued(name: &Name, kind: Kind, body: &[u8], changed: Option<bool>) -> Response<Body> {
+fn queued(app: &App, name: &Name, kind: Kind, body: &[u8], changed: Option<bool>) -> Response<Body> {
+    app.meters.publish_by_http(name.as_str());
     let queued = Queued { topic: name.as_str(), kind: kind.name(), bytes: body.len(), changed };
     answer::json(StatusCode::ACCEPTED, &queued)
 }
