@@ -9,6 +9,13 @@ use super::Options;
 /// Every bench that is neither here nor a suite is one of criterion's.
 pub(super) const PROGRAMS: &[Program] = &[
     Program { name: "relay", bin: "relay", brief: &["--smoke"], measures_daemon: true, wants: &[] },
+    Program {
+        name: "protocol",
+        bin: "protocol",
+        brief: &["--ticks", "10"],
+        measures_daemon: false,
+        wants: &[],
+    },
     // As long in brief: it takes seconds, and a count is as good on a busy machine.
     Program { name: "counts", bin: "counted", brief: &[], measures_daemon: false, wants: &[VALGRIND] },
 ];
