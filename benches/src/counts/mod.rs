@@ -1,11 +1,11 @@
 //! How many instructions each hot operation takes: a figure that a busy machine doesn't move.
 //!
-//! Every operation of [`ops`] runs alone under callgrind, once n times and once 2n times. What the second run took more,
+//! Every operation of `ops` runs alone under callgrind, once n times and once 2n times. What the second run took more,
 //! over n, is the cost of one: process start and set-up cancel out. The counts are held against those in
 //! `benches/counts.toml`. They depend on the compiler, so they are judged only where it is the one that made the file;
 //! elsewhere they are shown. Valgrind shows every program the same plain processor, so the processor doesn't matter much.
 //!
-//! Reading order: [`ops`], [`callgrind`], [`book`] (the file), [`verdict`].
+//! Reading order: `ops`, `callgrind`, `book` (the file), `verdict`.
 
 mod book;
 mod callgrind;

@@ -4,7 +4,7 @@
 //! variant. `cargo xtask bench core` runs the benches of the suite, each run with a folder of its own for
 //! what criterion writes, so that nothing stale can get in; then it has the folders read here.
 //!
-//! Reading order: [`measured`] reads the figures, [`aims`] what they should be, [`verdict`] lays one beside the other,
+//! Reading order: `measured` reads the figures, `aims` what they should be, `verdict` lays one beside the other,
 //! [`print`] shows it.
 
 mod aims;

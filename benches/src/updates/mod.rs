@@ -1,4 +1,4 @@
-//! Bytes and time per update of a state document, ours and others' on the same [traces](crate::traces).
+//! Bytes and time per update of a state document, ours and others' on the same traces.
 //!
 //! Each contender is told the document before and after each tick, and says in how many bytes it tells a subscriber that has
 //! the one of the other. The time is its own work alone, from a value to bytes: making JSON is charged to those that send
