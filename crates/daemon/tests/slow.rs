@@ -155,7 +155,8 @@ async fn a_plain_image_websocket_behind_a_slow_link_stays_fresh() {
 /// A stalled subscriber makes no difference to a fast one, and takes no memory.
 ///
 /// Windows with and without it alternate, and the quietest of each are compared: what else the machine does only adds, while
-/// a subscriber that disturbs does so in all of them. Half a millisecond is allowed in any case, less than a time slice.
+/// a subscriber that disturbs does so in all of them. Half a millisecond is allowed in any case, less than a time slice; and
+/// what is usual without it, where the machine itself is uneven.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stalled_subscriber_changes_nothing_for_a_fast_one() {
     /// As many as it takes until both have met with a quiet moment.
@@ -193,13 +194,16 @@ async fn a_stalled_subscriber_changes_nothing_for_a_fast_one() {
         println!("memory over ten seconds beside a stalled subscriber: {growth:+} bytes");
         assert!(growth <= BREATH, "the daemon grew by {growth} bytes while a subscriber was stalled");
         println!("the fast subscriber's p99 with a stalled one {with:.1?}, without {without:.1?}");
-        let [with, without] =
-            [&with, &without].map(|windows| windows.iter().min().copied().expect("windows"));
-        let allowed = without.mul_f64(1.2).max(without + MILLISECOND / 2);
-        if round > 1 && with <= allowed {
+        without.sort_unstable();
+        let (quietest, usual) = (without[0], without[without.len() / 2]);
+        let with = with.iter().min().copied().expect("windows");
+        if round > 1 && with <= quietest.mul_f64(1.2).max(quietest + MILLISECOND / 2).max(usual) {
             break;
         }
-        assert!(round < ROUNDS_MAX, "p99 {with:?} with a stalled subscriber, {without:?} without");
+        assert!(
+            round < ROUNDS_MAX,
+            "p99 {with:?} with a stalled subscriber, {quietest:?} to {usual:?} without"
+        );
     }
     camera.stop().await;
 }
