@@ -213,7 +213,7 @@ impl Topic {
                     {
                         (Cursor::after(ring, position), position, Rest::of_run(ring, position))
                     }
-                    (Kind::Frame, _) => {
+                    (Kind::Frame, Start::Now | Start::Resume { .. }) => {
                         let cursor = Cursor::at_latest_keyframe(ring);
                         (cursor, cursor.sequence(), None)
                     }

@@ -131,6 +131,24 @@ fn a_late_comer_gets_the_newest_frame_at_once() {
 }
 
 #[test]
+fn who_subscribed_before_the_first_frame_is_told_of_all() {
+    let mut sim = Sim::new(Config::default());
+    let reader = sim.subscriber(fast(), "camera");
+    let camera = sim.peer(fast(), true);
+    sim[camera].advertise(1, "camera", Kind::Frame);
+    // All of it comes in one read, before the reader's session has had a turn.
+    for i in 0..7 {
+        let header = if i % 3 == 0 { keyframe() } else { Header::data(Kind::Frame) };
+        let now = sim.now;
+        sim[camera].publish_stamped(now, 1, header, 100);
+    }
+    sim.settle();
+    let known = sim[reader].topic("camera");
+    assert_eq!((known.next, known.delivered + known.dropped), (7, 7));
+    assert_eq!(sim[reader].items.last().map(|item| item.sequence), Some(6));
+}
+
+#[test]
 fn memory_is_bounded_whatever_subscribers_do() {
     let mut config = Config::default();
     config.topic_bytes = 1 << 20;
