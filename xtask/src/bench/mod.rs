@@ -91,10 +91,12 @@ impl Options {
         Ok(())
     }
 
-    /// The command that runs a criterion bench.
+    /// The command that runs a criterion bench. To see that it works, it need not be optimised: so what the tests are
+    /// built of serves here too.
     fn criterion(&self, bench: &str) -> Command {
-        let brief: &[&str] = if self.test { &["--test"] } else { &[] };
-        let mut command = self.command("bench", &["--bench", bench]);
+        let (profile, brief): (&[&str], &[&str]) =
+            if self.test { (&["--profile", "dev"], &["--test"]) } else { (&[], &[]) };
+        let mut command = self.command("bench", &[&["--bench", bench], profile].concat());
         command.args(brief).args(&self.args);
         command
     }
@@ -159,6 +161,6 @@ mod tests {
         let options = options(&["ring", "--test", "--", "--warm-up-time", "0.3"]).expect("it is right");
         let command = options.criterion("ring");
         let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
-        assert_eq!(args[5..], ["--", "--test", "--warm-up-time", "0.3"]);
+        assert_eq!(args[5..], ["--profile", "dev", "--", "--test", "--warm-up-time", "0.3"]);
     }
 }
