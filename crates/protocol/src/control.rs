@@ -104,6 +104,9 @@ bodies!(
     Pong,
     Resync,
     Goodbye,
+    Dictionary,
+    Retire,
+    Compression,
 );
 
 pub use control::Body;

@@ -6,6 +6,7 @@
 //! - [`topic`]: names and patterns.
 //! - [`state`]: documents, patches and deltas.
 //! - [`compress`]: payloads as zstd blocks, dictionaries, bounded decompression.
+//! - [`pack`]: whole messages as messages with blocks, and back.
 //! - [`choose`]: which of these pays, by measurement.
 //! - [`record`]: what was published, in a file that can be played again.
 //!
@@ -15,6 +16,7 @@
 pub mod choose;
 pub mod compress;
 pub mod control;
+pub mod pack;
 pub mod record;
 pub mod state;
 pub mod topic;

@@ -21,12 +21,20 @@ pub enum Reason {
     PredictedLate,
     /// A limit on the rate was exceeded.
     RateLimited,
+    /// What its publisher sent does not decode.
+    Unreadable,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::Expired, Self::Conflated, Self::Overrun, Self::PredictedLate, Self::RateLimited];
+    pub const ALL: [Self; 6] = [
+        Self::Expired,
+        Self::Conflated,
+        Self::Overrun,
+        Self::PredictedLate,
+        Self::RateLimited,
+        Self::Unreadable,
+    ];
 
     /// The reason's name in metrics and in the console.
     pub const fn name(self) -> &'static str {
@@ -36,6 +44,7 @@ impl Reason {
             Self::Overrun => "overrun",
             Self::PredictedLate => "predicted_late",
             Self::RateLimited => "rate_limited",
+            Self::Unreadable => "unreadable",
         }
     }
 }

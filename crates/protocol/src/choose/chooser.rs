@@ -209,6 +209,11 @@ impl Chooser {
         self.log.iter()
     }
 
+    /// How often the choice changed, by the reasons of [`Reason::NAMES`].
+    pub const fn changes(&self) -> [u64; Reason::NAMES.len()] {
+        self.log.counts()
+    }
+
     /// Items that went more plainly than they should have, because the CPU budget was used up.
     pub const fn over_budget(&self) -> u64 {
         self.over_budget

@@ -51,6 +51,26 @@ pub enum Reason {
     Killed(bool),
 }
 
+impl Reason {
+    /// All names of reasons, in the order in which [`Chooser::changes`](super::Chooser::changes) counts them.
+    pub const NAMES: [&str; 5] = ["faster", "budget", "unavailable", "pinned", "killed"];
+
+    /// The reason's name in metrics.
+    pub const fn name(&self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
+
+    const fn index(&self) -> usize {
+        match self {
+            Self::Faster { .. } => 0,
+            Self::Budget { .. } => 1,
+            Self::Unavailable => 2,
+            Self::Pinned(_) => 3,
+            Self::Killed(_) => 4,
+        }
+    }
+}
+
 impl std::fmt::Display for Entry {
     /// A sentence for a console.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -83,14 +103,21 @@ impl std::fmt::Display for Entry {
 pub(super) struct Log {
     entries: VecDeque<Entry>,
     entries_max: usize,
+    /// Entries that there ever were, by reason.
+    counts: [u64; Reason::NAMES.len()],
 }
 
 impl Log {
     pub(super) const fn new(entries_max: usize) -> Self {
-        Self { entries: VecDeque::new(), entries_max }
+        Self { entries: VecDeque::new(), entries_max, counts: [0; Reason::NAMES.len()] }
+    }
+
+    pub(super) const fn counts(&self) -> [u64; Reason::NAMES.len()] {
+        self.counts
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
+        self.counts[entry.reason.index()] += 1;
         if self.entries_max == 0 {
             return;
         }

@@ -13,7 +13,7 @@ use crate::compress::Level;
 /// use nyx_protocol::choose::Pin;
 ///
 /// assert_eq!("off".parse(), Ok(Pin::Off));
-/// assert_eq!("level 3".parse::<Pin>().map(|pin| pin.to_string()), Ok("level 3".to_owned()));
+/// assert_eq!("level-3".parse::<Pin>().map(|pin| pin.to_string()), Ok("level 3".to_owned()));
 /// assert!("zip".parse::<Pin>().is_err());
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,8 @@ impl FromStr for Pin {
             "dictionary" => Ok(Self::Codec(Codec::Dictionary)),
             "prefix" => Ok(Self::Codec(Codec::Prefix)),
             _ => {
-                let number = text.strip_prefix("level ").and_then(|number| number.parse().ok());
+                let number = text.strip_prefix("level").and_then(|rest| rest.strip_prefix(['-', ' ']));
+                let number = number.and_then(|number| number.parse().ok());
                 let level = number.and_then(|number| Level::new(number).ok());
                 level
                     .map(|level| Self::Codec(Codec::Level(level)))
@@ -73,6 +74,6 @@ const SHOWN_MAX: usize = 40;
 /// A text that names no [`Pin`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "compression can't be `{0}`: use auto, off, dictionary, prefix, or a level such as `level 3` (-5 to 9)"
+    "compression can't be `{0}`: use auto, off, dictionary, prefix, or a level such as `level-3` (-5 to 9)"
 )]
 pub struct PinError(String);

@@ -5,10 +5,10 @@ use prost::encoding::{decode_varint, encode_varint};
 use thiserror::Error;
 
 use super::dictionary::Name;
-use super::frame;
+use super::{batch, frame};
 
 /// The most bytes that stand in front of a block's body.
-pub const HEAD_LEN_MAX: usize = 15;
+pub const HEAD_LEN_MAX: usize = 17;
 
 /// Bytes in front of a stored payload.
 pub(super) const STORED_HEAD_LEN: usize = 1;
@@ -17,6 +17,7 @@ const STORED: u8 = 0;
 const ZSTD: u8 = 1;
 const DICTIONARY: u8 = 2;
 const PREFIX: u8 = 3;
+const BATCH: u8 = 0x40;
 const KEEP: u8 = 0x80;
 
 /// How a block's body is encoded.
@@ -37,6 +38,7 @@ pub enum Encoding {
 pub struct Block<'a> {
     encoding: Encoding,
     keep: bool,
+    items: Option<u32>,
     content_len: usize,
     pub(super) sum: u32,
     pub(super) body: &'a [u8],
@@ -49,8 +51,9 @@ impl<'a> Block<'a> {
     /// The peer erred: the bytes are no block, or its content would exceed `limit` bytes.
     pub fn parse(bytes: &'a [u8], limit: usize) -> Result<Self, ParseError> {
         let (&tag, mut rest) = bytes.split_first().ok_or(ParseError::Truncated)?;
+        let items = if tag & BATCH == 0 { None } else { Some(count(&mut rest)?) };
         let mut sum = 0;
-        let encoding = match tag & !KEEP {
+        let encoding = match tag & !(KEEP | BATCH) {
             STORED => Encoding::Stored,
             ZSTD => Encoding::Zstd,
             DICTIONARY => Encoding::Dictionary(Name { id: number(&mut rest)?, version: number(&mut rest)? }),
@@ -70,7 +73,10 @@ impl<'a> Block<'a> {
             Encoding::Stored => rest.len(),
             _ => frame::content_size(rest, limit)?,
         };
-        Ok(Self { encoding, keep: tag & KEEP != 0, content_len, sum, body: rest })
+        if items.is_some_and(|items| items as usize > content_len) {
+            return Err(ParseError::Items);
+        }
+        Ok(Self { encoding, keep: tag & KEEP != 0, items, content_len, sum, body: rest })
     }
 
     /// How it is encoded, and so what [`Reference`](super::Reference) it needs.
@@ -83,10 +89,28 @@ impl<'a> Block<'a> {
         self.keep
     }
 
+    /// How many items its content has, if it is a [`batch`].
+    pub const fn items(&self) -> Option<u32> {
+        self.items
+    }
+
     /// Bytes of the content, which are no more than the limit it was parsed with.
     pub const fn content_len(&self) -> usize {
         self.content_len
     }
+}
+
+/// How many items a block says that it has, from its first bytes alone: 1 unless it is a [`batch`], and for what is no block. O(1).
+pub fn items(block: &[u8]) -> u32 {
+    match block.split_first() {
+        Some((tag, mut rest)) if tag & BATCH != 0 => count(&mut rest).unwrap_or(1),
+        _ => 1,
+    }
+}
+
+fn count(rest: &mut &[u8]) -> Result<u32, ParseError> {
+    let items = number(rest)?;
+    if (1..=batch::ITEMS_MAX).contains(&items) { Ok(items) } else { Err(ParseError::Items) }
 }
 
 fn number(rest: &mut &[u8]) -> Result<u32, ParseError> {
@@ -127,6 +151,16 @@ impl Head {
         self.bytes[0] |= KEEP;
     }
 
+    /// The content is a batch of so many items, at most [`batch::ITEMS_MAX`].
+    pub(super) fn mark_batch(&mut self, items: u32) {
+        let old = *self;
+        self.bytes[0] |= BATCH;
+        let mut out = &mut self.bytes[1..];
+        encode_varint(items.into(), &mut out);
+        out.put_slice(&old.as_slice()[1..]);
+        self.len = (HEAD_LEN_MAX - out.len()) as u8;
+    }
+
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len.into()]
     }
@@ -145,6 +179,9 @@ pub enum ParseError {
     /// A number is cut off or too large.
     #[error("a number in a block's head is cut off or too large")]
     Number,
+    /// A batch says that it has no item, more than [`batch::ITEMS_MAX`], or more than its content can hold.
+    #[error("a block says that it has a number of items that it can't have")]
+    Items,
     /// The content would be larger than the receiver takes. Send less at once, or raise the limit.
     #[error("a block of {size} bytes of content is over the limit of {limit}")]
     TooLarge {

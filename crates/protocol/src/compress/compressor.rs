@@ -147,6 +147,12 @@ impl<'a> Compressed<'a> {
         self
     }
 
+    /// Says that the payload is the content of a [`batch`](super::batch) of so many items.
+    pub fn batch(mut self, items: u32) -> Self {
+        self.head.mark_batch(items.clamp(1, super::batch::ITEMS_MAX));
+        self
+    }
+
     /// How it came out. What is [`Encoding::Stored`] can be sent as it is, where the framing says that it is no block.
     pub const fn encoding(&self) -> Encoding {
         self.encoding

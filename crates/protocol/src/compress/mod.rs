@@ -39,9 +39,11 @@
 //! | 2 | id and version of the dictionary, a frame |
 //! | 3 | the version of the prefix, CRC-32 of the content (4 bytes, big-endian), a frame |
 //!
-//! Bit 7 of the tag asks the receiver to keep the content as a prefix for later blocks. A frame is one zstd frame
+//! Bit 7 of the tag asks the receiver to keep the content as a prefix for later blocks. With bit 6 the number of items follows the
+//! tag, and the content is a [`batch`]. A frame is one zstd frame
 //! (RFC 8878) without its magic number, with its content size, and without dictionary id and checksum; it ends with the block.
 
+pub mod batch;
 mod block;
 mod compressor;
 mod decompressor;
@@ -51,7 +53,7 @@ mod level;
 pub mod reference;
 pub mod sniff;
 
-pub use block::{Block, Encoding, HEAD_LEN_MAX, ParseError};
+pub use block::{Block, Encoding, HEAD_LEN_MAX, ParseError, items};
 pub use compressor::{Compressed, Compressor, Method};
 pub use decompressor::{DecompressError, Decompressor, Reference};
 pub use dictionary::Dictionary;

@@ -120,9 +120,14 @@ impl Receiver {
         block: &Block<'_>,
         content: &Bytes,
     ) -> Result<(), KeepError> {
-        if !block.keep() {
-            return Ok(());
-        }
+        if block.keep() { self.keep(version, content) } else { Ok(()) }
+    }
+
+    /// The content of a marked block, for those who have looked at the mark themselves.
+    ///
+    /// # Errors
+    /// As [`handle_block`](Self::handle_block).
+    pub fn keep(&mut self, version: u64, content: &Bytes) -> Result<(), KeepError> {
         if content.len() > self.bytes_max {
             return Err(KeepError { bytes: content.len(), limit: self.bytes_max });
         }

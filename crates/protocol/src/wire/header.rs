@@ -20,20 +20,35 @@ impl Flags {
     pub const KEYFRAME: Self = Self(2);
     /// The state payload needs no base.
     pub const SNAPSHOT: Self = Self(4);
+    /// The payload, behind the capture time, is a block: see [`compress`](crate::compress).
+    pub const BLOCK: Self = Self(8);
 
     /// The bit of [`KEYFRAME`](Self::KEYFRAME) in the header's second byte, for those who look at it in place.
     pub const KEYFRAME_BIT: u8 = Self::KEYFRAME.0;
 
-    const KNOWN: u8 = 7;
+    /// The bit of [`BLOCK`](Self::BLOCK), likewise.
+    pub(super) const BLOCK_BIT: u8 = Self::BLOCK.0;
+
+    const KNOWN: u8 = 15;
 
     /// Whether all of `other`'s bits are set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
+    /// The set as the header's second byte.
+    pub(super) const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// Both sets together.
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// This set without all of `other`'s bits.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 }
 
@@ -139,7 +154,7 @@ mod tests {
     use super::*;
 
     fn any_header() -> impl Strategy<Value = Header> {
-        (0u8..=4, 0u8..=7, any::<u8>(), any::<u32>(), any::<u32>(), any::<u32>()).prop_map(
+        (0u8..=4, 0u8..=15, any::<u8>(), any::<u32>(), any::<u32>(), any::<u32>()).prop_map(
             |(kind, flags, codec, topic, sequence, length)| Header {
                 kind: Kind::from_byte(kind),
                 flags: Flags(flags),

@@ -1,6 +1,7 @@
 //! Finding whole messages in a read buffer, and making them a hub's own.
 
 use super::{DecodeError, Flags, HEADER_LEN, Header, Kind, MAX_CONTROL_LEN, TIMESTAMP_LEN};
+use crate::compress;
 
 /// What stands at the front of a read buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +29,14 @@ pub struct Run {
     pub topic: u32,
     /// Bytes of all, headers included.
     pub len: usize,
-    /// How many there are. One, for kinds other than events: these are judged one by one.
+    /// How many items there are. One, for kinds other than events: these are judged one by one. A [block](Flags::BLOCK) is a
+    /// run of its own, and has as many items as it says.
     pub count: u32,
 }
 
 impl Run {
     /// The part of this run, which stands at the front of `buffer`, that has at most so many messages and bytes; but
-    /// the first message always. O(messages in the part).
+    /// the first message always, with all its items. O(messages in the part).
     ///
     /// ```
     /// use nyx_protocol::wire::{self, Header, Kind, Scan};
@@ -49,6 +51,9 @@ impl Run {
     /// assert_eq!(run.first(&stream, 0, 0).count, 1);
     /// ```
     pub fn first(self, buffer: &[u8], messages: u32, bytes: usize) -> Self {
+        if buffer.get(1).is_some_and(|flags| flags & Flags::BLOCK_BIT != 0) {
+            return self;
+        }
         let mut part = Self { len: 0, count: 0, ..self };
         while part.count < self.count
             && let Some(&[.., l0, l1, l2, l3]) =
@@ -92,11 +97,14 @@ pub fn scan(buffer: &[u8], max_payload: usize) -> Result<Scan, DecodeError> {
         return Ok(Scan::Control { len: first.message_len() });
     };
     let mut run = Run { kind, topic: first.topic, len: first.message_len(), count: 1 };
-    if kind == Kind::Event {
+    if first.flags.contains(Flags::BLOCK) {
+        run.count = items(&buffer[..run.len]);
+    } else if kind == Kind::Event {
         // A bad header ends the run: its error is the next call's, after what is good has been taken.
         while let Ok(Some(next)) = peek(&buffer[run.len..], max_payload)
             && next.kind == first.kind
             && next.topic == first.topic
+            && !next.flags.contains(Flags::BLOCK)
             && buffer.len() - run.len >= next.message_len()
         {
             run.len += next.message_len();
@@ -104,6 +112,12 @@ pub fn scan(buffer: &[u8], max_payload: usize) -> Result<Scan, DecodeError> {
         }
     }
     Ok(Scan::Run(run))
+}
+
+/// How many items a whole message with a block says that it has. What is no block counts as one: whoever opens it will say so.
+fn items(message: &[u8]) -> u32 {
+    let stamp = if message[1] & Flags::TIMESTAMP.bits() == 0 { 0 } else { TIMESTAMP_LEN };
+    message.get(HEADER_LEN + stamp..).map_or(1, compress::items)
 }
 
 /// The header at the front of `buffer`, checked against the limits; `None` if it is not whole yet.
@@ -123,8 +137,8 @@ fn peek(buffer: &[u8], max_payload: usize) -> Result<Option<Header>, DecodeError
 }
 
 /// Writes a hub's topic id and consecutive sequences from `first_sequence` into the headers at the front of a run that
-/// [`scan`] found, and stops after the message with which `limit` bytes are reached. Returns the bytes and the number of
-/// the messages patched.
+/// [`scan`] found, and stops after the message with which `limit` bytes are reached. Returns the bytes patched, and the number of
+/// items in them.
 pub fn patch_run(run: &mut [u8], topic: u32, first_sequence: u32, limit: usize) -> (usize, u32) {
     let (mut len, mut count) = (0, 0u32);
     while len < limit
@@ -132,9 +146,10 @@ pub fn patch_run(run: &mut [u8], topic: u32, first_sequence: u32, limit: usize) 
     {
         header[4..8].copy_from_slice(&topic.to_be_bytes());
         header[8..12].copy_from_slice(&first_sequence.wrapping_add(count).to_be_bytes());
-        let [.., l0, l1, l2, l3] = *header;
-        len += HEADER_LEN + u32::from_be_bytes([l0, l1, l2, l3]) as usize;
-        count += 1;
+        let [_, flags, .., l0, l1, l2, l3] = *header;
+        let end = len + HEADER_LEN + u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+        count += if flags & Flags::BLOCK_BIT == 0 { 1 } else { run.get(len..end).map_or(1, items) };
+        len = end;
     }
     (len.min(run.len()), count)
 }
