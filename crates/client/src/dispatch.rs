@@ -14,6 +14,7 @@ use crate::error::ProtocolError;
 use crate::route::{Known, Route};
 use crate::sequence::extend;
 use crate::subscribe::{Acks, Inbox, Missing, Reason, Topic};
+use crate::unpacking::Unpacking;
 use crate::{Name, Pattern};
 
 /// The topics of a connection, and what is remembered of them for the next one.
@@ -22,6 +23,8 @@ pub(crate) struct Dispatch {
     routes: HashMap<u32, Route>,
     /// Where to go on, by topic, after the connection was lost.
     known: HashMap<Name, Known>,
+    /// What the present connection reads blocks with.
+    pub(crate) unpacking: Unpacking,
 }
 
 impl Dispatch {
@@ -55,13 +58,15 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Whole messages of one topic have come.
+    /// Whole messages of one topic have come. Returns the topic's id where the hub has to be asked to begin it anew. What is in a block has
+    /// at most `limit` bytes.
     pub(crate) fn run(
         &mut self,
         run: wire::Run,
         bytes: Bytes,
+        limit: usize,
         acks: &Arc<Acks>,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<Option<u32>, ProtocolError> {
         acks.receive(bytes.len());
         let Some(route) = self.routes.get_mut(&run.topic) else {
             return Err(ProtocolError::Unexpected("data of a topic that was not announced"));
@@ -70,7 +75,7 @@ impl Dispatch {
             return Err(ProtocolError::Unexpected("data of another kind than its topic's"));
         }
         let Some(header) = wire::Messages::new(&bytes).next().map(|message| message.header) else {
-            return Ok(());
+            return Ok(None);
         };
         let sequence = extend(route.known.position, header.sequence);
         if run.kind == Kind::State {
@@ -86,8 +91,22 @@ impl Dispatch {
             route.known.position = sequence + u64::from(run.count);
         }
         route.known.is_certain = true;
-        route.deliver(bytes, sequence, acks);
-        Ok(())
+        let size = bytes.len();
+        if !header.flags.contains(Flags::BLOCK) || route.inboxes.is_empty() {
+            route.deliver(bytes, size, sequence, acks);
+            return Ok(None);
+        }
+        match self.unpacking.unpack(&bytes, sequence, limit) {
+            Ok(plain) => route.deliver(plain, size, sequence, acks),
+            Err(error) => {
+                acks.consume(size, route.prompt);
+                if route.handle_unreadable(sequence, run.count.into(), error) {
+                    self.unpacking.forget(run.topic);
+                    return Ok(Some(run.topic));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Items are missing.
@@ -134,6 +153,7 @@ impl Dispatch {
 
     /// The connection is lost: remembers what resuming needs.
     pub(crate) fn disconnect(&mut self) {
+        self.unpacking = Unpacking::default();
         for (_, route) in self.routes.drain() {
             if !route.inboxes.is_empty() && !route.known.needs_snapshot && route.known.is_certain {
                 self.known.insert(route.topic.name.clone(), route.known);
@@ -204,7 +224,7 @@ mod tests {
             let mut bytes = BytesMut::new();
             put_message(&mut bytes, Header { topic: 7, sequence, ..Header::data(Kind::Event) }, b"x");
             let run = wire::Run { kind: Kind::Event, topic: 7, len: bytes.len(), count: 1 };
-            self.dispatch.run(run, bytes.freeze(), &self.acks).unwrap();
+            assert_eq!(self.dispatch.run(run, bytes.freeze(), 1 << 20, &self.acks), Ok(None));
         }
 
         /// `(sequence, 0)` of a run, `(first, count)` of a gap.

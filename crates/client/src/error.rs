@@ -1,5 +1,6 @@
 //! What the hub refuses, and the errors of the operations of a [`Client`](crate::Client).
 
+use nyx_protocol::compress::dictionary::InsertError;
 use nyx_protocol::control::{self, ErrorCode};
 use nyx_protocol::wire::DecodeError;
 use nyx_transport::{Address, tcp};
@@ -67,6 +68,9 @@ pub enum ProtocolError {
     /// A control message does not decode.
     #[error(transparent)]
     Control(#[from] control::ParseError),
+    /// A dictionary that can't be used.
+    #[error(transparent)]
+    Dictionary(#[from] InsertError),
     /// A message that has no place there.
     #[error("unexpected {0}")]
     Unexpected(&'static str),

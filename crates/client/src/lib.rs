@@ -77,6 +77,7 @@ mod sequence;
 mod shared;
 mod stats;
 pub mod subscribe;
+mod unpacking;
 
 pub use client::Client;
 pub use codec::{AudioFormat, EventCodec, FrameCodec, Samples};

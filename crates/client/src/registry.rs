@@ -11,6 +11,7 @@ use crate::dispatch::Dispatch;
 use crate::pings::Pings;
 use crate::publish::Publisher;
 use crate::subscribe::{Inbox, RecvError};
+use crate::unpacking::Unpacking;
 use crate::{Pattern, Refusal};
 
 /// Behind the client's lock. Locks are taken in the order registry, publisher, outgoing; inboxes are innermost.
@@ -202,7 +203,7 @@ const ALIASES: usize = 1 << 16;
 
 pub(crate) fn hello(name: &str) -> Hello {
     let name = crate::publish::cut(name, 64).to_owned();
-    Hello { version: control::VERSION, name, acknowledges: true }
+    Hello { version: control::VERSION, name, acknowledges: true, blocks: Some(Unpacking::blocks()) }
 }
 
 pub(crate) fn subscribe_message(id: u32, pattern: &Pattern, max_age: Option<Duration>) -> Subscribe {

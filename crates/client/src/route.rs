@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use nyx_protocol::compress::DecompressError;
+use nyx_protocol::pack::UnpackError;
 use nyx_protocol::wire::Kind;
 
-use crate::subscribe::{Acks, Credit, Delivery, Gap, Inbox, Missing, Run, Share, Topic};
+use crate::subscribe::{Acks, Credit, Delivery, Gap, Inbox, Missing, Reason, Run, Share, Topic, Unpacked};
 
 /// A topic on the present connection.
 #[derive(Debug)]
@@ -30,6 +32,17 @@ pub(crate) struct Known {
 }
 
 impl Route {
+    /// Items `sequence` to `sequence + count` are in a block that can't be unpacked. Says whether the hub has to begin the topic anew: a
+    /// document that misses a change, or what refers to something that is not here. What a publisher has spoilt is a gap.
+    pub(crate) fn handle_unreadable(&mut self, sequence: u64, count: u64, error: UnpackError) -> bool {
+        if self.topic.kind == Kind::State {
+            return !std::mem::replace(&mut self.known.needs_snapshot, true);
+        }
+        self.gap(sequence, vec![Missing { reason: Reason::Unreadable, count }]);
+        use DecompressError::{OtherPrefix, UnknownDictionary, UnknownPrefix};
+        matches!(error, UnpackError::Content(UnknownDictionary(_) | UnknownPrefix(_) | OtherPrefix))
+    }
+
     /// Tells every subscriber that items are missing.
     pub(crate) fn gap(&self, first_sequence: u64, missing: Vec<Missing>) {
         for (_, inbox) in &self.inboxes {
@@ -41,15 +54,18 @@ impl Route {
         }
     }
 
-    /// Hands a run to every subscriber; without one it counts as consumed.
-    pub(crate) fn deliver(&self, bytes: Bytes, sequence: u64, acks: &Arc<Acks>) {
-        let run =
-            |credit, bytes| Delivery::Run(Run::new(self.topic.clone(), bytes, sequence, self.prompt, credit));
+    /// Hands a run, which came as so many bytes, to every subscriber; without one it counts as consumed.
+    pub(crate) fn deliver(&self, bytes: Bytes, size: usize, sequence: u64, acks: &Arc<Acks>) {
+        let unpacked = (bytes.len() != size).then(|| Arc::new(Unpacked::new(acks.clone(), bytes.len())));
+        let run = |credit, bytes| {
+            let run = Run::new(self.topic.clone(), bytes, size, sequence, self.prompt, credit);
+            Delivery::Run(run.holding(unpacked.clone()))
+        };
         match &self.inboxes[..] {
-            [] => acks.consume(bytes.len(), self.prompt),
+            [] => acks.consume(size, self.prompt),
             [(_, only)] => only.push(run(Credit::Own(acks.clone()), bytes)),
             several => {
-                let share = Share { acks: acks.clone(), bytes: bytes.len(), prompt: self.prompt };
+                let share = Share { acks: acks.clone(), bytes: size, prompt: self.prompt };
                 let credit = Credit::Shared(Arc::new(share));
                 for (_, inbox) in several {
                     inbox.push(run(credit.clone(), bytes.clone()));

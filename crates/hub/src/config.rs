@@ -6,6 +6,8 @@ use nyx_core::limit::Quota;
 use nyx_protocol::state;
 use nyx_protocol::wire::Kind;
 
+use crate::compression;
+
 /// Limits and times of a hub. Every bound has a default that suits one machine and some thousand peers.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -45,6 +47,8 @@ pub struct Config {
     pub frame_max_age: Duration,
     /// `max_age` of audio, unless the topic says otherwise. Default 500 ms.
     pub audio_max_age: Duration,
+    /// What is compressed on the way.
+    pub compression: compression::Config,
     /// How long a peer may take to say hello. Default 5 s.
     pub handshake: Duration,
     /// After how much silence a peer is asked whether it is there. Default 10 s.
@@ -72,6 +76,7 @@ impl Default for Config {
             window_bytes: 1 << 20,
             frame_max_age: Duration::from_secs(1),
             audio_max_age: Duration::from_millis(500),
+            compression: compression::Config::default(),
             handshake: Duration::from_secs(5),
             ping_after: Duration::from_secs(10),
             silence: Duration::from_secs(30),

@@ -1,8 +1,11 @@
 //! A state topic's document, and the messages that several subscribers ask for.
 
 use bytes::Bytes;
+use nyx_core::Instant;
 use nyx_protocol::state::{Cache, Document, Encoded, Limits, Patch, PatchError};
 use nyx_protocol::wire::{Flags, HEADER_LEN, Header, Kind, codec};
+
+use crate::compression::{Encoder, Key, Taker};
 
 /// What a patch did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +19,13 @@ pub(crate) enum Patched {
 pub(crate) struct Shelf {
     document: Document,
     messages: Cache,
+    /// Once there is a subscriber that takes blocks.
+    encoder: Option<Box<Encoder>>,
 }
 
 impl Shelf {
     pub(crate) fn new(epoch: u64, limits: Limits) -> Self {
-        Self { document: Document::new(epoch, limits), messages: Cache::default() }
+        Self { document: Document::new(epoch, limits), messages: Cache::default(), encoder: None }
     }
 
     pub(crate) const fn document(&self) -> &Document {
@@ -45,7 +50,7 @@ impl Shelf {
 
     /// The message that brings a subscriber from `base` (`None`: from nothing) to the present version. Encoded once per base.
     pub(crate) fn message_from(&mut self, base: Option<u64>, topic: u32) -> Bytes {
-        let Self { document, messages } = self;
+        let Self { document, messages, .. } = self;
         let sequence = document.version() as u32;
         let seal = |encoded, message: &mut [u8]| {
             let header = Header {
@@ -62,9 +67,36 @@ impl Shelf {
         messages.message_since(document, base.unwrap_or(0), HEADER_LEN, seal).1
     }
 
+    /// The same as a block, where that is best for `taker`. `make` makes the encoder when it is first needed.
+    pub(crate) fn block_from(
+        &mut self,
+        now: Instant,
+        base: Option<u64>,
+        topic: u32,
+        taker: &mut Taker,
+        make: impl FnOnce() -> Encoder,
+    ) -> Bytes {
+        let plain = self.message_from(base, topic);
+        let (epoch, version) = (self.document.epoch(), self.document.version());
+        let key = Key { epoch, version, base: base.unwrap_or(0) };
+        self.encoder.get_or_insert_with(|| Box::new(make())).encode(now, key, plain, taker)
+    }
+
+    pub(crate) const fn encoder(&self) -> Option<&Encoder> {
+        match &self.encoder {
+            Some(encoder) => Some(encoder),
+            None => None,
+        }
+    }
+
+    pub(crate) fn encoder_mut(&mut self) -> Option<&mut Encoder> {
+        self.encoder.as_deref_mut()
+    }
+
     /// Bytes of memory, about.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.document.weight() + self.messages.held_bytes()
+        let encoder = self.encoder.as_ref().map_or(0, |encoder| encoder.held_bytes());
+        self.document.weight() + self.messages.held_bytes() + encoder
     }
 }
 

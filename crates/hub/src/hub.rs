@@ -12,12 +12,14 @@ use nyx_stream::metrics::{Counter, Histogram};
 use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 
+use crate::compression::Engine;
 use crate::config::Config;
 use crate::document::random_epoch;
 use crate::session::Session;
 use crate::shared::{Peer, Shared};
+use crate::spec::Spec;
 use crate::stats::Refusals;
-use crate::topic::{Spec, Topic};
+use crate::topic::Topic;
 
 /// Topics and sessions. Cheap to clone; clones are the same hub.
 #[derive(Clone)]
@@ -27,6 +29,7 @@ pub struct Hub {
 
 pub(crate) struct Inner {
     pub(crate) config: Config,
+    pub(crate) engine: Arc<Engine>,
     /// Memory of items that the topics keep as copies.
     pub(crate) copies: Pool,
     topics: RwLock<Topics>,
@@ -88,6 +91,7 @@ impl Hub {
     /// A hub without topics and sessions.
     pub fn new(config: Config) -> Self {
         let inner = Inner {
+            engine: Arc::new(Engine::new(config.compression.clone())),
             config,
             copies: copies(),
             topics: RwLock::default(),
@@ -152,8 +156,9 @@ impl Hub {
             return Err(CreateError::TooMany(topics.by_id.len()));
         }
         let id = topics.by_id.len() as u32;
-        let Inner { config, copies, .. } = &*self.inner;
-        let topic = Topic::new(id, name.clone(), spec.clone(), random_epoch(), config, copies.clone());
+        let Inner { config, engine, copies, .. } = &*self.inner;
+        let (copies, engine) = (copies.clone(), engine.clone());
+        let topic = Topic::new(id, name.clone(), spec.clone(), random_epoch(), config, copies, engine);
         let topic = Arc::new(topic);
         topics.by_name.insert(name.clone(), topic.clone());
         topics.by_id.push(topic.clone());
@@ -168,6 +173,24 @@ impl Hub {
     /// The topic of this name, if there is one.
     pub fn topic(&self, name: &Name) -> Option<Arc<Topic>> {
         self.inner.topics.read().by_name.get(name).cloned()
+    }
+
+    pub(crate) fn topic_by_id(&self, id: u32) -> Option<Arc<Topic>> {
+        self.inner.topics.read().by_id.get(id as usize).cloned()
+    }
+
+    /// The kill switch: with `false` nothing is compressed any more, whatever was configured, and publishers are told not to. What they
+    /// have compressed already is relayed as it came.
+    pub fn set_compression(&self, allowed: bool) {
+        self.inner.engine.allow(allowed);
+        for session in self.inner.sessions.lock().values() {
+            session.wake();
+        }
+    }
+
+    /// Whether anything may be compressed.
+    pub fn is_compression_allowed(&self) -> bool {
+        self.inner.engine.is_allowed()
     }
 
     /// All topics, oldest first.

@@ -23,11 +23,11 @@
 //! let mut subscriber = hub.session(now, Peer::new("two", Transport::Tcp)).unwrap();
 //!
 //! let mut input = BytesMut::new();
-//! control::put(&mut input, Hello { version: 1, name: "reader".into(), acknowledges: true });
+//! control::put(&mut input, Hello { version: 1, name: "reader".into(), acknowledges: true, blocks: None });
 //! control::put(&mut input, Subscribe { id: 1, pattern: "chat/*".into(), ..Default::default() });
 //! subscriber.handle_input(now, &mut input).unwrap();
 //!
-//! control::put(&mut input, Hello { version: 1, name: "writer".into(), acknowledges: true });
+//! control::put(&mut input, Hello { version: 1, name: "writer".into(), acknowledges: true, blocks: None });
 //! control::put(&mut input, Advertise { alias: 7, topic: "chat/room".into(), kind: Kind::Event.into(), ..Default::default() });
 //! wire::put_message(&mut input, Header { topic: 7, ..Header::data(wire::Kind::Event) }, b"hello");
 //! publisher.handle_input(now, &mut input).unwrap();
@@ -39,12 +39,14 @@
 #![forbid(unsafe_code)]
 
 mod audience;
+pub mod compression;
 pub mod config;
 mod document;
 mod hub;
 mod publish;
 mod session;
 mod shared;
+mod spec;
 mod start;
 pub mod stats;
 mod tally;
@@ -55,7 +57,8 @@ pub use hub::{AdmitError, CreateError, Hub};
 pub use publish::{Latest, PublishError};
 pub use session::{Closed, Ingest, Session};
 pub use shared::{Peer, Transport};
-pub use topic::{Spec, Topic};
+pub use spec::Spec;
+pub use topic::Topic;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::hub::{CreateError, Hub};
-use crate::topic::{Spec, Topic};
+use crate::spec::Spec;
+use crate::topic::Topic;
 
 /// The newest that a topic has.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,7 +88,8 @@ impl Hub {
         let run = Run { kind: topic.spec.kind, topic: topic.id, len: message.len(), count: 1 };
         let pinned = message.capacity();
         // Nobody is woken when there is room: the caller is told when to try again.
-        topic.publish_run(now, &mut message, run, pinned, None).map_err(|until| PublishError::Busy { until })
+        let published = topic.publish_run(now, &mut message, run, pinned, None, None);
+        published.map_err(|until| PublishError::Busy { until })
     }
 
     /// Changes a state topic's document. Says whether that changed anything.

@@ -6,6 +6,8 @@ use nyx_protocol::wire;
 use nyx_stream::policy::{Pull, Terms};
 use nyx_stream::{Reason, Ring};
 
+use crate::compression::{Plain, is_block};
+
 /// Where a reader begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
@@ -28,6 +30,8 @@ pub(crate) struct Joined {
 /// The messages from the middle of a run on.
 pub(crate) struct Rest {
     pub(crate) bytes: Bytes,
+    /// Items at the front of `bytes`, which are a block, that are not part of it.
+    pub(crate) skip: u32,
     pub(crate) count: u32,
     /// The number of the first.
     pub(crate) sequence: u64,
@@ -38,23 +42,33 @@ impl Rest {
     /// The messages from `sequence` to the end of its run, if it is not the first of it.
     pub(crate) fn of_run(ring: &Ring, sequence: u64) -> Option<Self> {
         let entry = ring.containing(sequence).filter(|entry| entry.sequence < sequence)?;
-        let before = (sequence - entry.sequence) as usize;
-        let skip: usize =
-            wire::Messages::new(&entry.bytes).take(before).map(|m| m.header.message_len()).sum();
-        let count = entry.count - before as u32;
-        Some(Self { bytes: entry.bytes.slice(skip..), count, sequence, born: entry.born })
+        let before = (sequence - entry.sequence) as u32;
+        let count = entry.count - before;
+        let born = entry.born;
+        if is_block(&entry.bytes) {
+            return Some(Self { bytes: entry.bytes.clone(), skip: before, count, sequence, born });
+        }
+        let messages = wire::Messages::new(&entry.bytes).take(before as usize);
+        let skipped: usize = messages.map(|message| message.header.message_len()).sum();
+        Some(Self { bytes: entry.bytes.slice(skipped..), skip: 0, count, sequence, born })
     }
 
-    /// Takes it, if it is not too old.
-    pub(crate) fn pull(self, terms: &Terms, pull: &mut Pull) {
+    /// Takes it, if it is not too old. What is in a block is unpacked, whoever it is for: nobody gets an item twice.
+    pub(crate) fn pull(self, plain: &Plain, limit: usize, terms: &Terms, pull: &mut Pull) {
         if terms.max_age.is_some_and(|max_age| terms.now.since(self.born) > max_age) {
             pull.drops.add(Reason::Expired, self.count.into());
             pull.first_dropped = Some(self.sequence);
             return;
         }
-        pull.bytes += self.bytes.len();
+        let bytes = if self.skip == 0 { Ok(self.bytes) } else { plain.from(&self.bytes, self.skip, limit) };
+        let Ok(bytes) = bytes else {
+            pull.drops.add(Reason::Unreadable, self.count.into());
+            pull.first_dropped = Some(self.sequence);
+            return;
+        };
+        pull.bytes += bytes.len();
         pull.items += u64::from(self.count);
         pull.oldest = Some(self.born);
-        pull.chunks.push(self.bytes);
+        pull.chunks.push(bytes);
     }
 }

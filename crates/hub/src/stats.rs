@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nyx_core::Instant;
 use nyx_core::pool;
+use nyx_protocol::choose::{self, Candidate, Codec, Pin};
 use nyx_protocol::control::ErrorCode;
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::Kind;
@@ -30,6 +31,8 @@ pub struct Stats {
     pub slowed: u64,
     /// The memory of items that topics keep as copies.
     pub copies: pool::Stats,
+    /// Whether anything may be compressed: the kill switch is off.
+    pub compression_allowed: bool,
 }
 
 /// One topic.
@@ -54,6 +57,75 @@ pub struct Topic {
     pub drops: Drops,
     /// Ages at delivery in the last 5 to 10 seconds, in microseconds; `None` if nothing was delivered.
     pub ages: Option<Histogram>,
+    /// What came from publishers as blocks.
+    pub blocks: Blocks,
+    /// How its messages are compressed for subscribers; `None` where none that takes blocks has been sent any.
+    pub compression: Option<Compression>,
+}
+
+/// Blocks of publishers, which are relayed as they came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Blocks {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of what they hold.
+    pub before_bytes: u64,
+    /// Bytes of them, headers included.
+    pub after_bytes: u64,
+}
+
+/// How a topic's messages are compressed for its subscribers.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Compression {
+    /// What is allowed.
+    pub pin: Pin,
+    /// What was chosen last.
+    pub chosen: Candidate,
+    /// Bytes of the messages to subscribers that take blocks, headers included, as they would have been sent plainly.
+    pub before_bytes: u64,
+    /// The same as they were sent.
+    pub after_bytes: u64,
+    /// What encoding took, trials included. Less than one encoding for each message where subscribers share them.
+    pub cpu: Duration,
+    /// Messages by how they were to be encoded.
+    pub choices: Vec<(Codec, u64)>,
+    /// How often the choice changed, by the reasons of [`choose::Reason::NAMES`].
+    pub changes: [u64; choose::Reason::NAMES.len()],
+    /// Messages that went more plainly than they should have, because encoding had used up its share of a core.
+    pub over_budget: u64,
+    /// Version and bytes of the topic's dictionary.
+    pub dictionary: Option<(u32, usize)>,
+    /// The latest decisions, the oldest first.
+    pub log: Vec<choose::Entry>,
+}
+
+impl Compression {
+    pub(crate) const fn new(pin: Pin) -> Self {
+        Self {
+            pin,
+            chosen: Candidate::PLAIN,
+            before_bytes: 0,
+            after_bytes: 0,
+            cpu: Duration::ZERO,
+            choices: Vec::new(),
+            changes: [0; choose::Reason::NAMES.len()],
+            over_budget: 0,
+            dictionary: None,
+            log: Vec::new(),
+        }
+    }
+
+    /// A message was sent.
+    pub(crate) fn count(&mut self, codec: Codec, before: usize, after: usize) {
+        self.before_bytes += before as u64;
+        self.after_bytes += after as u64;
+        match self.choices.iter_mut().find(|(known, _)| *known == codec) {
+            Some((_, count)) => *count += 1,
+            None => self.choices.push((codec, 1)),
+        }
+    }
 }
 
 /// One session.
@@ -102,7 +174,7 @@ impl Hub {
                 let most = lags.entry(session).or_default();
                 *most = (*most).max(lag);
             });
-            let (tally, subscribers, retained_bytes) = topic.tally(now);
+            let topic::Count { tally, subscribers, retained_bytes, compression } = topic.count(now);
             Topic {
                 name: topic.name.clone(),
                 kind: topic.spec.kind,
@@ -113,6 +185,8 @@ impl Hub {
                 retained_bytes,
                 drops: tally.drops,
                 ages: tally.ages(),
+                blocks: tally.blocks,
+                compression,
             }
         });
         let topics = topics.collect();
@@ -134,13 +208,14 @@ impl Hub {
                 drops: counters.drops(),
             }
         });
-        let Inner { refusals, slowed, copies, .. } = &*self.inner;
+        let Inner { engine, refusals, slowed, copies, .. } = &*self.inner;
         Stats {
             topics,
             sessions: sessions.collect(),
             refused: refusals.read(),
             slowed: slowed.get(),
             copies: copies.stats(),
+            compression_allowed: engine.is_allowed(),
         }
     }
 

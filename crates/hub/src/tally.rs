@@ -5,12 +5,15 @@ use std::time::Duration;
 use nyx_core::Instant;
 use nyx_stream::{Drops, Histogram};
 
+use crate::stats::Blocks;
+
 /// What a topic counts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
     pub(crate) drops: Drops,
+    pub(crate) blocks: Blocks,
     /// Ages at delivery in microseconds, of this period and the last.
     ages: Option<Box<[Histogram; 2]>>,
     ages_since: Instant,

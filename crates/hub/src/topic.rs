@@ -1,12 +1,15 @@
 //! A topic: what it is, what it keeps, who reads it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use nyx_core::Instant;
 use nyx_core::pool::Pool;
-use nyx_protocol::control::AudioFormat;
+use nyx_protocol::choose::Pin;
+use nyx_protocol::compress::dictionary::Job;
+use nyx_protocol::pack::UnpackError;
 use nyx_protocol::state::{Patch, PatchError, Value};
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::{self, Flags, Header, Kind, Run};
@@ -15,34 +18,14 @@ use nyx_stream::{Cursor, Lane, Reason, Ring, ring};
 use parking_lot::Mutex;
 
 use crate::audience::{Audience, Patience, Place};
+use crate::compression::{Encoder, Engine, Plain, Taker, training};
 use crate::config::Config;
 use crate::document::{Patched, Shelf};
 use crate::shared::Shared;
+use crate::spec::Spec;
 use crate::start::{Joined, Rest, Start};
+use crate::stats;
 use crate::tally::Tally;
-
-/// What a topic carries and on what terms.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Spec {
-    /// What it carries.
-    pub kind: Kind,
-    /// Media type of its items, such as `image/jpeg`; empty when not known.
-    pub content_type: String,
-    /// For audio.
-    pub audio: Option<AudioFormat>,
-    /// Older items are not delivered. `None`: the kind's default.
-    pub max_age: Option<Duration>,
-    /// How urgent it is. `None`: the kind's default.
-    pub lane: Option<Lane>,
-}
-
-impl Spec {
-    /// A topic of this kind, with the defaults of its kind.
-    pub const fn new(kind: Kind) -> Self {
-        Self { kind, content_type: String::new(), audio: None, max_age: None, lane: None }
-    }
-}
 
 /// A topic of a [`Hub`](crate::Hub).
 pub struct Topic {
@@ -55,6 +38,13 @@ pub struct Topic {
     /// Where runs are copied to that would pin more than they are.
     copies: Pool,
     patience: Patience,
+    engine: Arc<Engine>,
+    /// What is allowed to be compressed by.
+    pin: Pin,
+    /// Whether a publisher has sent blocks.
+    packed: AtomicBool,
+    plain: Plain,
+    message_bytes: usize,
     inside: Mutex<Inside>,
 }
 
@@ -69,17 +59,38 @@ enum Store {
     Document(Box<Shelf>),
 }
 
+/// What a topic has counted.
+pub(crate) struct Count {
+    pub(crate) tally: Tally,
+    pub(crate) subscribers: usize,
+    pub(crate) retained_bytes: usize,
+    pub(crate) compression: Option<stats::Compression>,
+}
+
 /// Bytes after which a run is cut, so that a subscriber of few bytes at a time need not take a whole read buffer at once.
 const RUN_BYTES: usize = 64 * 1024;
 
 impl Topic {
-    pub(crate) fn new(id: u32, name: Name, spec: Spec, epoch: u64, config: &Config, copies: Pool) -> Self {
+    pub(crate) fn new(
+        id: u32,
+        name: Name,
+        spec: Spec,
+        epoch: u64,
+        config: &Config,
+        copies: Pool,
+        engine: Arc<Engine>,
+    ) -> Self {
         let store = match spec.kind {
             Kind::State => Store::Document(Box::new(Shelf::new(epoch, config.document.clone()))),
             _ => Store::Ring(Ring::new(ring::Limits::new(config.topic_bytes, config.topic_entries))),
         };
         Self {
             id,
+            pin: engine.config.pin_of(&name),
+            engine,
+            packed: AtomicBool::new(false),
+            plain: Plain::default(),
+            message_bytes: config.message_bytes,
             name,
             max_age: spec.max_age.or(config.max_age(spec.kind)).filter(|_| spec.kind != Kind::State),
             lane: spec.lane.unwrap_or(match spec.kind {
@@ -116,7 +127,7 @@ impl Topic {
     }
 
     /// Takes `run` off the front of `buffer` into the ring; copies it if it is small against the memory of `pinned` bytes that
-    /// it would keep.
+    /// it would keep. `content` is what a run that is a block holds, which was checked.
     ///
     /// # Errors
     /// Publishers have to wait, until the given moment at most; `publisher` is woken when it may try again. Nothing was taken.
@@ -127,6 +138,7 @@ impl Topic {
         run: Run,
         pinned: usize,
         publisher: Option<&Arc<Shared>>,
+        content: Option<usize>,
     ) -> Result<(), Instant> {
         let mut inside = self.inside.lock();
         let Inside { store: Store::Ring(ring), audience, tally } = &mut *inside else {
@@ -139,6 +151,12 @@ impl Topic {
         }
         tally.messages += u64::from(run.count);
         tally.bytes += run.len as u64;
+        if let Some(content) = content {
+            self.packed.store(true, Ordering::Relaxed);
+            tally.blocks.messages += 1;
+            tally.blocks.before_bytes += content as u64;
+            tally.blocks.after_bytes += run.len as u64;
+        }
         let copied = run.len < pinned / 4;
         let mut left = run.len;
         while left > 0 {
@@ -238,11 +256,50 @@ impl Topic {
         audience.leave(key, appended, self.patience);
     }
 
-    /// What reader `key` should be sent now, after the `rest` that it may begin with. Says whether there may be more.
-    pub(crate) fn pull(&self, key: usize, rest: Option<Rest>, terms: &Terms, pull: &mut Pull) -> bool {
+    /// What reader `key` should be sent now, after the `rest` that it may begin with; as blocks, if there is a `taker` of them. Says
+    /// whether there may be more.
+    pub(crate) fn pull(
+        &self,
+        key: usize,
+        rest: Option<Rest>,
+        terms: &Terms,
+        taker: Option<&mut Taker>,
+        pull: &mut Pull,
+    ) -> bool {
         if let Some(rest) = rest {
-            rest.pull(terms, pull);
+            rest.pull(&self.plain, self.message_bytes, terms, pull);
         }
+        if taker.is_some() || !self.packed.load(Ordering::Relaxed) {
+            return self.pull_stored(key, terms, taker, pull);
+        }
+        // What a block unpacks to is not known by what it takes here: one entry at a time.
+        let (first, terms) = (pull.chunks.len(), Terms { budget: 1, bytes_per_second: None, ..*terms });
+        let more = self.pull_stored(key, &terms, None, pull);
+        self.unpack(first, pull);
+        more
+    }
+
+    /// Unpacks the blocks in `pull` from chunk `first` on, of which there is one.
+    fn unpack(&self, first: usize, pull: &mut Pull) {
+        let Some(chunk) = pull.chunks.get_mut(first) else { return };
+        match self.plain.of(chunk, self.message_bytes) {
+            Ok(plain) => {
+                pull.bytes = pull.bytes + plain.len() - chunk.len();
+                *chunk = plain;
+            }
+            Err(_) => {
+                let Some(message) = wire::Messages::new(chunk).next() else { return };
+                let items = nyx_protocol::compress::items(message.payload).into();
+                pull.bytes -= chunk.len();
+                pull.items -= items;
+                pull.drops.add(Reason::Unreadable, items);
+                pull.first_dropped.get_or_insert(message.header.sequence.into());
+                pull.chunks.truncate(first);
+            }
+        }
+    }
+
+    fn pull_stored(&self, key: usize, terms: &Terms, taker: Option<&mut Taker>, pull: &mut Pull) -> bool {
         let mut inside = self.inside.lock();
         let Inside { store, audience, tally } = &mut *inside;
         let Some(reader) = audience.get_mut(key) else { return false };
@@ -265,7 +322,13 @@ impl Topic {
             (Store::Document(shelf), Place::Document(base)) => {
                 let version = shelf.document().version();
                 if version > 0 && *base != Some(version) {
-                    let message = shelf.message_from(*base, self.id);
+                    let message = match taker {
+                        Some(taker) => {
+                            let make = || Encoder::new(self.engine.clone(), self.id, self.pin);
+                            shelf.block_from(terms.now, *base, self.id, taker, make)
+                        }
+                        None => shelf.message_from(*base, self.id),
+                    };
                     pull.bytes += message.len();
                     pull.items += 1;
                     pull.oldest = Some(terms.now);
@@ -301,14 +364,36 @@ impl Topic {
         inside.tally.record_age(now, now.since(born));
     }
 
-    pub(crate) fn tally(&self, now: Instant) -> (Tally, usize, usize) {
+    pub(crate) fn count(&self, now: Instant) -> Count {
         let mut inside = self.inside.lock();
         inside.tally.turn_ages(now);
-        let held = match &inside.store {
-            Store::Ring(ring) => ring.held_bytes(),
-            Store::Document(shelf) => shelf.held_bytes(),
+        let (retained_bytes, compression) = match &inside.store {
+            Store::Ring(ring) => (ring.held_bytes() + self.plain.held_bytes(), None),
+            Store::Document(shelf) => (shelf.held_bytes(), shelf.encoder().map(Encoder::stats)),
         };
-        (inside.tally.clone(), inside.audience.len(), held)
+        let subscribers = inside.audience.len();
+        Count { tally: inside.tally.clone(), subscribers, retained_bytes, compression }
+    }
+
+    /// A publisher's message, plain.
+    pub(crate) fn unpacked(&self, message: Bytes) -> Result<Bytes, UnpackError> {
+        self.plain.once(message, self.message_bytes)
+    }
+
+    /// The sample of a training that is due.
+    pub(crate) fn take_training(&self) -> Option<Job> {
+        match &mut self.inside.lock().store {
+            Store::Document(shelf) => shelf.encoder_mut()?.take_training(),
+            Store::Ring(_) => None,
+        }
+    }
+
+    pub(crate) fn handle_trained(&self, outcome: training::Outcome) {
+        if let Store::Document(shelf) = &mut self.inside.lock().store
+            && let Some(encoder) = shelf.encoder_mut()
+        {
+            encoder.handle_trained(outcome);
+        }
     }
 
     /// For each reader that is behind: its session, and the age of the oldest item that it has not got.
@@ -331,11 +416,13 @@ impl Topic {
         }
     }
 
-    /// The newest item as a whole message.
+    /// The newest item as a whole plain message.
     pub(crate) fn latest(&self) -> Option<Bytes> {
-        let inside = self.inside.lock();
-        let Store::Ring(ring) = &inside.store else { return None };
-        let run = ring.latest()?.bytes.clone();
+        let run = match &self.inside.lock().store {
+            Store::Ring(ring) => ring.latest()?.bytes.clone(),
+            Store::Document(_) => return None,
+        };
+        let run = self.plain.of(&run, self.message_bytes).ok()?;
         let last = wire::Messages::new(&run).last()?;
         let len = last.header.message_len();
         Some(run.slice(run.len() - len..))

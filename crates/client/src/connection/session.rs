@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use nyx_core::Clock;
-use nyx_protocol::control::{self, Ack, Body, Pong};
+use nyx_protocol::control::{self, Ack, Body, Pong, Resync};
 use nyx_protocol::wire::{self, Scan};
 use nyx_transport::write::Queue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -92,9 +92,12 @@ impl<'a> Session<'a> {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        self.deaf = self.acks.pause();
+        let was_deaf = std::mem::replace(&mut self.deaf, self.acks.pause());
         if self.deaf {
             return Ok(false);
+        }
+        if was_deaf {
+            self.take_messages()?;
         }
         match self.link.reader.poll_fill(cx, &mut self.link.stream) {
             Poll::Pending => Ok(false),
@@ -125,9 +128,13 @@ impl<'a> Session<'a> {
                         handle_control(shared, &mut registry, body)?;
                     }
                 }
+                // A few bytes may stand for many: they wait like what waits in the socket.
+                Scan::Run(_) if self.acks.is_over() => return Ok(()),
                 Scan::Run(run) => {
                     let bytes = buffer.split_to(run.len).freeze();
-                    registry.dispatch.run(run, bytes, &self.acks)?;
+                    if let Some(topic_id) = registry.dispatch.run(run, bytes, max, &self.acks)? {
+                        shared.outgoing.put_control(Resync { topic_id });
+                    }
                 }
             }
         }
@@ -210,6 +217,10 @@ fn handle_control(shared: &Shared, registry: &mut Registry, body: Body) -> Resul
             registry.dispatch.announce(&announce, subscriptions)?;
         }
         Body::Gap(gap) => registry.dispatch.gap(&gap),
+        Body::Dictionary(dictionary) => {
+            registry.dispatch.unpacking.insert(&dictionary).map_err(ProtocolError::from)?;
+        }
+        Body::Retire(retire) => registry.dispatch.unpacking.retire(&retire),
         Body::Ping(ping) => shared.outgoing.put_control(Pong { nonce: ping.nonce }),
         Body::Pong(pong) => registry.pings.pong(pong.nonce),
         Body::Goodbye(goodbye) => return Err(End::Goodbye(goodbye.reason)),

@@ -4,7 +4,7 @@
 //! A second bound is this side's own: past [`UNREAD_MAX`] nothing is read from the socket.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 use crate::outgoing::Outgoing;
 
@@ -16,6 +16,8 @@ pub(crate) struct Acks {
     outgoing: Arc<Outgoing>,
     received: AtomicU64,
     consumed: AtomicU64,
+    /// Bytes that were unpacked and not consumed.
+    unpacked: AtomicUsize,
     acknowledged: AtomicU64,
     /// Whether an acknowledgement is to be sent, and the writer has been told.
     due: AtomicBool,
@@ -29,6 +31,7 @@ impl Acks {
             outgoing,
             received: AtomicU64::new(0),
             consumed: AtomicU64::new(0),
+            unpacked: AtomicUsize::new(0),
             acknowledged: AtomicU64::new(0),
             due: AtomicBool::new(false),
             paused: AtomicBool::new(false),
@@ -37,6 +40,22 @@ impl Acks {
 
     pub(crate) fn receive(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, SeqCst);
+    }
+
+    /// Something was unpacked, and waits to be consumed as so many bytes. They are not acknowledged.
+    pub(crate) fn unpack(&self, bytes: usize) {
+        self.unpacked.fetch_add(bytes, SeqCst);
+    }
+
+    /// The same was consumed.
+    pub(crate) fn forget_unpacked(&self, bytes: usize) {
+        self.unpacked.fetch_sub(bytes, SeqCst);
+        self.consume(0, false);
+    }
+
+    /// Whether so much waits to be consumed that nothing more is to be unpacked.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_full(UNREAD_MAX)
     }
 
     /// Counts what was consumed; of a prompt topic that is told at once.
@@ -71,7 +90,8 @@ impl Acks {
     }
 
     fn is_full(&self, bound: u64) -> bool {
-        self.received.load(SeqCst).saturating_sub(self.consumed.load(SeqCst)) > bound
+        let unread = self.received.load(SeqCst).saturating_sub(self.consumed.load(SeqCst));
+        unread + self.unpacked.load(SeqCst) as u64 > bound
     }
 }
 

@@ -185,6 +185,8 @@ pub enum Reason {
     PredictedLate,
     /// The subscriber's rate limit.
     RateLimited,
+    /// Its publisher sent what does not decode.
+    Unreadable,
     /// It was published while there was no connection, or the hub gives a reason that this version does not know.
     Unknown,
 }
@@ -198,6 +200,7 @@ impl Reason {
             Self::Overrun => "overrun",
             Self::PredictedLate => "predicted_late",
             Self::RateLimited => "rate_limited",
+            Self::Unreadable => "unreadable",
             Self::Unknown => "unknown",
         }
     }
@@ -212,6 +215,7 @@ impl From<control::Reason> for Reason {
             control::Reason::Overrun => Self::Overrun,
             control::Reason::PredictedLate => Self::PredictedLate,
             control::Reason::RateLimited => Self::RateLimited,
+            control::Reason::Unreadable => Self::Unreadable,
         }
     }
 }

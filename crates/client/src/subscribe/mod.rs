@@ -16,7 +16,7 @@ pub(crate) use acks::{Acks, Credit, Share};
 pub(crate) use inbox::{Delivery, Inbox};
 pub use item::{Audio, Batch, Event, Frame, Gap, Item, Messages, Missing, Reason, Reconnected, State, Topic};
 pub(crate) use replica::Replica;
-pub(crate) use run::Run;
+pub(crate) use run::{Run, Unpacked};
 pub use subscription::Subscription;
 
 use crate::Refusal;

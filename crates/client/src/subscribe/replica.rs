@@ -36,8 +36,8 @@ impl Replica {
         self.has_content.then_some(&self.document)
     }
 
-    /// Applies a message whole, or changes nothing.
-    pub(crate) fn update(&mut self, topic: &Arc<Topic>, message: &Message<'_>) -> Option<State> {
+    /// Applies a message, which came as `size` bytes, whole, or changes nothing.
+    pub(crate) fn update(&mut self, topic: &Arc<Topic>, message: &Message<'_>, size: usize) -> Option<State> {
         let snapshot = message.header.flags.contains(Flags::SNAPSHOT);
         if self.document.apply(message.payload, snapshot).is_err() {
             // A snapshot that does not fit will not fit when it comes again: asking for it anew would be a busy loop,
@@ -54,7 +54,7 @@ impl Replica {
             version: self.document.version(),
             snapshot,
             unix_micros: message.unix_micros,
-            encoded_len: message.header.message_len(),
+            encoded_len: size,
         })
     }
 
@@ -84,7 +84,7 @@ mod tests {
 
     fn feed(replica: &mut Replica, payload: &[u8], flags: Flags) -> Option<State> {
         let header = Header { flags, length: payload.len() as u32, ..Header::data(Kind::State) };
-        replica.update(&topic(), &Message { header, unix_micros: None, payload })
+        replica.update(&topic(), &Message { header, unix_micros: None, payload }, payload.len())
     }
 
     fn hub(versions: i64) -> Document {

@@ -146,7 +146,7 @@ impl Subscription {
                 self.replicas.insert(name.clone(), Replica::new(self.limits.clone()));
             }
             let replica = self.replicas.get_mut(name)?;
-            let state = replica.update(&run.topic, &message);
+            let state = replica.update(&run.topic, &message, run.size);
             if replica.needs_snapshot() {
                 self.open.shared.resync(name);
             }

@@ -230,6 +230,7 @@ fn reason(reason: Reason) -> control::Reason {
         Reason::Overrun => control::Reason::Overrun,
         Reason::PredictedLate => control::Reason::PredictedLate,
         Reason::RateLimited => control::Reason::RateLimited,
+        Reason::Unreadable => control::Reason::Unreadable,
         _ => control::Reason::Unspecified,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use nyx_core::Instant;
 use nyx_protocol::control;
 use nyx_stream::flight::Mode;
@@ -33,6 +33,7 @@ impl Session {
     /// there is nothing to send until the waker is woken or input comes.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<Bytes>) {
         self.collect_mail();
+        self.tell_whether_to_compress();
         let mut data = Vec::new();
         let mut taken = 0;
         let turn = match self.flight.mode() {
@@ -72,6 +73,15 @@ impl Session {
         self.mail = mail;
     }
 
+    /// Tells a client that takes blocks, and so may send some, that the kill switch was turned.
+    fn tell_whether_to_compress(&mut self) {
+        let allowed = self.hub.is_compression_allowed();
+        if let Some(taking) = self.taking.as_mut().filter(|taking| taking.told_allowed != allowed) {
+            taking.told_allowed = allowed;
+            control::put(&mut self.outbox, control::Compression { allowed });
+        }
+    }
+
     /// Takes what slot `number` should be sent. Returns its bytes.
     fn pull(&mut self, now: Instant, number: u32, allowance: usize, data: &mut Vec<Bytes>) -> usize {
         let Some(slot) = self.slots.get_mut(number) else { return 0 };
@@ -81,13 +91,18 @@ impl Session {
         let bytes_per_second = self.flight.bytes_per_second();
         let terms = Terms { now, max_age: slot.max_age, budget: allowance, bytes_per_second };
         let (topic, prompt) = (slot.topic.clone(), slot.prompt);
-        let more = topic.pull(slot.key, rest, &terms, &mut pull);
+        let taking = self.taking.as_mut().filter(|_| !std::mem::take(&mut slot.plainly));
+        let mut taker = taking.as_ref().map(|taking| taking.taker(slot, &self.flight));
+        let more = topic.pull(slot.key, rest, &terms, taker.as_mut(), &mut pull);
+        let introduction = taking.zip(taker).and_then(|(taking, taker)| taking.settle(slot, taker));
+        data.extend(introduction.map(BytesMut::freeze));
         let bytes = pull.bytes;
         self.report_gap(&topic, &pull);
         if bytes > 0 {
             self.probe_path(now);
+            let ahead = self.flight.in_flight();
             self.flight.handle_sent(now, bytes, prompt);
-            self.note_age(now, &topic, &pull, prompt);
+            self.note_age(now, &topic, &pull, prompt, ahead);
             add(&self.shared.counters.delivered, pull.items);
             add(&self.shared.counters.bytes, bytes as u64);
         }
@@ -128,7 +143,14 @@ impl Session {
     }
 
     /// Ages are measured on arrival where that is told item by item, and on departure elsewhere.
-    fn note_age(&mut self, now: Instant, topic: &std::sync::Arc<Topic>, pull: &Pull, prompt: bool) {
+    fn note_age(
+        &mut self,
+        now: Instant,
+        topic: &std::sync::Arc<Topic>,
+        pull: &Pull,
+        prompt: bool,
+        ahead: u64,
+    ) {
         let Some(born) = pull.oldest else { return };
         if self.flight.mode() != Mode::Fresh || !prompt {
             return self.hub.record_age(topic, now, born);
@@ -136,7 +158,8 @@ impl Session {
         if self.under_way.len() == UNDER_WAY_MAX {
             self.under_way.pop_front();
         }
-        self.under_way.push_back(UnderWay { end: self.flight.sent(), born, topic: topic.clone() });
+        let (end, bytes) = (self.flight.sent(), pull.bytes as u64);
+        self.under_way.push_back(UnderWay { end, born, topic: topic.clone(), sent: now, ahead, bytes });
     }
 
     fn publish_counters(&self) {
@@ -155,6 +178,7 @@ fn wire_drops(drops: &Drops) -> Vec<control::Drop> {
         Reason::Overrun => control::Reason::Overrun,
         Reason::PredictedLate => control::Reason::PredictedLate,
         Reason::RateLimited => control::Reason::RateLimited,
+        Reason::Unreadable => control::Reason::Unreadable,
     };
     drops.iter().map(|(reason, count)| control::Drop { reason: wire(reason).into(), count }).collect()
 }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use nyx_core::Instant;
+use nyx_protocol::compress::ParseError;
 use nyx_protocol::control::{self, ErrorCode};
+use nyx_protocol::pack::{self, UnpackError};
 use nyx_protocol::state::Patch;
 use nyx_protocol::wire::{self, DecodeError, Kind, Messages, Run, Scan, codec};
 
 use super::{Alias, Closed, Ingest, Phase, Session};
+use crate::compression::is_block;
 use crate::topic::Topic;
 
 /// Output that may wait before no more input is taken: a peer that asks and does not read the answers waits for itself.
@@ -91,12 +94,18 @@ impl Session {
     fn take_run(&mut self, now: Instant, buffer: &mut BytesMut, run: Run) -> Result<(), Instant> {
         match self.aliases.get(run.topic as usize) {
             Some(Some(Alias::Topic(topic))) if topic.spec.kind == run.kind => {
+                let topic = topic.clone();
                 if run.kind == Kind::State {
-                    let topic = topic.clone();
-                    self.take_patch(&topic, &buffer.split_to(run.len), run.topic);
+                    self.take_patch(&topic, buffer.split_to(run.len), run.topic);
                     return Ok(());
                 }
-                return topic.publish_run(now, buffer, run, self.allocation.bytes, Some(&self.shared));
+                match check_block(buffer, run, self.hub.inner.config.message_bytes) {
+                    Ok(content) => {
+                        let (pinned, publisher) = (self.allocation.bytes, Some(&self.shared));
+                        return topic.publish_run(now, buffer, run, pinned, publisher, content);
+                    }
+                    Err(error) => self.refuse_block(run.topic, error),
+                }
             }
             Some(Some(Alias::Topic(topic))) => {
                 let text = format!("topic `{}` carries {}, not {}", topic.name, topic.spec.kind, run.kind);
@@ -121,23 +130,42 @@ impl Session {
         self.hub.inner.slowed.inc();
     }
 
-    fn take_patch(&mut self, topic: &Arc<Topic>, message: &[u8], alias: u32) {
-        let Some(message) = Messages::new(message).next() else { return };
+    fn take_patch(&mut self, topic: &Arc<Topic>, message: BytesMut, alias: u32) {
+        let wire_bytes = message.len();
+        let message = match topic.unpacked(message.freeze()) {
+            Ok(message) => message,
+            Err(error) => return self.refuse_block(alias, error),
+        };
+        let Some(message) = Messages::new(&message).next() else { return };
         if message.header.codec != codec::STATE_PATCH {
             let text = format!("state is published as patches, codec 1, not codec {}", message.header.codec);
             return self.refuse_alias(alias, ErrorCode::BadDocument, text);
         }
         let outcome = Patch::decode(message.payload, &self.hub.inner.config.document)
             .map_err(|error| error.to_string())
-            .and_then(|patch| {
-                topic.publish_patch(&patch, message.header.message_len()).map_err(|error| error.to_string())
-            });
+            .and_then(|patch| topic.publish_patch(&patch, wire_bytes).map_err(|error| error.to_string()));
         if let Err(text) = outcome {
             self.refuse_alias(alias, ErrorCode::BadDocument, text);
         }
     }
 
+    fn refuse_block(&mut self, alias: u32, error: UnpackError) {
+        let code = match error {
+            UnpackError::Block(ParseError::TooLarge { .. }) => ErrorCode::TooLarge,
+            _ => ErrorCode::Malformed,
+        };
+        self.refuse_alias(alias, code, error.to_string());
+    }
+
     pub(super) fn refuse_alias(&mut self, alias: u32, code: ErrorCode, message: String) {
         self.refuse(control::Error { code: code.into(), message, alias: Some(alias), ..Default::default() });
+    }
+}
+
+/// What the run at the front of `buffer` holds, if it is a block; and that it is one that can be relayed.
+fn check_block(buffer: &[u8], run: Run, limit: usize) -> Result<Option<usize>, UnpackError> {
+    match Messages::new(buffer).next().filter(|_| is_block(buffer)) {
+        Some(message) if run.len == message.header.message_len() => pack::check(&message, limit).map(Some),
+        _ => Ok(None),
     }
 }

@@ -4,6 +4,7 @@
 //! - `budget`: how fast that may be.
 //! - `requests`: what control messages do.
 //! - `slots`: the topics that it reads.
+//! - `taking`: the blocks that it takes.
 //! - `egress`: bytes out.
 
 mod budget;
@@ -11,6 +12,7 @@ mod egress;
 mod ingest;
 mod requests;
 mod slots;
+mod taking;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use crate::shared::{Mail, Shared};
 use crate::topic::Topic;
 use budget::Budget;
 use slots::Slots;
+use taking::Taking;
 
 /// One peer of a [`Hub`]: bytes in, bytes out, deadlines.
 ///
@@ -39,6 +42,8 @@ pub struct Session {
     /// Whether it has said hello, and so answers pings.
     speaks: bool,
     acknowledges: bool,
+    /// If it takes blocks.
+    taking: Option<Taking>,
     heard: Instant,
     /// Bytes of input that were left when it was last looked at: the same again are no sign of life.
     left: usize,
@@ -116,6 +121,10 @@ struct UnderWay {
     end: u64,
     born: Instant,
     topic: Arc<Topic>,
+    /// When it was sent, and how many bytes were under way in front of it.
+    sent: Instant,
+    ahead: u64,
+    bytes: u64,
 }
 
 /// What became of the input.
@@ -142,6 +151,7 @@ impl Session {
             phase: Phase::Greeting { deadline },
             speaks: false,
             acknowledges: true,
+            taking: None,
             heard: now,
             left: 0,
             allocation: Allocation::default(),

@@ -11,10 +11,12 @@ use nyx_stream::Lane;
 use nyx_stream::flight::Mode;
 
 use super::slots::Slot;
+use super::taking::Taking;
 use super::{Alias, Closed, Phase, Session, Subscription};
 use crate::shared::add;
+use crate::spec::Spec;
 use crate::start::Start;
-use crate::topic::{Spec, Topic};
+use crate::topic::Topic;
 
 /// Aliases are indices; this is the largest, whatever the limit on their number.
 const ALIAS_MAX: u32 = 65_535;
@@ -64,6 +66,7 @@ impl Session {
             return Err(self.fail(ErrorCode::UnsupportedVersion, text));
         }
         self.open(&hello.name, hello.acknowledges);
+        self.taking = hello.blocks.map(Taking::new);
         self.speaks = true;
         let config = &self.hub.inner.config;
         let welcome = control::Welcome {
@@ -71,6 +74,7 @@ impl Session {
             session_id: self.shared.id,
             server: config.server.clone(),
             max_message_bytes: u32::try_from(config.message_bytes).unwrap_or(u32::MAX),
+            blocks: true,
         };
         control::put(&mut self.outbox, welcome);
         Ok(())
@@ -232,7 +236,7 @@ impl Session {
             position: joined.position,
         };
         control::put(&mut self.outbox, announce);
-        self.slots.add(Slot { topic, key: joined.key, max_age, prompt, rest: joined.rest, queued: false });
+        self.slots.add(Slot::new(topic, joined.key, max_age, prompt, joined.rest));
         add(&self.shared.counters.topics, 1);
         self.set_mode();
     }
@@ -241,7 +245,13 @@ impl Session {
         self.hub.unwatch(&self.shared, Some(id));
         self.subscriptions.retain(|subscription| subscription.id != id);
         let left = &self.subscriptions;
-        self.slots.retain(|topic| left.iter().any(|subscription| subscription.pattern.matches(&topic.name)));
+        let is_wanted =
+            |topic: &Topic| left.iter().any(|subscription| subscription.pattern.matches(&topic.name));
+        for name in self.slots.retain(is_wanted) {
+            if let Some(taking) = &mut self.taking {
+                taking.retire(name, &mut self.outbox);
+            }
+        }
         self.shared.counters.topics.store(self.slots.len() as u64, std::sync::atomic::Ordering::Relaxed);
         self.set_mode();
     }
@@ -264,8 +274,17 @@ impl Session {
         }
         self.flight.handle_ack(now, bytes);
         let acked = self.flight.acked();
+        let mut first = None;
+        let mut arrived_bytes = 0;
         while let Some(arrived) = self.under_way.pop_front_if(|item| item.end <= acked) {
             self.hub.record_age(&arrived.topic, now, arrived.born);
+            first.get_or_insert((arrived.sent, arrived.ahead));
+            arrived_bytes += arrived.bytes;
+        }
+        if let Some((sent, ahead)) = first
+            && let Some(taking) = &mut self.taking
+        {
+            taking.observe(now, arrived_bytes, ahead, now.since(sent), &self.flight);
         }
     }
 
@@ -281,6 +300,10 @@ impl Session {
         let Some(number) = self.slots.by_topic(topic_id) else { return };
         if let Some(slot) = self.slots.get_mut(number) {
             slot.topic.forget_base(slot.key);
+            (slot.plainly, slot.missed) = (true, 0);
+            if let Some((name, taking)) = slot.dictionary.take().zip(self.taking.as_mut()) {
+                taking.retire(name, &mut self.outbox);
+            }
         }
         self.slots.enqueue(number);
     }

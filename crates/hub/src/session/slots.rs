@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nyx_protocol::compress::dictionary::Name;
 use nyx_stream::Lanes;
 use slab::Slab;
 
@@ -22,9 +23,25 @@ pub(super) struct Slot {
     pub(super) rest: Option<Rest>,
     /// Whether it stands in the lanes.
     pub(super) queued: bool,
+    /// The topic's dictionary that the subscriber has.
+    pub(super) dictionary: Option<Name>,
+    /// Bytes that a dictionary would have saved so far.
+    pub(super) missed: u64,
+    /// The next message is to be plain: the last could not be used.
+    pub(super) plainly: bool,
 }
 
 impl Slot {
+    pub(super) const fn new(
+        topic: Arc<Topic>,
+        key: usize,
+        max_age: Option<Duration>,
+        prompt: bool,
+        rest: Option<Rest>,
+    ) -> Self {
+        Self { topic, key, max_age, prompt, rest, queued: false, dictionary: None, missed: 0, plainly: false }
+    }
+
     fn is_fresh(&self) -> bool {
         self.topic.is_fresh(self.max_age)
     }
@@ -104,19 +121,22 @@ impl Slots {
         self.lanes.is_empty()
     }
 
-    /// Stops reading the topics that `keep` does not want.
-    pub(super) fn retain(&mut self, keep: impl Fn(&Topic) -> bool) {
+    /// Stops reading the topics that `keep` does not want. Returns the dictionaries that are needed no more.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Topic) -> bool) -> Vec<Name> {
         let Self { slots, by_topic, lanes, fresh } = self;
+        let mut retired = Vec::new();
         slots.retain(|_, slot| {
             if keep(&slot.topic) {
                 return true;
             }
             slot.topic.leave(slot.key);
+            retired.extend(slot.dictionary);
             by_topic.remove(&slot.topic.id);
             *fresh -= usize::from(slot.is_fresh());
             false
         });
         lanes.retain(|number| slots.contains(*number as usize));
+        retired
     }
 
     pub(super) fn leave_all(&mut self) {

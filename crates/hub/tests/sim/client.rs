@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use nyx_core::Instant;
+use nyx_protocol::compress::dictionary::{Name, Store};
 use nyx_protocol::control::{self, Body, ErrorCode, Hello, Subscribe};
+use nyx_protocol::pack::Unpacker;
 use nyx_protocol::state::{Document, Limits, Patch, Value};
 use nyx_protocol::wire::{self, Flags, Header, Kind, Messages, Scan, codec};
 
@@ -65,6 +67,13 @@ pub(crate) struct Client {
     acknowledged: u64,
     numbers: u64,
     subscriptions: u32,
+    /// What it says of blocks, and what it has to read them with.
+    pub(crate) blocks: Option<control::Blocks>,
+    pub(crate) dictionaries: Store,
+    unpacker: Unpacker,
+    /// Bytes of data messages that arrived, and messages with blocks among them.
+    pub(crate) data_bytes: u64,
+    pub(crate) packed: u64,
     /// Every byte that arrived, to compare.
     pub(crate) transcript: Vec<u8>,
     pub(crate) keeps_transcript: bool,
@@ -85,6 +94,11 @@ impl Default for Client {
             acknowledged: 0,
             numbers: 0,
             subscriptions: 0,
+            blocks: None,
+            dictionaries: Store::new(4, 16 * 1024),
+            unpacker: Unpacker::new(),
+            data_bytes: 0,
+            packed: 0,
             transcript: Vec::new(),
             keeps_transcript: false,
         }
@@ -99,7 +113,7 @@ impl Client {
 
     pub(crate) fn hello(&mut self, acknowledges: bool) {
         self.acknowledges = acknowledges;
-        self.send(Hello { version: 1, name: "peer".to_owned(), acknowledges });
+        self.send(Hello { version: 1, name: "peer".to_owned(), acknowledges, blocks: self.blocks });
     }
 
     pub(crate) fn subscribe(&mut self, pattern: &str, max_age_ms: u32) -> u32 {
@@ -196,7 +210,8 @@ impl Client {
                     self.consumed += run.len as u64;
                     let name = self.names.get(&run.topic).expect("announced before its data").clone();
                     prompt |= self.topics[&name].announce.prompt;
-                    for message in Messages::new(&bytes) {
+                    self.data_bytes += bytes.len() as u64;
+                    for message in Messages::new(&self.unpack(&bytes)) {
                         self.handle_data(now, &name, &message);
                     }
                 }
@@ -209,8 +224,29 @@ impl Client {
         }
     }
 
+    /// The plain messages of a run.
+    fn unpack(&mut self, run: &[u8]) -> BytesMut {
+        let message = Messages::new(run).next().expect("whole messages");
+        if !message.header.flags.contains(Flags::BLOCK) {
+            return run.into();
+        }
+        assert!(self.blocks.is_some(), "a block for a client that takes none");
+        self.packed += 1;
+        let (mut plain, held) = (BytesMut::new(), &self.dictionaries);
+        let unpacked = self.unpacker.unpack(&message, |block| held.reference(block), 16 << 20, &mut plain);
+        unpacked.expect("what the hub made can be read");
+        plain
+    }
+
     fn handle_control(&mut self, body: Body) {
         match &body {
+            Body::Dictionary(dictionary) => {
+                self.dictionaries.insert(&dictionary.message).expect("a dictionary that there is room for");
+            }
+            Body::Retire(retire) => {
+                let name = Name { id: retire.id, version: retire.version };
+                assert!(self.dictionaries.retire(name), "what is retired was here");
+            }
             Body::Announce(announce) => self.handle_announce(announce.clone()),
             Body::Gap(gap) => {
                 let known = self.topics.get_mut(&self.names[&gap.topic_id]).expect("announced");

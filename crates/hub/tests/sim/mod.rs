@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use nyx_core::{ByteSize, Instant};
 use nyx_hub::{Config, Hub, Ingest, Peer, Session, Transport};
 use nyx_netem::{Impairment, Link};
+use nyx_protocol::control::Blocks;
 
 use client::Client;
 
@@ -106,6 +107,17 @@ impl Sim {
     pub(crate) fn subscriber(&mut self, down: Impairment, pattern: &str) -> usize {
         let id = self.peer(down, true);
         self.nodes[id].client.subscribe(pattern, 0);
+        self.settle();
+        id
+    }
+
+    /// The same of one that takes blocks, and holds four dictionaries.
+    pub(crate) fn block_taker(&mut self, down: Impairment, pattern: &str) -> usize {
+        let id = self.connect(down);
+        let client = &mut self.nodes[id].client;
+        client.blocks = Some(Blocks { dictionaries: 4, dictionary_bytes: 16 * 1024, ..Default::default() });
+        client.hello(true);
+        client.subscribe(pattern, 0);
         self.settle();
         id
     }

@@ -1,0 +1,20 @@
+//! What is compressed on the way, by what, and how that is decided.
+//!
+//! - Publishers' blocks are relayed as they came; whoever takes no blocks gets them [unpacked](plain).
+//! - Documents' deltas and snapshots are [encoded](encoder) for subscribers that take blocks, once for each base and encoding, by what a
+//!   [chooser](nyx_protocol::choose) says of that subscriber's link.
+//! - A topic's dictionary is [trained](training) on its own deltas, by whoever drives the hub.
+//! - The [engine](engine) is what all topics share: settings, the kill switch, contexts of zstd.
+
+pub mod config;
+mod encoder;
+mod engine;
+mod plain;
+pub(crate) mod training;
+
+pub use config::{Config, Stopwatch};
+pub use training::Training;
+
+pub(crate) use encoder::{Encoder, Key, Taker};
+pub(crate) use engine::Engine;
+pub(crate) use plain::{Plain, is_block};
