@@ -10,7 +10,7 @@ use crate::publish::{self, Audio, Events, Frames, Handle, Publisher, State};
 use crate::registry::subscribe_message;
 use crate::shared::{Open, Shared};
 use crate::subscribe::{self, Subscription};
-use crate::{AudioFormat, Config, Kind, Name, Pattern, Samples, Stats, connection, driver};
+use crate::{AudioFormat, Compression, Config, Kind, Name, Pattern, Samples, Stats, connection, driver};
 
 /// A connection to a hub. Cheap to clone; all clones, publishers and subscriptions share it.
 ///
@@ -108,6 +108,9 @@ impl Client {
     ) -> Result<Handle, AdvertiseError> {
         let (answer, answered) = oneshot::channel();
         let shared = &self.open.shared;
+        if matches!(options.compression, Compression::Codec(_)) {
+            shared.insist_on_blocks();
+        }
         let publisher = {
             let mut registry = shared.registry.lock();
             if registry.is_closed {
@@ -210,6 +213,7 @@ impl Client {
             sent_messages: shared.outgoing.messages(),
             maybe_lost: history.maybe_lost,
             waiting_bytes: shared.outgoing.waiting(),
+            saved_bytes: shared.saved_bytes(),
             last_error: history.last_error.clone(),
         }
     }

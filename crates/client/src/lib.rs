@@ -83,6 +83,7 @@ pub use client::Client;
 pub use codec::{AudioFormat, EventCodec, FrameCodec, Samples};
 pub use config::Config;
 pub use error::{AdvertiseError, ConnectError, FlushError, Refusal, SubscribeError};
+pub use nyx_protocol::choose::{Pin as Compression, PinError as CompressionError};
 pub use nyx_protocol::control::ErrorCode;
 pub use nyx_protocol::control::Lane;
 pub use nyx_protocol::state::{Document, Patch, Rules, RulesError, Value};

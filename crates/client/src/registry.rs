@@ -12,7 +12,7 @@ use crate::pings::Pings;
 use crate::publish::Publisher;
 use crate::subscribe::{Inbox, RecvError};
 use crate::unpacking::Unpacking;
-use crate::{Pattern, Refusal};
+use crate::{Compression, Pattern, Refusal};
 
 /// Behind the client's lock. Locks are taken in the order registry, publisher, outgoing; inboxes are innermost.
 #[derive(Debug, Default)]
@@ -57,6 +57,7 @@ impl Registry {
             let publisher = &entry.publisher;
             let is_idle = Arc::strong_count(publisher) == 1 && entry.is_accepted && !publisher.is_gone();
             is_idle
+                && publisher.compression == wanted.compression
                 && publisher.topic == wanted.topic
                 && publisher.advertise
                     == control::Advertise { alias: publisher.alias, ..wanted.advertise.clone() }
@@ -81,6 +82,12 @@ impl Registry {
             self.publishers[alias] = Some(entry);
         }
         Some((publisher, true))
+    }
+
+    /// What the publisher of an alias may compress by.
+    pub(crate) fn compression(&self, alias: u32) -> Compression {
+        let entry = self.publishers.get(alias as usize).and_then(Option::as_ref);
+        entry.map_or(Compression::Auto, |entry| entry.publisher.compression)
     }
 
     pub(crate) fn publishers(&self) -> impl Iterator<Item = &Arc<Publisher>> {

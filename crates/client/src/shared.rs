@@ -1,7 +1,7 @@
 //! What a client's handles and its connection's task share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use nyx_core::clock::Monotonic;
 use nyx_protocol::control::{Resync, Unsubscribe};
@@ -22,6 +22,10 @@ pub(crate) struct Shared {
     pub(crate) registry: Mutex<Registry>,
     pub(crate) history: Mutex<History>,
     max_message_bytes: AtomicUsize,
+    /// Whether a publisher has blocks made however fast the connection is.
+    insists_on_blocks: AtomicBool,
+    /// Bytes that were not written because blocks stood for them.
+    saved: AtomicU64,
     /// No handle is left, or the client was closed: write what waits, and end.
     is_closing: AtomicBool,
     closing: Notify,
@@ -46,6 +50,8 @@ impl Shared {
             registry: Mutex::default(),
             history: Mutex::default(),
             max_message_bytes: AtomicUsize::new(16 * 1024 * 1024),
+            insists_on_blocks: AtomicBool::new(false),
+            saved: AtomicU64::new(0),
             is_closing: AtomicBool::new(false),
             closing: Notify::new(),
             ended: Notify::new(),
@@ -61,6 +67,26 @@ impl Shared {
         if bytes > 0 {
             self.max_message_bytes.store(bytes as usize, Relaxed);
         }
+    }
+
+    pub(crate) fn insists_on_blocks(&self) -> bool {
+        self.insists_on_blocks.load(Relaxed)
+    }
+
+    pub(crate) fn insist_on_blocks(&self) {
+        self.insists_on_blocks.store(true, Relaxed);
+    }
+
+    /// So many bytes that wait need not be written.
+    pub(crate) fn count_saved(&self, bytes: usize) {
+        if bytes > 0 {
+            self.saved.fetch_add(bytes as u64, Relaxed);
+            self.outgoing.written(bytes);
+        }
+    }
+
+    pub(crate) fn saved_bytes(&self) -> u64 {
+        self.saved.load(Relaxed)
     }
 
     /// A subscriber's copy of a document does not follow.

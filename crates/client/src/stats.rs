@@ -15,6 +15,8 @@ pub struct Stats {
     pub maybe_lost: u64,
     /// Bytes that wait to be written.
     pub waiting_bytes: usize,
+    /// Bytes that were not written because compressed ones stood for them.
+    pub saved_bytes: u64,
     /// Why the connection was last lost, or could last not be made.
     pub last_error: Option<String>,
 }

@@ -45,7 +45,7 @@ async fn greet(shared: &Shared, mut stream: TcpStream) -> Result<Link, ConnectEr
             match control::parse(&message).map_err(|error| alien(error.into()))? {
                 Some(Body::Welcome(welcome)) if welcome.version == control::VERSION => {
                     shared.set_max_message_bytes(welcome.max_message_bytes);
-                    return Ok(Link { stream, reader });
+                    return Ok(Link { stream, reader, takes_blocks: welcome.blocks });
                 }
                 Some(Body::Welcome(_)) => return Err(alien(ProtocolError::Unexpected("protocol version"))),
                 Some(Body::Error(error)) => return Err(ConnectError::Refused(Refusal::new(error, ""))),

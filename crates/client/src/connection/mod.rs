@@ -1,7 +1,9 @@
 //! One connection: the handshake, and the session that follows.
 
+mod drain;
 mod handshake;
 mod keepalive;
+mod packing;
 mod pending;
 mod session;
 
@@ -23,6 +25,8 @@ pub(crate) struct Link {
     stream: TcpStream,
     /// What came behind the welcome is in here.
     reader: Reader,
+    /// Whether the hub takes blocks.
+    takes_blocks: bool,
 }
 
 /// Why a session is over.

@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::keepalive::{Keepalive, Verdict};
+use super::packing::{Packed, Packing};
 use super::pending::Pending;
 use super::{End, Link};
 use crate::Refusal;
@@ -31,8 +32,10 @@ pub(crate) struct Session<'a> {
     acks: Arc<Acks>,
     queue: Queue,
     pending: Pending,
+    packing: Packing,
     /// Room for what is taken from the outgoing buffer.
     taken: Vec<Segment>,
+    packed: Vec<Packed>,
     keepalive: Keepalive,
     tick: Interval,
     deaf: bool,
@@ -44,11 +47,13 @@ impl<'a> Session<'a> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             shared,
+            packing: Packing::new(shared.clock.clone(), link.takes_blocks),
             link,
             acks: Arc::new(Acks::new(shared.outgoing.clone())),
             queue: Queue::default(),
             pending: Pending::default(),
             taken: Vec::new(),
+            packed: Vec::new(),
             keepalive: Keepalive::new(shared.clock.now()),
             tick,
             deaf: false,
@@ -125,7 +130,8 @@ impl<'a> Session<'a> {
                 Scan::Control { len } => {
                     let message = buffer.split_to(len);
                     if let Some(body) = control::parse(&message).map_err(ProtocolError::from)? {
-                        handle_control(shared, &mut registry, body)?;
+                        let packing = (&mut self.packing, self.link.takes_blocks);
+                        handle_control(shared, &mut registry, packing, body)?;
                     }
                 }
                 // A few bytes may stand for many: they wait like what waits in the socket.
@@ -163,21 +169,42 @@ impl<'a> Session<'a> {
         self.put_ack(false);
         if self.queue.bytes() < REFILL {
             self.shared.outgoing.take(&mut self.taken);
-            for segment in self.taken.drain(..) {
-                self.pending.push(segment, &mut self.queue);
-            }
+            self.pack();
         }
         if self.queue.is_empty() {
             return Ok((false, false));
         }
         match self.queue.poll_write(cx, &mut self.link.stream) {
-            Poll::Pending => Ok((false, true)),
+            Poll::Pending => {
+                self.packing.drain.handle_full(self.shared.clock.now());
+                Ok((false, true))
+            }
             Poll::Ready(Err(error)) => Err(error.into()),
             Poll::Ready(Ok(written)) => {
+                self.packing.drain.handle_written(written, self.queue.is_empty());
                 self.pending.wrote(written);
                 self.shared.outgoing.written(written);
                 Ok((true, false))
             }
+        }
+    }
+
+    /// Hands what was taken to the write queue, packed where that pays.
+    fn pack(&mut self) {
+        let (shared, packing, pending) = (self.shared, &mut self.packing, &mut self.pending);
+        let now = shared.clock.now();
+        if packing.is_idle(now, shared.insists_on_blocks()) {
+            self.taken.drain(..).for_each(|segment| pending.push(segment, &mut self.queue));
+            return;
+        }
+        let pin = |alias| shared.registry.lock().compression(alias);
+        for segment in self.taken.drain(..) {
+            packing.pack(now, segment, self.queue.bytes() as u64, pin, &mut self.packed);
+        }
+        for packed in self.packed.drain(..) {
+            let saved = packed.plain.as_ref().map_or(0, |plain| plain.len() - packed.wire.len());
+            shared.count_saved(saved);
+            pending.push_packed(packed, &mut self.queue);
         }
     }
 
@@ -205,7 +232,12 @@ impl<'a> Session<'a> {
     }
 }
 
-fn handle_control(shared: &Shared, registry: &mut Registry, body: Body) -> Result<(), End> {
+fn handle_control(
+    shared: &Shared,
+    registry: &mut Registry,
+    (packing, takes_blocks): (&mut Packing, bool),
+    body: Body,
+) -> Result<(), End> {
     match body {
         Body::Error(error) if error.fatal => return Err(End::Refused(Refusal::new(error, ""))),
         Body::Error(error) => registry.refuse(error),
@@ -220,6 +252,7 @@ fn handle_control(shared: &Shared, registry: &mut Registry, body: Body) -> Resul
         Body::Dictionary(dictionary) => {
             registry.dispatch.unpacking.insert(&dictionary).map_err(ProtocolError::from)?;
         }
+        Body::Compression(compression) => packing.is_allowed = takes_blocks && compression.allowed,
         Body::Retire(retire) => registry.dispatch.unpacking.retire(&retire),
         Body::Ping(ping) => shared.outgoing.put_control(Pong { nonce: ping.nonce }),
         Body::Pong(pong) => registry.pings.pong(pong.nonce),

@@ -22,7 +22,7 @@ pub use payload::Payload;
 pub(crate) use publisher::{Handle, Publisher, cut};
 pub use state::State;
 
-use crate::{EventCodec, Refusal};
+use crate::{Compression, EventCodec, Refusal};
 
 /// What the hub is told about a topic, if this publisher is the one that creates it.
 #[derive(Clone, Debug)]
@@ -39,6 +39,9 @@ pub struct Options {
     /// What [`State::set`] publishes less exactly, less often or not at all. Default: everything as it is. Where several handles
     /// publish one topic, the rules of the first hold.
     pub rules: Rules,
+    /// What this publisher may compress by. Default: whatever the measurements of the connection say is best, which is nothing
+    /// while it carries more than 16 MB/s. A level is used on any. Where several handles publish one topic, that of the first holds.
+    pub compression: Compression,
 }
 
 impl Default for Options {
@@ -49,6 +52,7 @@ impl Default for Options {
             content_type: String::new(),
             codec: EventCodec::Bytes,
             rules: Rules::default(),
+            compression: Compression::Auto,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::state::Slot;
 use super::{Options, Payload, SendCause, SendError};
 use crate::outgoing::{Envelope, Outgoing};
 use crate::shared::{Open, Shared};
-use crate::{AudioFormat, Name, Refusal};
+use crate::{AudioFormat, Compression, Name, Refusal};
 
 /// A topic that this client publishes. It outlives connections: the alias stays the same.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(crate) struct Publisher {
     pub(crate) kind: Kind,
     pub(crate) topic: Name,
     pub(crate) advertise: Advertise,
+    pub(crate) compression: Compression,
     /// What was sent last, for state.
     pub(crate) slot: Mutex<Slot>,
     /// Whether there is a refusal: the fast path reads only this.
@@ -64,6 +65,7 @@ impl Publisher {
             kind,
             topic,
             advertise,
+            compression: options.compression,
             slot: Mutex::new(Slot::new(options.rules.clone())),
             is_refused: AtomicBool::new(false),
             refused: Mutex::new(None),
