@@ -33,7 +33,7 @@ const BODIES = ["hello", "welcome", "error", "advertise", "advertised", "subscri
   "ack", "gap", "ping", "pong", "resync", "goodbye"];
 
 export const KINDS = ["", "state", "frame", "audio", "event"];
-export const REASONS = ["unspecified", "expired", "conflated", "overrun", "predicted_late", "rate_limited"];
+export const REASONS = ["unspecified", "expired", "conflated", "overrun", "predicted_late", "rate_limited", "unreadable"];
 export const ERROR_CODES = ["unspecified", "malformed", "unsupported version", "too large", "bad topic", "kind mismatch",
   "unknown alias", "bad document", "limit", "timeout", "unexpected"];
 

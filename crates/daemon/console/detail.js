@@ -2,6 +2,7 @@
 
 import { AudioView } from "./audio.js";
 import { Chart } from "./charts.js";
+import { CompressionView } from "./compression.js";
 import { EventView } from "./events.js";
 import { byteRate, bytes, count, make, milliseconds, rate, setText } from "./format.js";
 import { FrameView } from "./frame.js";
@@ -34,9 +35,11 @@ export class Detail {
       make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Reason"), make("th", { scope: "col" }, "All subscribers"),
         make("th", { scope: "col" }, "This page"))), this.dropBody);
     this.noDrops = make("p", { class: "note" }, "Nothing was dropped.");
+    this.compression = new CompressionView();
     this.element = make("div", { class: "detail-body" }, this.viewBox,
       make("div", { class: "charts" }, ...this.charts.map((chart) => chart.element)),
       make("h3", {}, "Dropped"), this.noDrops, this.dropTable,
+      this.compression.element,
       make("h3", {}, "Details"), this.factList);
   }
 
@@ -79,6 +82,7 @@ export class Detail {
     if (topic) for (const chart of this.charts) chart.draw(topic.ring, now, topic.present);
     this.#drops(topic?.stats.drops ?? {});
     this.#facts(topic?.stats ?? {});
+    this.compression.update(topic?.stats ?? {});
   }
 
   close() {

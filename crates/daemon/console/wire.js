@@ -19,6 +19,8 @@ export const TIMESTAMP = 1;
 export const KEYFRAME = 2;
 export const SNAPSHOT = 4;
 
+// Bit 3, a compress block, is not among them: this page does not say that it takes blocks, and so is sent none.
+
 const MAX_CONTROL_BYTES = 64 * 1024;
 const DEFAULT_MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { ofBlocks, ofCompression } from "./compression.js";
 import {
   controlMessage, decodeControl, decodeHeader, Decoder, encodeControl, ListNode, Reader, SNAPSHOT, STATE, StateDocument, TIMESTAMP,
   toPlain, WireError, Writer,
@@ -319,3 +320,15 @@ function onlyWireErrors(action) {
     assert.ok(error instanceof WireError, String(error));
   }
 }
+
+test("a topic's compression is told in words, and where there is none, not at all", () => {
+  assert.deepEqual(ofCompression(null), {});
+  assert.deepEqual(ofBlocks({ messages: 0, before_bytes: 0, after_bytes: 0 }), {});
+  const compression = { allowed: "auto", chosen: "dictionary", before_bytes: 1000, after_bytes: 250, cpu_ms: 1.6,
+    over_budget: 0, dictionary_bytes: 8192, decisions: [] };
+  const facts = ofCompression(compression);
+  assert.equal(facts.chosen, "dictionary");
+  assert.match(facts.saved, /75\u2009%/);
+  assert.equal(ofCompression({ ...compression, allowed: "off", chosen: "raw" }).chosen, "raw (off is set)");
+  assert.match(ofBlocks({ messages: 2, before_bytes: 100, after_bytes: 110 })["saved by them"], /-10\u2009%/);
+});

@@ -1,5 +1,7 @@
 //! The configuration file, and `nyx config`.
 
+mod compression;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -48,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) limits: Limits,
     pub(crate) delivery: Delivery,
+    pub(crate) compression: compression::Compression,
     #[serde(rename = "topic")]
     pub(crate) topics: Vec<Topic>,
 }
@@ -296,6 +299,7 @@ impl Config {
         hub.patience = delivery.patience.duration();
         hub.frame_max_age = delivery.frame_max_age.duration();
         hub.audio_max_age = delivery.audio_max_age.duration();
+        hub.compression = self.compression.hub();
         hub
     }
 }

@@ -175,7 +175,7 @@ fn a_dictionary_is_retired_behind_what_a_lagging_subscriber_has_still_to_read() 
     sim[lagging].reads = false;
     play(&mut sim, publisher, &mut world, 30);
     // From now on other things happen in other words, so that another dictionary pays.
-    let mut goals = |sim: &mut Sim, numbers: std::ops::Range<i64>| {
+    let goals = |sim: &mut Sim, numbers: std::ops::Range<i64>| {
         for n in numbers {
             let words = |k: i64| {
                 format!(

@@ -29,6 +29,7 @@ const FILES: &[(&str, &str, &str)] = files! {
     "audio.js": JS,
     "bytes.js": JS,
     "charts.js": JS,
+    "compression.js": JS,
     "control.js": JS,
     "detail.js": JS,
     "document.js": JS,

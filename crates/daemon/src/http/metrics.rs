@@ -3,6 +3,8 @@
 //! Cardinality is bounded: the oldest 500 topics have series of their own, and all later ones share the series of topic `*`,
 //! which no topic can be called. So a counter never moves from one series to another. Sessions are only added up.
 
+mod compression;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -54,6 +56,7 @@ struct Row {
     retained_bytes: usize,
     drops: Drops,
     ages: Option<Histogram>,
+    compression: compression::Totals,
 }
 
 impl Row {
@@ -63,6 +66,7 @@ impl Row {
         self.subscribers += topic.subscribers;
         self.retained_bytes += topic.retained_bytes;
         self.drops.merge(&topic.drops);
+        self.compression.add(topic);
         if let Some(ages) = &topic.ages {
             self.ages.get_or_insert_default().merge(ages);
         }
@@ -70,7 +74,9 @@ impl Row {
 }
 
 fn of_hub(page: &mut Page, stats: &Stats, uptime: Duration) {
-    topics(page, &rows(&stats.topics));
+    let rows = rows(&stats.topics);
+    topics(page, &rows);
+    compression::put(page, &rows, stats.compression_allowed);
     sessions(page, stats);
     let mut family =
         page.family(Kind::Counter, "refused", Unit::None, "Errors sent to peers of the native protocol");

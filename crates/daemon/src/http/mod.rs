@@ -8,6 +8,7 @@
 
 mod answer;
 mod body;
+mod compression;
 mod connection;
 mod console;
 mod feed;

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tower::ServiceExt as _;
 
 use super::answer::{self, Code, Problem};
-use super::{console, health, metrics, stream, topics, websocket};
+use super::{compression, console, health, metrics, stream, topics, websocket};
 
 /// Made once: what a request needs to know comes with it.
 static ROUTER: LazyLock<Router> = LazyLock::new(|| {
@@ -27,6 +27,7 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
             get(topics::latest).post(topics::post).put(topics::put).patch(topics::patch),
         )
         .route("/v1/stream/{*topic}", get(stream::open))
+        .route("/v1/compression", get(compression::get).put(compression::put))
         .route("/v1/ws", get(websocket::native))
         .route("/ws/{client_id}", get(websocket::images))
         .route("/metrics", get(metrics::page))

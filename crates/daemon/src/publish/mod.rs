@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use nyx_client::{Client, EventCodec, Kind, Name, publish};
+use nyx_client::{Client, Compression, EventCodec, Kind, Name, publish};
 use nyx_core::Bitrate;
 use nyx_core::clock::{Clock as _, Monotonic};
 use tokio::task::JoinSet;
@@ -73,6 +73,9 @@ pub(crate) struct Args {
     /// State, events and frames: publish at most so many bytes of payload a second, such as 2MB/s
     #[arg(long, value_name = "RATE")]
     bitrate: Option<Bitrate>,
+    /// What to compress on the way to the hub: auto (where the connection is slow), off, or a level such as level-1 (-5 to 9)
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = compression)]
+    compression: Compression,
     /// Audio: publish as it comes, for a source that is live already
     #[arg(long)]
     no_pace: bool,
@@ -171,6 +174,7 @@ impl Args {
         let mut options = publish::Options::default();
         let max_age = self.max_age.map(Duration::from);
         options.max_age = max_age;
+        options.compression = self.compression;
         let name = self.topic.clone();
         let throttle = Throttle::new(self.bitrate).map_err(Failure::usage)?;
         match kind {
@@ -250,6 +254,16 @@ impl Args {
 
     fn tells_progress(&self) -> bool {
         self.progress || (tell::is_watched() && !self.json)
+    }
+}
+
+/// A publisher has neither dictionary nor prefix: its blocks are for everyone.
+fn compression(text: &str) -> anyhow::Result<Compression> {
+    match text.parse()? {
+        Compression::Codec(codec) if !matches!(codec, nyx_protocol::choose::Codec::Level(_)) => {
+            Err(anyhow!("`{text}` is for what the hub sends: use auto, off or a level such as level-1"))
+        }
+        good => Ok(good),
     }
 }
 

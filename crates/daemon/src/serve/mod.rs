@@ -5,6 +5,7 @@ mod gate;
 pub(crate) mod meters;
 mod native;
 mod stats;
+mod training;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nyx_core::clock::{Clock, Instant, Monotonic};
+use nyx_hub::compression::Stopwatch;
 use nyx_hub::{Hub, Transport};
 use nyx_transport::tcp;
 use tokio::net::TcpListener;
@@ -145,11 +147,13 @@ impl Server {
         config.check_listen()?;
         let native = tcp::listen(config.listen.native).map_err(Failure::unreachable)?;
         let http = tcp::listen(config.listen.http).map_err(Failure::unreachable)?;
-        let hub = Hub::new(config.hub());
+        let clock = Monotonic::new();
+        let mut hub = config.hub();
+        hub.compression.stopwatch = Stopwatch::Clock(Arc::new(clock.clone()));
+        let hub = Hub::new(hub);
         for topic in &config.topics {
             hub.create(&topic.name, &topic.spec()?).map_err(Failure::usage)?;
         }
-        let clock = Monotonic::new();
         let (stop, stopping) = watch::channel(false);
         let started = clock.now();
         let gate = Gate::new(&config.limits, &clock)?;
@@ -192,6 +196,7 @@ impl Server {
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) {
         let mut connections = JoinSet::new();
         let statistics = tokio::spawn(stats::publish(self.app.clone()));
+        let trainings = tokio::spawn(training::run(self.app.hub.clone()));
         tokio::pin!(stop);
         loop {
             tokio::select! {
@@ -223,6 +228,7 @@ impl Server {
             tracing::warn!(connections = connections.len(), "closed what did not end in time");
         }
         statistics.abort();
+        trainings.abort();
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nyx_core::Instant;
-use nyx_hub::stats::{Session, Stats, Topic};
+use nyx_hub::stats::{Blocks, Compression, Session, Stats, Topic};
 use nyx_hub::{Spec, Topic as HubTopic};
 use nyx_protocol::state::{Patch, Value};
 use nyx_protocol::topic::Name;
@@ -27,6 +27,7 @@ const SAMPLES: usize = 5;
 /// What the page can show, and what a document should hold.
 const TOPICS_MAX: usize = 200;
 const SESSIONS_MAX: usize = 100;
+const DECISIONS_MAX: usize = 5;
 
 /// Renews the topic until it is aborted. When nobody reads it, only the counters that rates need are sampled.
 pub(super) async fn publish(app: Arc<App>) {
@@ -103,7 +104,7 @@ fn describe(app: &App, now: Instant, stats: &Stats, history: &History) -> Value 
     topics.sort_by_key(|topic| Reverse(topic.bytes));
     topics.truncate(TOPICS_MAX);
     let topics =
-        topics.into_iter().map(|topic| (topic.name.as_str().to_owned(), of_topic(now, topic, history)));
+        topics.into_iter().map(|topic| (topic.name.as_str().to_owned(), of_topic(app, now, topic, history)));
 
     let mut sessions: Vec<_> = stats.sessions.iter().filter(|session| session.topics > 0).collect();
     let subscribers = sessions.len();
@@ -127,6 +128,7 @@ fn describe(app: &App, now: Instant, stats: &Stats, history: &History) -> Value 
         ("received_byte_rate", Value::F64(received)),
         ("sent_byte_rate", Value::F64(sent)),
         ("http_request_rate", Value::F64(requests)),
+        ("compression_allowed", Value::from(stats.compression_allowed)),
     ]);
     Value::map([
         ("server", server),
@@ -135,7 +137,7 @@ fn describe(app: &App, now: Instant, stats: &Stats, history: &History) -> Value 
     ])
 }
 
-fn of_topic(now: Instant, topic: &Topic, history: &History) -> Value {
+fn of_topic(app: &App, now: Instant, topic: &Topic, history: &History) -> Value {
     let before = |sample: &Sample| sample.topics.get(&topic.name).copied();
     let ages = topic.ages.as_ref().map_or([None; 2], |ages| ages.quantiles([0.5, 0.99]));
     let [p50, p99] =
@@ -160,6 +162,43 @@ fn of_topic(now: Instant, topic: &Topic, history: &History) -> Value {
         ("age_p50_ms", p50),
         ("age_p99_ms", p99),
         ("drops", of_drops(&topic.drops)),
+        ("blocks", of_blocks(&topic.blocks)),
+        (
+            "compression",
+            topic.compression.as_ref().map_or(Value::Null, |compression| of_compression(app, compression)),
+        ),
+    ])
+}
+
+fn of_blocks(blocks: &Blocks) -> Value {
+    Value::map([
+        ("messages", int(blocks.messages)),
+        ("before_bytes", int(blocks.before_bytes)),
+        ("after_bytes", int(blocks.after_bytes)),
+    ])
+}
+
+fn of_compression(app: &App, compression: &Compression) -> Value {
+    let App { started, started_ms, .. } = *app;
+    let decisions = compression.log.iter().rev().take(DECISIONS_MAX);
+    let decisions = decisions.map(|entry| {
+        Value::map([
+            ("at_ms", int(started_ms + entry.at.since(started).as_millis() as u64)),
+            ("reason", Value::from(entry.reason.name())),
+            ("text", Value::from(entry.to_string())),
+        ])
+    });
+    let choices = compression.choices.iter().map(|(codec, count)| (codec.to_string(), int(*count)));
+    Value::map([
+        ("allowed", Value::from(compression.pin.to_string())),
+        ("chosen", Value::from(compression.chosen.codec.to_string())),
+        ("before_bytes", int(compression.before_bytes)),
+        ("after_bytes", int(compression.after_bytes)),
+        ("cpu_ms", Value::F64(round(compression.cpu.as_secs_f64() * 1000.0))),
+        ("over_budget", int(compression.over_budget)),
+        ("choices", Value::map(choices)),
+        ("dictionary_bytes", compression.dictionary.map_or(Value::Null, |(_, bytes)| int(bytes as u64))),
+        ("decisions", Value::List(decisions.collect())),
     ])
 }
 

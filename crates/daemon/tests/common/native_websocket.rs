@@ -41,7 +41,7 @@ impl NativeWebSocket {
         let mut out = BytesMut::new();
         control::put(
             &mut out,
-            Hello { version: control::VERSION, name: name.to_owned(), acknowledges: true },
+            Hello { version: control::VERSION, name: name.to_owned(), acknowledges: true, blocks: None },
         );
         control::put(
             &mut out,

@@ -28,7 +28,13 @@ impl Raw {
     /// Connects, says hello and is welcome.
     pub(crate) async fn welcome(hub: SocketAddr) -> Self {
         let mut raw = Self::connect(hub).await;
-        raw.say(Hello { version: control::VERSION, name: "raw".to_owned(), acknowledges: true }).await;
+        raw.say(Hello {
+            version: control::VERSION,
+            name: "raw".to_owned(),
+            acknowledges: true,
+            blocks: None,
+        })
+        .await;
         assert!(matches!(raw.hear().await, Some(Body::Welcome(_))));
         raw
     }

@@ -156,7 +156,7 @@ impl Encoder {
     fn introduce(&self, codec: Codec, message: &Bytes, taker: &mut Taker) {
         let Some(current) = self.dictionaries.current() else { return };
         if codec != Codec::Dictionary {
-            taker.missed += message.len() as u64 * self.saves >> 8;
+            taker.missed += (message.len() as u64 * self.saves) >> 8;
         } else if taker.holds != Some(current.name()) && is_block(message) {
             taker.introduce = Some(current.clone());
         }

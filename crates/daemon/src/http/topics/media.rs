@@ -7,7 +7,7 @@ use crate::http::answer::{Code, Problem};
 
 /// A body's media type, without parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Media {
+pub(in crate::http) enum Media {
     Json,
     Text,
     Bytes,
@@ -21,7 +21,7 @@ pub(super) enum Media {
 }
 
 impl Media {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(in crate::http) fn of(headers: &HeaderMap) -> Self {
         let Some(value) = headers.get(CONTENT_TYPE) else { return Self::Absent };
         let text = value.to_str().unwrap_or("?").to_ascii_lowercase();
         let essence = text.split(';').next().unwrap_or_default().trim();

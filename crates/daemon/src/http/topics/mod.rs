@@ -15,6 +15,7 @@ use super::answer::{self, Code, Problem};
 use super::connection::Connection;
 
 pub(super) use latest::{frame_type, latest};
+pub(super) use media::Media;
 pub(super) use publish::{patch, post, put};
 
 #[derive(Serialize)]
