@@ -16,6 +16,12 @@ pub(crate) struct Report {
     stdout: bool,
 }
 
+/// A command that has ended, and what it said.
+pub(crate) struct Captured {
+    said: String,
+    row: Row,
+}
+
 struct Row {
     name: String,
     outcome: Outcome,
@@ -55,6 +61,26 @@ impl Report {
         let outcome = if status.success() { Outcome::Passed(elapsed) } else { Outcome::Failed(elapsed) };
         self.rows.push(Row { name: name.to_owned(), outcome });
         Ok(status.success())
+    }
+
+    /// Runs the command to its end and keeps its output, for commands of which several run at once.
+    ///
+    /// As with [`run`](Self::run), one that fails is no error.
+    pub(crate) fn capture(name: &str, command: &mut Command) -> anyhow::Result<Captured> {
+        let head = format!("\n==> {name}: {}\n", Shown(command));
+        let start = now();
+        let output = command.output().with_context(|| format!("can't start {:?}", command.get_program()))?;
+        let elapsed = start.elapsed();
+        let passed = output.status.success();
+        let outcome = if passed { Outcome::Passed(elapsed) } else { Outcome::Failed(elapsed) };
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok(Captured { said: format!("{head}{}", said.concat()), row: Row { name: name.to_owned(), outcome } })
+    }
+
+    /// Prints what such a command said, and notes what became of it.
+    pub(crate) fn add(&mut self, captured: Captured) {
+        self.say(format_args!("{}", captured.said));
+        self.rows.push(captured.row);
     }
 
     /// Notes something that can't run here. It counts as failed when it is required.

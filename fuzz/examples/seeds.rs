@@ -1,0 +1,377 @@
+//! Writes the seeds that every fuzz target begins with, a few of what real peers send, into `fuzz/seeds/<target>/`:
+//!
+//! ```sh
+//! cargo run --manifest-path fuzz/Cargo.toml --example seeds
+//! ```
+//!
+//! They are checked in. Whoever changes a format writes them anew; the same code writes the same bytes each time.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::needless_update, reason = "a message of the protocol may get further fields")]
+
+use std::error::Error;
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use nyx_audio_capture::wav;
+use nyx_audio_capture::{Encoding, Format};
+use nyx_protocol::compress::{Compressor, Level, Method};
+use nyx_protocol::control::{self, Body};
+use nyx_protocol::record::{Data, Gap, Missing, Outage, Topic, Writer};
+use nyx_protocol::state::{Document, ListOp, Patch, Piece, Value};
+use nyx_protocol::topic::Name;
+use nyx_protocol::wire::{self, Flags, Header, Kind, codec};
+
+type Seeds = Vec<(&'static str, Vec<u8>)>;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let targets: [(&str, Seeds); 12] = [
+        ("wire_decoder", wire_decoder()),
+        ("control_decoder", control_decoder()),
+        ("state_value", state_value()),
+        ("state_patch", state_patch()),
+        ("state_apply", state_apply()),
+        ("hub_session", hub_session()),
+        ("websocket_frames", websocket_frames()),
+        ("wav_reader", wav_reader()?),
+        ("jpeg_splitter", jpeg_splitter()),
+        ("record", record()?),
+        ("decompress", decompress()),
+        ("dictionary", dictionary()),
+    ];
+    for (target, seeds) in targets {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
+        fs::create_dir_all(&folder)?;
+        for (name, bytes) in seeds {
+            fs::write(folder.join(name), bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// A script as `nyx_fuzz::steps` reads it.
+fn script<'a>(steps: impl IntoIterator<Item = (u8, &'a [u8])>) -> Vec<u8> {
+    let mut script = Vec::new();
+    for (step, bytes) in steps {
+        let len = bytes.len().min(255);
+        script.extend_from_slice(&[step, len as u8]);
+        script.extend_from_slice(&bytes[..len]);
+    }
+    script
+}
+
+fn wire_decoder() -> Seeds {
+    let data = |kind, topic, payload: &[u8]| {
+        let mut out = Vec::new();
+        let header = Header { topic, sequence: 41, codec: 1, ..Header::data(kind) };
+        wire::put_message(&mut out, header, payload);
+        out
+    };
+    let mut stamped = Vec::new();
+    let frame = Header { flags: Flags::KEYFRAME, codec: codec::FRAME_JPEG, ..Header::data(Kind::Frame) };
+    wire::put_stamped(&mut stamped, frame, 1_700_000_000_000_001, &[0xFF, 0xD8]);
+    let mut ping = BytesMut::new();
+    control::put(&mut ping, control::Ping { nonce: 7 });
+    let run = [data(Kind::Event, 7, b"one"), data(Kind::Event, 7, b"two"), data(Kind::Event, 7, b"three")];
+    let mixed =
+        [data(Kind::State, 1, &[2, 0]), stamped.clone(), ping.to_vec(), data(Kind::Audio, 2, &[0; 8])];
+    let piecewise = |piece: u8, stream: Vec<u8>| [vec![piece], stream].concat();
+    vec![
+        ("run", piecewise(0, run.concat())),
+        ("run_bytewise", piecewise(1, run.concat())),
+        ("mixed", piecewise(7, mixed.concat())),
+        ("cut_off", piecewise(255, stamped[..20].to_vec())),
+    ]
+}
+
+/// A message of each sort.
+fn bodies() -> Vec<(&'static str, Body)> {
+    let kind = control::Kind::State.into();
+    vec![
+        (
+            "hello",
+            control::Hello { version: 1, name: "a".into(), acknowledges: true, ..Default::default() }.into(),
+        ),
+        (
+            "welcome",
+            control::Welcome {
+                version: 1,
+                session_id: 9,
+                server: "nyx".into(),
+                max_message_bytes: 1 << 24,
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "error",
+            control::Error {
+                code: 7,
+                message: "no".into(),
+                fatal: true,
+                alias: Some(3),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "advertise",
+            control::Advertise { alias: 3, topic: "a/b".into(), kind, max_age_ms: 200, ..Default::default() }
+                .into(),
+        ),
+        ("advertised", control::Advertised { alias: 3, topic_id: 5, ..Default::default() }.into()),
+        ("subscribe", subscribe("**").into()),
+        ("subscribed", control::Subscribed { id: 1, ..Default::default() }.into()),
+        ("unsubscribe", control::Unsubscribe { id: 1, ..Default::default() }.into()),
+        ("announce", announce().into()),
+        ("ack", control::Ack { bytes: 300, ..Default::default() }.into()),
+        ("gap", gap().into()),
+        ("ping", control::Ping { nonce: u64::MAX, ..Default::default() }.into()),
+        ("pong", control::Pong { nonce: 1, ..Default::default() }.into()),
+        ("resync", control::Resync { topic_id: 5, ..Default::default() }.into()),
+        ("goodbye", control::Goodbye { reason: "shutdown".into(), ..Default::default() }.into()),
+    ]
+}
+
+fn subscribe(pattern: &str) -> control::Subscribe {
+    let resume = vec![control::Resume { topic: "a/b".into(), epoch: 77, position: 4, ..Default::default() }];
+    control::Subscribe { id: 1, pattern: pattern.into(), max_age_ms: 200, resume, ..Default::default() }
+}
+
+fn announce() -> control::Announce {
+    let audio = Some(control::AudioFormat { sample_rate: 48_000, channels: 2, ..Default::default() });
+    let kind = control::Kind::Audio.into();
+    control::Announce {
+        topic_id: 5,
+        topic: "radio".into(),
+        kind,
+        audio,
+        prompt: true,
+        epoch: 1,
+        position: 2,
+        ..Default::default()
+    }
+}
+
+fn gap() -> control::Gap {
+    let drops =
+        vec![control::Drop { reason: control::Reason::Conflated.into(), count: 6, ..Default::default() }];
+    control::Gap { topic_id: 5, first_sequence: 9, drops, ..Default::default() }
+}
+
+fn control_decoder() -> Seeds {
+    let payload = |body| {
+        let mut out = BytesMut::new();
+        control::put(&mut out, body);
+        out[wire::HEADER_LEN..].to_vec()
+    };
+    bodies().into_iter().map(|(name, body)| (name, payload(body))).collect()
+}
+
+fn scalars() -> Value {
+    let floats = [0.1 + 0.2, 0.25, 12.34, -7.0, 1e300].map(Value::F64);
+    Value::map([
+        ("a", Value::list([Value::Null, Value::from(false), Value::from(true)])),
+        ("b", Value::list([-64, 63, 64, i64::MIN, i64::MAX])),
+        ("c", Value::list(floats)),
+        ("d", Value::from("é, and some more")),
+        ("e", Value::Bytes(bytes::Bytes::from_static(&[0xFF, 0, 1]))),
+    ])
+}
+
+fn rows(order: &[i64], step: i64) -> Value {
+    Value::list(order.iter().map(|id| {
+        let x = Value::F64((id * 100 + step) as f64 / 100.0);
+        Value::map([("id", Value::from(*id)), ("x", x), ("hp", Value::from(100 - step))])
+    }))
+}
+
+fn state_value() -> Seeds {
+    let encoded = |value: Value| {
+        let mut out = BytesMut::new();
+        value.encode(&mut out);
+        out.to_vec()
+    };
+    vec![("scalars", encoded(scalars())), ("rows", encoded(rows(&[1, 2, 3], 0)))]
+}
+
+/// What a publisher sends one after the other.
+fn patches() -> Vec<Vec<u8>> {
+    let text = |middle: &str| Value::from(format!("a notice that is {middle}rather long"));
+    let entries =
+        |list: Value, middle: &str| Value::map([("l", list), ("t", text(middle)), ("s", scalars())]);
+    let values = [
+        Value::Map([].into()),
+        entries(rows(&[1, 2, 3, 4], 0), ""),
+        entries(rows(&[1, 2, 3, 4], 1), "now "),
+        entries(rows(&[4, 1, 9, 3], 2), ""),
+        entries(Value::list((0..20).collect::<Vec<i64>>()), ""),
+        entries(Value::list((0..20).map(|n| n + n % 3).collect::<Vec<i64>>()), ""),
+    ];
+    let mut patches: Vec<_> = values.windows(2).filter_map(|pair| Patch::diff(&pair[0], &pair[1])).collect();
+    let pieces =
+        vec![Piece::Kept { from: 3, len: 1 }, Piece::New { len: 1 }, Piece::Kept { from: 0, len: 2 }];
+    let ops = vec![
+        ListOp::Arrange { pieces, inserted: vec![Value::Null] },
+        ListOp::Splice { index: 1, removed: 1, inserted: vec![7.into()] },
+        ListOp::Item { index: 0, patch: Patch::Set("x".into()) },
+    ];
+    let entries = [("l".to_owned(), Patch::List(ops)), ("t".to_owned(), Patch::Remove)];
+    patches.push(Patch::Map(entries.into()));
+    let encoded = |patch: &Patch| {
+        let mut out = BytesMut::new();
+        patch.encode(&mut out);
+        out.to_vec()
+    };
+    patches.iter().map(encoded).collect()
+}
+
+fn state_patch() -> Seeds {
+    vec![("session", script(patches().iter().map(|patch| (0, &patch[..]))))]
+}
+
+fn state_apply() -> Seeds {
+    let patches = patches();
+    let followed = patches.iter().flat_map(|patch| [(4, &patch[..]), (0, &[][..]), (1, &[])]);
+    let skipped = patches.iter().enumerate().flat_map(|(n, patch)| {
+        [Some((4, &patch[..])), (n % 3 == 0).then_some((0, &[][..]))].into_iter().flatten()
+    });
+    let damaged = patches.iter().flat_map(|patch| [(4, &patch[..]), (2, &[9, 0x80, 0xFF][..]), (0, &[])]);
+    vec![
+        ("followed", script(followed)),
+        ("conflated", script(skipped)),
+        ("damaged", script(damaged)),
+        ("foreign", script([(3, &foreign()[..])])),
+    ]
+}
+
+/// A snapshot of another document.
+fn foreign() -> Vec<u8> {
+    let mut document = Document::new(0x0123_4567_89AB_CDEF, nyx_protocol::state::Limits::default());
+    let mut out = BytesMut::new();
+    if document.patch(&Patch::Set(Value::map([("l", rows(&[1, 2], 0))]))).is_ok() {
+        document.snapshot(&mut out);
+    }
+    out.to_vec()
+}
+
+/// Steps of the target `hub_session`, see there.
+fn hub_session() -> Seeds {
+    let patch = patches().swap_remove(0);
+    let data = |alias: u8, kind: u8, payload: &[u8]| [&[alias + 5 * kind][..], payload].concat();
+    let (state, event) = (data(1, 0, &patch[..40.min(patch.len())]), data(2, 3, b"hello"));
+    let (advertise_state, advertise_event) = (data(1, 1, b"a"), data(2, 4, b"b"));
+    let read: (u8, &[u8]) = (1, &[]);
+    let publishes =
+        [(5, &b"\0peer"[..]), (6, &advertise_state), (9, &state), (6, &advertise_event), (9, &event), read];
+    let subscribes =
+        [(5, &b"\0peer"[..]), (7, &b"\x01**"[..]), read, (8, &b"\x40"[..]), (0, &[200, 200][..]), read];
+    let both = publishes.into_iter().chain(subscribes).chain([(9, &event[..]), read, (2, &[])]);
+    let mut raw = BytesMut::new();
+    control::put(&mut raw, control::Hello { version: 9, ..Default::default() });
+    vec![
+        ("publishes", script(publishes)),
+        ("subscribes", script(subscribes)),
+        ("both", script(both)),
+        ("wrong_version", script([(3, &raw[..]), read])),
+    ]
+}
+
+/// Frames of a client, masked with 1, 2, 3, 4.
+fn websocket_frames() -> Seeds {
+    let frame = |first: u8, payload: &[u8]| {
+        let mask = [1, 2, 3, 4];
+        let masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+        [first, 0x80 | payload.len() as u8].into_iter().chain(mask).chain(masked).collect::<Vec<_>>()
+    };
+    let whole = [
+        frame(0x82, b"binary"),
+        frame(0x89, b"ping"),
+        frame(0x02, b"in "),
+        frame(0x80, b"parts"),
+        frame(0x88, &[3, 232]),
+    ];
+    let long = [&[0x82, 0xFE, 0, 200, 1, 2, 3, 4][..], &[0x55; 200]].concat();
+    vec![
+        ("whole", [vec![0], whole.concat()].concat()),
+        ("bytewise", [vec![1], whole.concat()].concat()),
+        ("long", [vec![16], long].concat()),
+        ("text", [vec![0], frame(0x81, b"text")].concat()),
+    ]
+}
+
+fn wav_reader() -> Result<Seeds, Box<dyn Error>> {
+    let mut seeds = Seeds::new();
+    for (name, encoding, channels) in [("s16_stereo", Encoding::S16Le, 2), ("f32_mono", Encoding::F32Le, 1)] {
+        let mut file = Cursor::new(Vec::new());
+        let format = Format::new(48_000, channels)?;
+        let mut writer = wav::Writer::to_file(&mut file, format, encoding)?;
+        writer.write(&[0x11; 64])?;
+        writer.finish()?;
+        seeds.push((name, file.into_inner()));
+    }
+    Ok(seeds)
+}
+
+fn jpeg_splitter() -> Seeds {
+    let image = |len: usize| {
+        [&[0xFF, 0xD8, 0xFF, 0xDA, 0, 4, 1, 2][..], &vec![0x33; len], &[0xFF, 0, 0xFF, 0xD9]].concat()
+    };
+    let stream = [image(10), b"noise".to_vec(), image(40), image(400), image(3)].concat();
+    vec![("whole", [vec![0], stream.clone()].concat()), ("bytewise", [vec![1], stream].concat())]
+}
+
+fn record() -> Result<Seeds, Box<dyn Error>> {
+    let mut writer = Writer::create(Vec::new(), 1_700_000_000_000_000)?;
+    let chat = writer.topic(&Topic::new(Name::new("lobby/chat")?, Kind::Event))?;
+    let at = Duration::from_millis(20);
+    let data = Data {
+        codec: codec::EVENT_TEXT,
+        unix_micros: Some(1_700_000_000_010_000),
+        ..Data::new(chat, at, 0, b"hello")
+    };
+    writer.data(&data)?;
+    let missing = vec![Missing { reason: control::Reason::Overrun, count: 3 }];
+    writer.gap(&Gap { topic: chat, at, first_sequence: 1, missing })?;
+    writer.outage(Outage { at: 2 * at, downtime: at })?;
+    writer.end(3 * at)?;
+    let file = writer.into_inner();
+    let torn = file[..file.len() - 3].to_vec();
+    // What lies between the records' heads, for the half of the target that seals them itself.
+    let mut bodies = Vec::new();
+    let mut rest = &file[16..];
+    while let Some((head, after)) = rest.split_first_chunk::<10>() {
+        let len = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let Some((body, after)) = after.split_at_checked(len) else { break };
+        bodies.push((0, body));
+        rest = after;
+    }
+    let bodies = script(bodies);
+    Ok(vec![("whole", file), ("torn", torn), ("bodies", bodies)])
+}
+
+fn decompress() -> Seeds {
+    const PREFIX: &[u8] =
+        br#"{"id":7,"name":"entity-0007","position":{"x":1.25,"y":7.5},"team":"north","state":"idle"}"#;
+    let text =
+        br#"{"id":8,"name":"entity-0008","position":{"x":1.25,"y":7.5},"team":"north","state":"idle"}"#
+            .repeat(4);
+    let mut compressor = Compressor::new();
+    let mut block = |method| compressor.compress(&text, method).to_vec();
+    vec![
+        ("stored", block(Method::Stored)),
+        ("zstd", block(Method::Level(Level::FAST))),
+        ("prefix", block(Method::Prefix { base: 9, prefix: PREFIX, level: Level::FAST })),
+    ]
+}
+
+fn dictionary() -> Seeds {
+    let record =
+        |n: u32| format!(r#"{{"id":{n},"team":"north","state":"idle","x":{}}}"#, n * 7 % 97).into_bytes();
+    let content: Vec<u8> = (0..8).flat_map(record).collect();
+    let payload: Vec<u8> = (8..16).flat_map(record).collect();
+    vec![("records", [content, payload].concat())]
+}
