@@ -7,22 +7,24 @@ use thiserror::Error;
 
 /// The aims of all suites.
 #[derive(Debug)]
-pub(super) struct Aims(BTreeMap<String, Vec<Aim>>);
+pub(crate) struct Aims(BTreeMap<String, Vec<Aim>>);
 
 /// One aim for one row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Aim {
-    pub(super) row: String,
+pub(crate) struct Aim {
+    pub(crate) row: String,
     /// Which of our contenders it is about.
-    pub(super) ours: String,
-    pub(super) bound: Bound,
+    pub(crate) ours: String,
+    pub(crate) bound: Bound,
 }
 
 /// What our figure is held to.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Bound {
+pub(crate) enum Bound {
     /// So many nanoseconds per operation.
     Nanos(f64),
+    /// So many bytes.
+    Bytes(f64),
     /// So many times the fastest of these.
     Peers { peers: Peers, at_most: f64 },
     /// So many times our own figure in another row.
@@ -31,7 +33,7 @@ pub(super) enum Bound {
 
 /// Peers of the same row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Peers {
+pub(crate) enum Peers {
     /// All but these.
     AllBut(Vec<String>),
     Named(Vec<String>),
@@ -39,7 +41,7 @@ pub(super) enum Peers {
 
 /// Why the aims can't be read.
 #[derive(Debug, Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     /// The file breaks TOML or the shape of the table.
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
@@ -54,7 +56,7 @@ pub(super) enum Error {
 }
 
 impl Aims {
-    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let suites: BTreeMap<String, Vec<Entry>> = toml::from_str(text)?;
         let mut aims = BTreeMap::new();
         for (suite, entries) in suites {
@@ -67,7 +69,7 @@ impl Aims {
     }
 
     /// The aims of a suite in the order of the file; none if it has none.
-    pub(super) fn of_suite(&self, suite: &str) -> &[Aim] {
+    pub(crate) fn of_suite(&self, suite: &str) -> &[Aim] {
         self.0.get(suite).map_or(&[], Vec::as_slice)
     }
 }
@@ -85,6 +87,7 @@ struct Entry {
     of_row: Option<String>,
     at_most: Option<f64>,
     nanos_at_most: Option<f64>,
+    bytes_at_most: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -102,7 +105,7 @@ enum Best {
 
 impl Entry {
     fn aims(self) -> Result<Vec<Aim>, Error> {
-        let Self { row, contender, of, except, of_row, at_most, nanos_at_most } = self;
+        let Self { row, contender, of, except, of_row, at_most, nanos_at_most, bytes_at_most } = self;
         let refuse = |what| Err(Error::Aim { row: row.clone(), what });
         if !except.is_empty() && !matches!(of, Some(Of::Best(_))) {
             return refuse("excepts peers from nothing: `except` goes with `of = \"best\"`");
@@ -115,11 +118,12 @@ impl Entry {
             (None, None, Some(_)) => return refuse("has `at_most`, but neither `of` nor `of_row`"),
             (_, _, None) => return refuse("says what the ratio is to, but no `at_most`"),
         };
-        let bounds = nanos_at_most.map(Bound::Nanos).into_iter().chain(ratio);
+        let figures = [nanos_at_most.map(Bound::Nanos), bytes_at_most.map(Bound::Bytes)];
+        let bounds = figures.into_iter().flatten().chain(ratio);
         let aims: Vec<_> =
             bounds.map(|bound| Aim { row: row.clone(), ours: contender.clone(), bound }).collect();
         if aims.is_empty() {
-            refuse("asks for nothing: give it `at_most` or `nanos_at_most`")
+            refuse("asks for nothing: give it `at_most`, `nanos_at_most` or `bytes_at_most`")
         } else {
             Ok(aims)
         }
@@ -156,6 +160,7 @@ mod tests {
         let named = Bound::Peers { peers: Peers::Named(vec!["governor".to_owned()]), at_most: 1.0 };
         assert_eq!(bounds("of = [\"governor\"]\nat_most = 1.0"), std::slice::from_ref(&named));
         assert_eq!(bounds("nanos_at_most = 4"), [Bound::Nanos(4.0)]);
+        assert_eq!(bounds("bytes_at_most = 46017"), [Bound::Bytes(46_017.0)]);
         assert_eq!(
             bounds("of = [\"governor\"]\nat_most = 1\nnanos_at_most = 4.0"),
             [Bound::Nanos(4.0), named]

@@ -12,23 +12,23 @@ use thiserror::Error;
 use crate::table::{median, sorted, spread};
 
 /// Every row by its name, the id of a criterion group.
-pub(super) type Rows = BTreeMap<String, Row>;
+pub(crate) type Rows = BTreeMap<String, Row>;
 
 /// A row's figures by contender, the function in the group.
-pub(super) type Row = BTreeMap<String, Figure>;
+pub(crate) type Row = BTreeMap<String, Figure>;
 
 /// One contender in one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Figure {
+pub(crate) struct Figure {
     /// Nanoseconds per operation: the median over runs.
-    pub(super) nanos: f64,
+    pub(crate) nanos: f64,
     /// Half the distance between the best and the worst run, in percent of the median, if there were several.
-    pub(super) spread_percent: Option<f64>,
+    pub(crate) spread_percent: Option<f64>,
 }
 
 /// Why criterion's files can't be read.
 #[derive(Debug, Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     /// The folder or one of its files is not there: the benches have to run first, and to their end.
     #[error("can't read {}: {source}", path.display())]
     Io {
@@ -48,7 +48,7 @@ pub(super) enum Error {
 }
 
 /// Reads the folders of all runs, each with the whole output of criterion.
-pub(super) fn read(runs: &[PathBuf]) -> Result<Rows, Error> {
+pub(crate) fn read(runs: &[PathBuf]) -> Result<Rows, Error> {
     let mut nanos: BTreeMap<String, BTreeMap<String, Vec<f64>>> = BTreeMap::new();
     for run in runs {
         let mut found = Vec::new();

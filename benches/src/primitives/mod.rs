@@ -7,10 +7,10 @@
 //! Reading order: `measured` reads the figures, `aims` what they should be, `verdict` lays one beside the other,
 //! [`print`] shows it.
 
-mod aims;
-mod measured;
+pub(crate) mod aims;
+pub(crate) mod measured;
 mod print;
-mod verdict;
+pub(crate) mod verdict;
 
 use std::io;
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ pub enum Format {
 pub struct Error(Cause);
 
 #[derive(Debug, Error)]
-enum Cause {
+pub(crate) enum Cause {
     #[error("can't read benches/aims.toml: {0}")]
     Read(io::Error),
     #[error("benches/aims.toml: {0}")]
@@ -77,7 +77,8 @@ fn table(args: &Args) -> Result<(), Cause> {
         .map_err(Cause::Print)
 }
 
-fn aims() -> Result<aims::Aims, Cause> {
+/// What is aimed at, of all suites.
+pub(crate) fn aims() -> Result<aims::Aims, Cause> {
     let text = std::fs::read_to_string(AIMS).map_err(Cause::Read)?;
     Ok(aims::Aims::parse(&text)?)
 }
@@ -87,8 +88,10 @@ const AIMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/aims.toml");
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_aims_of_both_suites_can_be_read() {
+    fn the_aims_of_all_suites_can_be_read() {
         let aims = super::aims().expect("benches/aims.toml is there and right");
-        assert!(!aims.of_suite("core").is_empty() && !aims.of_suite("stream").is_empty());
+        for suite in ["core", "stream", "protocol"] {
+            assert!(!aims.of_suite(suite).is_empty(), "{suite}");
+        }
     }
 }

@@ -10,34 +10,34 @@ use super::measured::{Figure, Row, Rows};
 
 /// One contender in one row, or a row that nothing was measured of.
 #[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Line {
-    pub(super) row: String,
+pub(crate) struct Line {
+    pub(crate) row: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) contender: Option<String>,
+    pub(crate) contender: Option<String>,
     /// Per operation.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) nanos: Option<f64>,
+    pub(crate) nanos: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) spread_percent: Option<f64>,
+    pub(crate) spread_percent: Option<f64>,
     /// Our time in this row over this peer's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ratio: Option<f64>,
+    pub(crate) ratio: Option<f64>,
     /// On the peer that it is about, or else on our own line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<Verdict>,
 }
 
 /// An aim, and what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Verdict {
-    pub(super) outcome: Outcome,
+pub(crate) struct Verdict {
+    pub(crate) outcome: Outcome,
     /// In words.
-    pub(super) aim: String,
+    pub(crate) aim: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Pass,
     Short,
     /// We were not measured, or nobody was to be compared with.
@@ -46,7 +46,7 @@ pub(super) enum Outcome {
 
 /// All rows that were measured or aimed at, in the order of the aims. Rows without an aim follow those of the same
 /// primitive, the part of the name before the first slash. In a row `nyx` comes first, then its variants, then the peers by speed.
-pub(super) fn judge(rows: &Rows, aims: &[Aim]) -> Vec<Line> {
+pub(crate) fn judge(rows: &Rows, aims: &[Aim]) -> Vec<Line> {
     let mut names: Vec<_> = rows.keys().chain(aims.iter().map(|aim| &aim.row)).collect();
     names.sort_by_key(|name| {
         (place(aims, |row| primitive(row) == primitive(name)), place(aims, |row| row == *name), *name)
@@ -133,7 +133,7 @@ impl Aim {
             |what: &str| (Verdict { outcome: Outcome::Unknown, aim: format!("{what} ({self})") }, None);
         let Some(ours) = row.get(&self.ours) else { return unknown("not measured") };
         match &self.bound {
-            Bound::Nanos(at_most) => (self.reached(ours.nanos <= *at_most, ""), None),
+            Bound::Nanos(at_most) | Bound::Bytes(at_most) => (self.reached(ours.nanos <= *at_most, ""), None),
             Bound::Row { row, at_most } => {
                 match rows.get(row).and_then(|row| row.get(&self.ours)).and_then(|other| ratio(ours, other)) {
                     Some(ratio) => (self.reached(ratio <= *at_most, &format!("{ratio:.2}: ")), None),
@@ -162,6 +162,7 @@ impl fmt::Display for Aim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.bound {
             Bound::Nanos(nanos) => write!(f, "at most {nanos} ns"),
+            Bound::Bytes(bytes) => write!(f, "at most {bytes} bytes"),
             Bound::Row { row, at_most } => write!(f, "at most {at_most} of {row}"),
             Bound::Peers { peers: Peers::AllBut(_), at_most } => write!(f, "at most {at_most} of the best"),
             Bound::Peers { peers: Peers::Named(names), at_most } => match &names[..] {

@@ -39,7 +39,7 @@ impl World {
         Self { rng, tick: 0, entities, next_id, chat: VecDeque::new(), is_bursty: false }
     }
 
-    /// One in which a spell hits a fifth of all each ten seconds.
+    /// One in which a spell hits a fifth of all every two seconds.
     pub fn bursty(seed: u64) -> Self {
         Self { is_bursty: true, ..Self::new(seed) }
     }
@@ -78,7 +78,7 @@ impl Trace for World {
         for entity in &mut self.entities {
             entity.act(&mut self.rng);
         }
-        if self.is_bursty && self.tick.is_multiple_of(300) {
+        if self.is_bursty && self.tick.is_multiple_of(BURST_TICKS) {
             self.burst();
         }
         if let Some(dead) = self.entities.iter().position(|entity| entity.hp <= 0) {
@@ -154,6 +154,9 @@ const SIDE: f64 = 400.0;
 /// On average; together they set how many walk at a time.
 const WALK_TICKS: u32 = 90;
 const REST_TICKS: u32 = 700;
+
+/// Two seconds.
+const BURST_TICKS: u64 = 60;
 
 const CHAT_LINES: usize = 6;
 const CHATTER_TICKS: u32 = 75;

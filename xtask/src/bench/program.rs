@@ -12,7 +12,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         name: "protocol",
         bin: "protocol",
-        brief: &["--ticks", "10"],
+        brief: &["--ticks", "20", "--brief"],
         measures_daemon: false,
         wants: &[],
     },

@@ -226,6 +226,12 @@ impl Node {
         self.paused
     }
 
+    /// From now on nothing crosses the link in either direction, or everything does again.
+    pub(crate) fn stall(&mut self, now: Instant, stalled: bool) {
+        self.down.stall(now, stalled);
+        self.up.stall(now, stalled);
+    }
+
     /// Bytes that the session has handed out and the kernel has not taken.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.waiting.iter().map(Bytes::len).sum()
