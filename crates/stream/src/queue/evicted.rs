@@ -26,25 +26,35 @@ use crate::drops::Reason;
 #[derive(Debug)]
 pub struct Evicted<T> {
     first: Option<(T, Reason)>,
-    rest: VecDeque<(T, Reason)>,
+    /// Behind a pointer, since it is hardly ever there, and each push returns one of these.
+    rest: Option<Box<Rest<T>>>,
+}
+
+#[derive(Debug)]
+struct Rest<T>(VecDeque<(T, Reason)>);
+
+impl<T> Default for Rest<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
 }
 
 impl<T> Evicted<T> {
     /// None.
     #[inline]
     pub const fn new() -> Self {
-        Self { first: None, rest: VecDeque::new() }
+        Self { first: None, rest: None }
     }
 
     /// The one that alone made room.
     #[inline]
     pub(super) const fn one(item: T, reason: Reason) -> Self {
-        Self { first: Some((item, reason)), rest: VecDeque::new() }
+        Self { first: Some((item, reason)), rest: None }
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.first.is_none() && self.rest.is_empty()
+        self.first.is_none() && self.rest.as_ref().is_none_or(|rest| rest.0.is_empty())
     }
 
     #[inline]
@@ -52,7 +62,7 @@ impl<T> Evicted<T> {
         if self.is_empty() {
             self.first = Some((item, reason));
         } else {
-            self.rest.push_back((item, reason));
+            self.rest.get_or_insert_default().0.push_back((item, reason));
         }
     }
 }
@@ -67,11 +77,11 @@ impl<T> Iterator for Evicted<T> {
     type Item = (T, Reason);
 
     fn next(&mut self) -> Option<(T, Reason)> {
-        self.first.take().or_else(|| self.rest.pop_front())
+        self.first.take().or_else(|| self.rest.as_mut()?.0.pop_front())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let len = usize::from(self.first.is_some()) + self.rest.len();
+        let len = usize::from(self.first.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.0.len());
         (len, Some(len))
     }
 }

@@ -49,7 +49,11 @@ impl<T: Item> Receiver<T> {
     /// ```
     #[inline]
     pub fn try_recv(&self) -> Result<T, PopError> {
-        self.try_recv_into(&mut Evicted::new())
+        let now = self.0.now();
+        match self.take_plain() {
+            Ok(item) => Ok(item),
+            Err(state) => Self::recv_by_policy(state, now, &mut Evicted::new()),
+        }
     }
 
     /// Takes the oldest item, if there is one, and adds what was too old to `evicted`, even if there is none. Amortised
@@ -76,13 +80,22 @@ impl<T: Item> Receiver<T> {
     #[inline]
     pub fn try_recv_into(&self, evicted: &mut Evicted<T>) -> Result<T, PopError> {
         let now = self.0.now();
+        match self.take_plain() {
+            Ok(item) => Ok(item),
+            Err(state) => Self::recv_by_policy(state, now, evicted),
+        }
+    }
+
+    /// The oldest item, or the lock where there is more to do than to take that.
+    #[inline]
+    fn take_plain(&self) -> Result<T, Guard<'_, State<T>>> {
         let mut state = self.0.lock();
         match state.queue.pop_plain() {
             Some(item) => {
                 Shared::unlock(state);
                 Ok(item)
             }
-            None => Self::recv_by_policy(state, now, evicted),
+            None => Err(state),
         }
     }
 
