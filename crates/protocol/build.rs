@@ -3,6 +3,6 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
     let schema = protox::compile(["control.proto"], ["proto"])?;
-    prost_build::Config::new().bytes(["."]).compile_fds(schema)?;
+    prost_build::Config::new().bytes(["."]).skip_debug(["Hello"]).compile_fds(schema)?;
     Ok(())
 }

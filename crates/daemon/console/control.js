@@ -5,7 +5,7 @@ import { Reader, WireError, Writer } from "./bytes.js";
 
 // Per message: [number, name, type]. A type is a scalar, another message, or either with `[]` (repeated) or `?` (optional).
 const MESSAGES = {
-  hello: [[1, "version", "u32"], [2, "name", "string"], [3, "acknowledges", "bool"]],
+  hello: [[1, "version", "u32"], [2, "name", "string"], [3, "acknowledges", "bool"], [4, "token", "string"]],
   welcome: [[1, "version", "u32"], [2, "sessionId", "u64"], [3, "server", "string"], [4, "maxMessageBytes", "u32"]],
   error: [[1, "code", "u32"], [2, "message", "string"], [3, "fatal", "bool"], [4, "alias", "u32?"],
     [5, "subscription", "u32?"], [6, "topicId", "u32?"]],
@@ -35,7 +35,7 @@ const BODIES = ["hello", "welcome", "error", "advertise", "advertised", "subscri
 export const KINDS = ["", "state", "frame", "audio", "event"];
 export const REASONS = ["unspecified", "expired", "conflated", "overrun", "predicted_late", "rate_limited", "unreadable"];
 export const ERROR_CODES = ["unspecified", "malformed", "unsupported version", "too large", "bad topic", "kind mismatch",
-  "unknown alias", "bad document", "limit", "timeout", "unexpected"];
+  "unknown alias", "bad document", "limit", "timeout", "unexpected", "unauthorized", "forbidden"];
 
 const VARINT = 0;
 const FIXED64 = 1;

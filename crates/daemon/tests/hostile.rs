@@ -94,7 +94,10 @@ async fn who_does_not_begin_with_a_good_hello_is_turned_away() {
     let mut other = BytesMut::new();
     control::put(&mut other, advertise("a", Kind::Event));
     let mut version = BytesMut::new();
-    control::put(&mut version, Hello { version: 99, name: String::new(), acknowledges: true, blocks: None });
+    control::put(
+        &mut version,
+        Hello { version: 99, name: String::new(), acknowledges: true, ..Default::default() },
+    );
     for bad in [
         Bad::new("data first", early.to_vec(), ErrorCode::Unexpected),
         Bad::new("an advertisement first", other.to_vec(), ErrorCode::Unexpected),
@@ -265,7 +268,12 @@ async fn slow_handshakes_disturb_nobody_and_end() {
     let mut hello = BytesMut::new();
     control::put(
         &mut hello,
-        Hello { version: control::VERSION, name: "slow".to_owned(), acknowledges: true, blocks: None },
+        Hello {
+            version: control::VERSION,
+            name: "slow".to_owned(),
+            acknowledges: true,
+            ..Default::default()
+        },
     );
     let mut peers = Vec::new();
     for number in 0..PEERS {

@@ -37,7 +37,9 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
 impl Client {
     async fn new(server: SocketAddr) -> Self {
         let mut client = Self { socket: connect(server, "/v1/ws").await, received: BytesMut::new() };
-        client.say(Hello { version: 1, name: "test".into(), acknowledges: false, blocks: None }).await;
+        client
+            .say(Hello { version: 1, name: "test".into(), acknowledges: false, ..Default::default() })
+            .await;
         assert!(matches!(client.hear().await, Body::Welcome(_)));
         client
     }

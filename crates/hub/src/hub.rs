@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 
 use crate::compression::Engine;
+use crate::access::Entry;
 use crate::config::Config;
 use crate::document::random_epoch;
 use crate::session::Session;
@@ -111,11 +112,19 @@ impl Hub {
         &self.inner.config
     }
 
-    /// Admits a peer.
+    /// Admits a peer that may do everything.
     ///
     /// # Errors
     /// When there are too many, or the hub is shutting down.
     pub fn session(&self, now: Instant, peer: Peer) -> Result<Session, AdmitError> {
+        self.session_with(now, peer, Entry::default())
+    }
+
+    /// Admits a peer that may do what `entry` says.
+    ///
+    /// # Errors
+    /// As [`session`](Self::session). Whether the peer's token is good is told to the peer itself, when it has sent it.
+    pub fn session_with(&self, now: Instant, peer: Peer, entry: Entry) -> Result<Session, AdmitError> {
         if self.is_draining() {
             return Err(AdmitError::Draining);
         }
@@ -126,7 +135,14 @@ impl Hub {
         let id = self.inner.next_session.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::new(Shared::new(id, peer));
         sessions.insert(id, shared.clone());
-        Ok(Session::new(self.clone(), shared, now))
+        Ok(Session::new(self.clone(), shared, entry, now))
+    }
+
+    /// Ends the sessions whose permit is of a subject that `is_meant` names, with this message for their peers: their permit is
+    /// worth nothing any more. Returns how many there are. O(sessions).
+    pub fn expel(&self, message: &str, is_meant: impl Fn(&str) -> bool) -> usize {
+        let sessions = self.inner.sessions.lock();
+        sessions.values().filter(|session| session.expel_if(message, &is_meant)).count()
     }
 
     /// The topic of this name, which is created if it does not exist.

@@ -7,6 +7,8 @@
 //! > Register the waker. Then, until nothing moves: write what is waiting; when all of it is written, call `poll_transmit`; read, and call
 //! > `handle_input`; when `poll_timeout` has passed, call `handle_timeout`. When `is_finished` and all is written, close.
 //!
+//! Who may do what is said by [`access`]; a hub asks nobody unless it is told to.
+//!
 //! What is sent is decided in `poll_transmit`, when the socket has taken all that went before. A topic keeps an item once, as
 //! the bytes that travel; a subscriber is a cursor into it.
 //!
@@ -23,11 +25,11 @@
 //! let mut subscriber = hub.session(now, Peer::new("two", Transport::Tcp)).unwrap();
 //!
 //! let mut input = BytesMut::new();
-//! control::put(&mut input, Hello { version: 1, name: "reader".into(), acknowledges: true, blocks: None });
+//! control::put(&mut input, Hello { version: 1, name: "reader".into(), acknowledges: true, ..Default::default() });
 //! control::put(&mut input, Subscribe { id: 1, pattern: "chat/*".into(), ..Default::default() });
 //! subscriber.handle_input(now, &mut input).unwrap();
 //!
-//! control::put(&mut input, Hello { version: 1, name: "writer".into(), acknowledges: true, blocks: None });
+//! control::put(&mut input, Hello { version: 1, name: "writer".into(), acknowledges: true, ..Default::default() });
 //! control::put(&mut input, Advertise { alias: 7, topic: "chat/room".into(), kind: Kind::Event.into(), ..Default::default() });
 //! wire::put_message(&mut input, Header { topic: 7, ..Header::data(wire::Kind::Event) }, b"hello");
 //! publisher.handle_input(now, &mut input).unwrap();
@@ -38,6 +40,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod access;
 mod audience;
 pub mod compression;
 pub mod config;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 
 use nyx_stream::{Drops, Lane, Reason};
@@ -55,6 +55,16 @@ pub(crate) struct Shared {
     pub(crate) name: Mutex<String>,
     pub(crate) counters: Counters,
     mail: Mutex<Mail>,
+    standing: Mutex<Standing>,
+    /// Whether `standing` says that the session is to end.
+    is_expelled: AtomicBool,
+}
+
+/// Whose permit the session has, and why it is to end.
+#[derive(Default)]
+struct Standing {
+    subject: Option<Arc<str>>,
+    expelled: Option<String>,
 }
 
 /// What others have left for a session.
@@ -69,7 +79,42 @@ pub(crate) struct Mail {
 
 impl Shared {
     pub(crate) fn new(id: u64, peer: Peer) -> Self {
-        Self { id, peer, name: Mutex::default(), counters: Counters::default(), mail: Mutex::default() }
+        Self {
+            id,
+            peer,
+            name: Mutex::default(),
+            counters: Counters::default(),
+            mail: Mutex::default(),
+            standing: Mutex::default(),
+            is_expelled: AtomicBool::new(false),
+        }
+    }
+
+    /// The session has a permit of this subject.
+    pub(crate) fn admit(&self, subject: Arc<str>) {
+        self.standing.lock().subject = Some(subject);
+    }
+
+    /// Has the session end, if it has a permit of a subject that is meant.
+    pub(crate) fn expel_if(&self, message: &str, is_meant: impl Fn(&str) -> bool) -> bool {
+        {
+            let mut standing = self.standing.lock();
+            if !standing.subject.as_deref().is_some_and(is_meant) {
+                return false;
+            }
+            standing.expelled = Some(message.to_owned());
+            self.is_expelled.store(true, Ordering::Release);
+        }
+        self.wake();
+        true
+    }
+
+    /// Why the session is to end, if it is.
+    pub(crate) fn expelled(&self) -> Option<String> {
+        if !self.is_expelled.load(Ordering::Acquire) {
+            return None;
+        }
+        self.standing.lock().expelled.clone()
     }
 
     pub(crate) fn register(&self, waker: &Waker) {

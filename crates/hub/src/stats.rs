@@ -235,7 +235,7 @@ impl Hub {
 #[derive(Default)]
 pub(crate) struct Refusals([Counter; CODES.len()]);
 
-const CODES: [ErrorCode; 10] = [
+const CODES: [ErrorCode; 12] = [
     ErrorCode::Malformed,
     ErrorCode::UnsupportedVersion,
     ErrorCode::TooLarge,
@@ -246,6 +246,8 @@ const CODES: [ErrorCode; 10] = [
     ErrorCode::Limit,
     ErrorCode::Timeout,
     ErrorCode::Unexpected,
+    ErrorCode::Unauthorized,
+    ErrorCode::Forbidden,
 ];
 
 impl Refusals {

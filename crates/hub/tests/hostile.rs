@@ -349,7 +349,10 @@ fn the_end_of_a_read_buffer_does_not_pin_all_of_it_unaccounted() {
 /// A stream of a peer that does all there is to do.
 fn valid_stream() -> Vec<u8> {
     let mut out = BytesMut::new();
-    control::put(&mut out, Hello { version: 1, name: "fuzz".into(), acknowledges: true, blocks: None });
+    control::put(
+        &mut out,
+        Hello { version: 1, name: "fuzz".into(), acknowledges: true, ..Default::default() },
+    );
     for (alias, kind) in Kind::ALL.into_iter().enumerate() {
         let topic = format!("fuzz/{kind}");
         let kind = WireKind::from(kind).into();

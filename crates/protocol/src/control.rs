@@ -109,6 +109,17 @@ bodies!(
     Compression,
 );
 
+impl std::fmt::Debug for Hello {
+    /// Without the token: what is logged must not let anybody in.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { version, name, acknowledges, token, blocks } = self;
+        let token = if token.is_empty() { "none" } else { "hidden" };
+        let mut hello = f.debug_struct("Hello");
+        hello.field("version", version).field("name", name).field("acknowledges", acknowledges);
+        hello.field("token", &token).field("blocks", blocks).finish()
+    }
+}
+
 pub use control::Body;
 pub use schema::*;
 
@@ -128,6 +139,12 @@ mod tests {
         let mut message = Header { length: 5, ..Header::CONTROL }.to_bytes().to_vec();
         message.extend_from_slice(&[0x9a, 0x06, 2, b'h', b'i']);
         assert_eq!(parse(&message), Ok(None));
+    }
+
+    #[test]
+    fn a_token_is_not_printed() {
+        let hello = Body::Hello(Hello { token: "open sesame".to_owned(), ..Hello::default() });
+        assert!(!format!("{hello:?}").contains("sesame"));
     }
 
     #[test]

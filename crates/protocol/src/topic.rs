@@ -132,6 +132,45 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// Whether there may be a topic that both select. It never misses one; for a `$` behind a wildcard it may see one that
+    /// is not there. O(segments of the one × segments of the other).
+    ///
+    /// ```
+    /// use nyx_protocol::topic::Pattern;
+    ///
+    /// let mine = Pattern::new("game/*/hp").unwrap();
+    /// assert!(mine.overlaps(&Pattern::new("**").unwrap()));
+    /// assert!(!mine.overlaps(&Pattern::new("chat/**").unwrap()));
+    /// ```
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let hidden = |a: &Self, b: &Self| a.0.starts_with('$') && b.0.starts_with('*');
+        if hidden(self, other) || hidden(other, self) {
+            return false;
+        }
+        let ours: Vec<&str> = self.0.split('/').collect();
+        let theirs: Vec<&str> = other.0.split('/').collect();
+        // Row by row from the ends: whether the rest of ours from `i` and of theirs from `j` have a name in common.
+        let mut below = vec![false; theirs.len() + 1];
+        for i in (0..=ours.len()).rev() {
+            let mut row = vec![false; theirs.len() + 1];
+            for j in (0..=theirs.len()).rev() {
+                row[j] = match (ours.get(i), theirs.get(j)) {
+                    (None, None) => true,
+                    (Some(&"**"), there) => below[j] || (there.is_some() && row[j + 1]),
+                    (here, Some(&"**")) => row[j + 1] || (here.is_some() && below[j]),
+                    (Some(&here), Some(&there)) => {
+                        (here == there || here == "*" || there == "*") && below[j + 1]
+                    }
+                    _ => false,
+                };
+            }
+            below = row;
+        }
+        below[0]
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -225,6 +264,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn patterns_overlap_where_a_topic_is_selected_by_both() {
+        for (one, other, expected) in [
+            ("a/b", "a/b", true),
+            ("a/*", "*/b", true),
+            ("a/**", "**/z", true),
+            ("a/*", "a/b/**", true),
+            ("a/*/c", "a/b", false),
+            ("a/**", "b/**", false),
+            ("**", "$nyx/stats", false),
+            ("$nyx/*", "$nyx/stats", true),
+        ] {
+            let [one, other] = [one, other].map(|pattern| Pattern::new(pattern).unwrap());
+            assert_eq!(one.overlaps(&other), expected, "{one} and {other}");
+            assert_eq!(other.overlaps(&one), expected, "{other} and {one}");
+        }
+    }
+
     fn by_recursion(pattern: &[&str], name: &[&str]) -> bool {
         match (pattern.split_first(), name.split_first()) {
             (None, None) => true,
@@ -245,6 +302,21 @@ mod tests {
             name in prop::collection::vec(prop::sample::select(vec!["a", "b"]), 1..7),
         ) {
             prop_assert_eq!(matches(&pattern.join("/"), &name.join("/")), by_recursion(&pattern, &name));
+        }
+
+        /// Over two letters, what a common name would need is at most as long as both patterns together.
+        #[test]
+        fn overlap_is_a_common_name(
+            one in prop::collection::vec(prop::sample::select(vec!["a", "b", "*", "**"]), 1..4),
+            other in prop::collection::vec(prop::sample::select(vec!["a", "b", "*", "**"]), 1..4),
+        ) {
+            let (one, other) = (one.join("/"), other.join("/"));
+            let names = (1..=6).flat_map(|len| (0..1_u32 << len).map(move |bits| {
+                (0..len).map(|bit| if bits >> bit & 1 == 0 { "a" } else { "b" }).collect::<Vec<_>>().join("/")
+            }));
+            let common = names.into_iter().any(|name| matches(&one, &name) && matches(&other, &name));
+            let overlaps = Pattern::new(&one).unwrap().overlaps(&Pattern::new(&other).unwrap());
+            prop_assert_eq!(overlaps, common, "{} and {}", one, other);
         }
     }
 }

@@ -47,7 +47,7 @@ fn the_other_kinds() {
 fn control_messages() {
     let cases: [(Body, &str); 8] = [
         (
-            control::Hello { version: 1, name: "a".into(), acknowledges: true, blocks: None }.into(),
+            control::Hello { version: 1, name: "a".into(), acknowledges: true, ..Default::default() }.into(),
             "0a 07 08 01 12 01 61 18 01",
         ),
         (

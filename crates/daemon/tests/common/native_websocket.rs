@@ -41,7 +41,12 @@ impl NativeWebSocket {
         let mut out = BytesMut::new();
         control::put(
             &mut out,
-            Hello { version: control::VERSION, name: name.to_owned(), acknowledges: true, blocks: None },
+            Hello {
+                version: control::VERSION,
+                name: name.to_owned(),
+                acknowledges: true,
+                ..Default::default()
+            },
         );
         control::put(
             &mut out,

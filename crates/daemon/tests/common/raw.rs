@@ -32,7 +32,7 @@ impl Raw {
             version: control::VERSION,
             name: "raw".to_owned(),
             acknowledges: true,
-            blocks: None,
+            ..Default::default()
         })
         .await;
         assert!(matches!(raw.hear().await, Some(Body::Welcome(_))));

@@ -32,6 +32,8 @@ impl Session {
     /// Appends to `out` what should be sent now. Call it when all that it returned before is written; when it appends nothing,
     /// there is nothing to send until the waker is woken or input comes.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<Bytes>) {
+        // What it says to the peer goes out below.
+        let _ = self.check_standing(now);
         self.collect_mail();
         self.tell_whether_to_compress();
         let mut data = Vec::new();

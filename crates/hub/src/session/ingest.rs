@@ -26,6 +26,7 @@ impl Session {
         if self.phase == Phase::Ended {
             return Err(Closed);
         }
+        self.check_standing(now)?;
         if buffer.len() != self.left {
             self.heard = now;
         }

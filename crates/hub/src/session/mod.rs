@@ -1,5 +1,6 @@
 //! One peer.
 //!
+//! - `standing`: what it may do, and whether still.
 //! - `ingest`: bytes in.
 //! - `budget`: how fast that may be.
 //! - `requests`: what control messages do.
@@ -13,6 +14,7 @@ mod ingest;
 mod requests;
 mod slots;
 mod taking;
+mod standing;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,12 +27,14 @@ use nyx_protocol::topic::Pattern;
 use nyx_stream::flight::{Flight, Mode};
 use nyx_stream::policy::Pull;
 
+use crate::access::Entry;
 use crate::hub::Hub;
 use crate::shared::{Mail, Shared};
 use crate::topic::Topic;
 use budget::Budget;
 use slots::Slots;
 use taking::Taking;
+use standing::Standing;
 
 /// One peer of a [`Hub`]: bytes in, bytes out, deadlines.
 ///
@@ -38,6 +42,7 @@ use taking::Taking;
 pub struct Session {
     hub: Hub,
     shared: Arc<Shared>,
+    standing: Standing,
     phase: Phase,
     /// Whether it has said hello, and so answers pings.
     speaks: bool,
@@ -141,13 +146,16 @@ pub enum Ingest {
 pub struct Closed;
 
 impl Session {
-    pub(crate) fn new(hub: Hub, shared: Arc<Shared>, now: Instant) -> Self {
+    pub(crate) fn new(hub: Hub, shared: Arc<Shared>, entry: Entry, now: Instant) -> Self {
         let deadline = now + hub.inner.config.handshake;
         let window = hub.inner.config.window_bytes;
-        let budget = Budget::new(&hub.inner.config, now);
+        let mut budget = Budget::new(&hub.inner.config, now);
+        budget.share(&entry.supplies);
+        let standing = Standing::new(entry, &shared, &mut budget);
         Self {
             hub,
             shared,
+            standing,
             phase: Phase::Greeting { deadline },
             speaks: false,
             acknowledges: true,
@@ -194,13 +202,17 @@ impl Session {
                 };
                 let alive = silence.min(ping);
                 let alive = self.speaks.then_some(alive);
-                [alive, self.paused_until, self.owes_until].into_iter().flatten().min()
+                let expires = self.standing.expires();
+                [alive, self.paused_until, self.owes_until, expires].into_iter().flatten().min()
             }
         }
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.check_standing(now).is_err() {
+            return;
+        }
         if self.paused_until.is_some_and(|until| until <= now) {
             self.paused_until = None;
         }
@@ -221,6 +233,11 @@ impl Session {
             }
             _ => {}
         }
+    }
+
+    /// Whether the peer has said who it is, as far as it has to.
+    pub const fn is_greeted(&self) -> bool {
+        !matches!(self.phase, Phase::Greeting { .. })
     }
 
     /// Whether nothing more will come out than what `poll_transmit` has returned.
@@ -258,6 +275,7 @@ impl Session {
     fn end(&mut self) {
         self.phase = Phase::Ended;
         (self.paused_until, self.owes_until) = (None, None);
+        self.budget.give_back();
         self.hub.unwatch(&self.shared, None);
         self.subscriptions.clear();
         self.slots.leave_all();

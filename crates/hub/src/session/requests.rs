@@ -27,10 +27,13 @@ const WINDOW_MIN: usize = 256 * 1024;
 /// Bytes of a peer's name that are kept.
 const NAME_MAX: usize = 64;
 
+const NOT_TO_PUBLISH: &str = "your token does not allow to publish this: ask for one that does";
+const NOT_TO_READ: &str = "your token allows to read nothing that this selects: ask for one that does";
+
 impl Session {
     pub(super) fn handle_control(&mut self, now: Instant, body: Body) -> Result<(), Closed> {
         match (self.phase, body) {
-            (Phase::Greeting { .. }, Body::Hello(hello)) => self.handle_hello(hello),
+            (Phase::Greeting { .. }, Body::Hello(hello)) => self.handle_hello(now, hello),
             (Phase::Greeting { .. }, _) => {
                 Err(self.fail(ErrorCode::Unexpected, "the first message was no Hello: send Hello first"))
             }
@@ -59,12 +62,13 @@ impl Session {
         }
     }
 
-    fn handle_hello(&mut self, hello: control::Hello) -> Result<(), Closed> {
+    fn handle_hello(&mut self, now: Instant, hello: control::Hello) -> Result<(), Closed> {
         if hello.version != control::VERSION {
             let text =
                 format!("version {} is not spoken here: use version {}", hello.version, control::VERSION);
             return Err(self.fail(ErrorCode::UnsupportedVersion, text));
         }
+        self.present(now, &hello.token)?;
         self.open(&hello.name, hello.acknowledges);
         self.taking = hello.blocks.map(Taking::new);
         self.speaks = true;
@@ -124,6 +128,10 @@ impl Session {
 
     fn advertised_topic(&self, advertise: &control::Advertise) -> Result<Arc<Topic>, (ErrorCode, String)> {
         let name = Name::new(&advertise.topic).map_err(|error| (ErrorCode::BadTopic, error.to_string()))?;
+        // Before anything is looked up: whether the topic exists is not for everybody.
+        if !self.standing.may_publish(&name) {
+            return Err((ErrorCode::Forbidden, NOT_TO_PUBLISH.to_owned()));
+        }
         let kind = advertise
             .kind()
             .to_wire()
@@ -163,6 +171,9 @@ impl Session {
             Ok(pattern) => pattern,
             Err(error) => return self.refuse(refused(ErrorCode::BadTopic, error.to_string())),
         };
+        if !self.standing.may_subscribe(&pattern) {
+            return self.refuse(refused(ErrorCode::Forbidden, NOT_TO_READ.to_owned()));
+        }
         if self.subscriptions.iter().any(|present| present.id == id) {
             return self
                 .refuse(refused(ErrorCode::Unexpected, "the id is in use: choose another".to_owned()));
@@ -206,7 +217,7 @@ impl Session {
 
     /// Begins to read a topic that a subscription matches, unless it does already.
     pub(super) fn join(&mut self, topic: Arc<Topic>, start: Start) {
-        if self.slots.reads(&topic) {
+        if self.slots.reads(&topic) || !self.standing.may_read(&topic.name) {
             return;
         }
         let Some(subscription) =

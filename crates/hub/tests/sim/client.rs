@@ -113,7 +113,13 @@ impl Client {
 
     pub(crate) fn hello(&mut self, acknowledges: bool) {
         self.acknowledges = acknowledges;
-        self.send(Hello { version: 1, name: "peer".to_owned(), acknowledges, blocks: self.blocks });
+        self.send(Hello {
+            version: 1,
+            name: "peer".to_owned(),
+            acknowledges,
+            blocks: self.blocks,
+            ..Default::default()
+        });
     }
 
     pub(crate) fn subscribe(&mut self, pattern: &str, max_age_ms: u32) -> u32 {
