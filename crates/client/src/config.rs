@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use nyx_transport::tcp;
+use nyx_transport::{tcp, tls};
+
+use crate::Token;
 
 /// How a client connects, and comes back.
 ///
@@ -25,6 +27,14 @@ pub struct Config {
     /// Whether [`Client::connect`](crate::Client::connect) goes on trying when the first attempt fails. Default false: then it
     /// fails, and says what to do.
     pub wait_for_server: bool,
+    /// Who this is, for a hub that asks. Default: nobody.
+    pub token: Option<Token>,
+    /// Whether the token is sent to another machine where all on the way can read it, and use it: over `nyx://` instead of
+    /// `nyxs://`. To this machine it is always sent. Default false.
+    pub send_token_in_clear: bool,
+    /// Whom to trust at `nyxs://`, and the certificate to show there. Files are read with each connection, so they may be renewed.
+    /// Default: whom the system trusts, and none.
+    pub tls: tls::client::Config,
     /// How the socket is set up.
     pub tcp: tcp::Options,
 }
@@ -37,6 +47,9 @@ impl Default for Config {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             wait_for_server: false,
+            token: None,
+            send_token_in_clear: false,
+            tls: tls::client::Config::default(),
             tcp: tcp::Options::default(),
         }
     }

@@ -3,12 +3,12 @@
 use nyx_protocol::compress::dictionary::InsertError;
 use nyx_protocol::control::{self, ErrorCode};
 use nyx_protocol::wire::DecodeError;
-use nyx_transport::{Address, tcp};
+use nyx_transport::{Address, tcp, tls};
 use thiserror::Error;
 
 /// The hub's no, to a topic, a message or a subscription. This side erred.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the hub refused `{subject}`: {message}")]
+#[error("the hub refused {}: {message}", about(subject))]
 #[non_exhaustive]
 pub struct Refusal {
     /// Why, for a program.
@@ -53,9 +53,25 @@ pub enum ConnectError {
     /// The hub did not answer within the connect timeout.
     #[error("{0} took the connection but did not answer in time: is it a Nyx hub, and is it alive?")]
     Silent(Address),
-    /// The hub refused the session.
+    /// The hub refused the session: the token is missing or not good, say.
     #[error(transparent)]
     Refused(Refusal),
+    /// No encrypted connection came about.
+    #[error("no TLS with {address}: {source}")]
+    Tls {
+        /// Who was called.
+        address: Address,
+        /// Why, and what to do.
+        source: tls::HandshakeError,
+    },
+    /// The certificates of this side can't be used.
+    #[error(transparent)]
+    Certificates(tls::LoadError),
+    /// The token would be sent so that everybody on the way could read it.
+    #[error(
+        "the token is not sent to {0} in clear: call it as nyxs://, or allow it where the network is trusted (--token-in-clear)"
+    )]
+    TokenInClear(Address),
 }
 
 /// What a hub sent that can't be understood. The hub erred.
@@ -121,6 +137,10 @@ pub enum FlushError {
     /// The client was closed.
     #[error("the client was closed")]
     Closed,
+}
+
+fn about(subject: &str) -> String {
+    if subject.is_empty() { "the connection".to_owned() } else { format!("`{subject}`") }
 }
 
 fn doubt(unconfirmed: u64) -> String {

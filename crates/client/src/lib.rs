@@ -78,6 +78,7 @@ mod shared;
 mod stats;
 pub mod subscribe;
 mod unpacking;
+mod token;
 
 pub use client::Client;
 pub use codec::{AudioFormat, EventCodec, FrameCodec, Samples};
@@ -90,8 +91,10 @@ pub use nyx_protocol::state::{Document, Patch, Rules, RulesError, Value};
 pub use nyx_protocol::topic::{Name, NameError, Pattern};
 pub use nyx_protocol::wire::{Kind, Message};
 pub use nyx_transport::address::{Address, AddressError};
+pub use nyx_transport::tls;
 pub use stats::Stats;
 pub use subscribe::{Batch, Item, RecvError, Subscription, Topic};
+pub use token::Token;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

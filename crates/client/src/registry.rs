@@ -208,9 +208,10 @@ fn is_unused_refusal(entry: &Advertised) -> bool {
 /// Aliases that the protocol has.
 const ALIASES: usize = 1 << 16;
 
-pub(crate) fn hello(name: &str) -> Hello {
-    let name = crate::publish::cut(name, 64).to_owned();
-    Hello { version: control::VERSION, name, acknowledges: true, blocks: Some(Unpacking::blocks()) }
+pub(crate) fn hello(config: &Config) -> Hello {
+    let name = crate::publish::cut(&config.name, 64).to_owned();
+    let token = config.token.as_ref().map_or_else(String::new, |token| token.expose().to_owned());
+    Hello { version: control::VERSION, name, acknowledges: true, token, blocks: Some(Unpacking::blocks()) }
 }
 
 pub(crate) fn subscribe_message(id: u32, pattern: &Pattern, max_age: Option<Duration>) -> Subscribe {

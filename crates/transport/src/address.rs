@@ -8,7 +8,7 @@ use thiserror::Error;
 /// The port of the native protocol.
 pub const DEFAULT_PORT: u16 = 6990;
 
-/// A host and a port, written `nyx://host:port`, `host:port` or `host`.
+/// A host and a port, written `nyx://host:port`, `host:port` or `host`; `nyxs://` instead asks for TLS.
 ///
 /// An IPv6 address stands in brackets when a port follows it.
 ///
@@ -19,11 +19,13 @@ pub const DEFAULT_PORT: u16 = 6990;
 /// assert_eq!((address.host(), address.port()), ("::1", 7000));
 /// assert_eq!(address.to_string(), "nyx://[::1]:7000");
 /// assert_eq!("example.org".parse::<Address>().unwrap().port(), 6990);
+/// assert!("nyxs://example.org".parse::<Address>().unwrap().is_tls());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     host: String,
     port: u16,
+    is_tls: bool,
 }
 
 impl Address {
@@ -36,27 +38,39 @@ impl Address {
     pub const fn port(&self) -> u16 {
         self.port
     }
+
+    /// Whether the connection is to be encrypted.
+    pub const fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    /// The same, encrypted.
+    #[must_use]
+    pub fn with_tls(self) -> Self {
+        Self { is_tls: true, ..self }
+    }
 }
 
 impl Default for Address {
     /// The hub of this machine, on the default port.
     fn default() -> Self {
-        Self { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT }
+        Self { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT, is_tls: false }
     }
 }
 
 impl From<std::net::SocketAddr> for Address {
     fn from(socket: std::net::SocketAddr) -> Self {
-        Self { host: socket.ip().to_string(), port: socket.port() }
+        Self { host: socket.ip().to_string(), port: socket.port(), is_tls: false }
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_tls { "nyxs" } else { "nyx" };
         if self.host.contains(':') {
-            write!(f, "nyx://[{}]:{}", self.host, self.port)
+            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
         } else {
-            write!(f, "nyx://{}:{}", self.host, self.port)
+            write!(f, "{scheme}://{}:{}", self.host, self.port)
         }
     }
 }
@@ -65,10 +79,11 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let rest = match text.split_once("://") {
-            None => text,
-            Some(("nyx", rest)) => rest.strip_suffix('/').unwrap_or(rest),
-            Some(("nyxs", _)) => return Err(AddressError::Tls),
+        let (rest, is_tls) = match text.split_once("://") {
+            None => (text, false),
+            Some((scheme @ ("nyx" | "nyxs"), rest)) => {
+                (rest.strip_suffix('/').unwrap_or(rest), scheme == "nyxs")
+            }
             Some((scheme, _)) => return Err(AddressError::Scheme(scheme.to_owned())),
         };
         let (host, port) = split_port(rest)?;
@@ -79,7 +94,7 @@ impl FromStr for Address {
         if host.contains(|c: char| c.is_whitespace() || c.is_control() || "/@?#[]".contains(c)) {
             return Err(AddressError::Host(host.to_owned()));
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self { host: host.to_owned(), port, is_tls })
     }
 }
 
@@ -113,12 +128,7 @@ fn parse_port(port: &str) -> Result<u16, AddressError> {
 /// What is wrong with the text of an [`Address`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AddressError {
-    /// `nyxs://`.
-    #[error(
-        "TLS (nyxs://) is not there yet: write nyx://, and put an encrypted tunnel around it where it leaves the machine"
-    )]
-    Tls,
-    /// Another scheme than `nyx`.
+    /// Another scheme than `nyx` and `nyxs`.
     #[error("`{0}://` is no address of a hub: write nyx://host:port, for example nyx://127.0.0.1:6990")]
     Scheme(String),
     /// There is no host.
@@ -161,7 +171,6 @@ mod tests {
     #[test]
     fn errors_say_what_to_write() {
         for (text, error) in [
-            ("nyxs://a", AddressError::Tls),
             ("http://a", AddressError::Scheme("http".to_owned())),
             ("", AddressError::NoHost),
             ("nyx://:6990", AddressError::NoHost),
@@ -180,7 +189,7 @@ mod tests {
 
     #[test]
     fn display_parses_back() {
-        for text in ["nyx://a:1", "nyx://[::1]:6990"] {
+        for text in ["nyx://a:1", "nyx://[::1]:6990", "nyxs://a:1", "nyxs://[::1]:6990"] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
     }

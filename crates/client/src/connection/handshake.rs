@@ -2,12 +2,15 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 
 use bytes::BytesMut;
 use nyx_protocol::control::{self, Body};
 use nyx_protocol::wire::{self, Scan};
 use nyx_transport::read::Reader;
+use nyx_transport::tls::{self, HandshakeError, Stream};
 use nyx_transport::{tcp, write};
+use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
 use super::Link;
@@ -20,24 +23,41 @@ use crate::shared::Shared;
 pub(crate) async fn connect(shared: &Shared) -> Result<Link, ConnectError> {
     let timeout = shared.config.connect_timeout;
     let stream = tcp::connect(&shared.address, timeout).await?;
-    match tokio::time::timeout(timeout, greet(shared, stream)).await {
+    let greeted = async { greet(shared, secure(shared, stream).await?).await };
+    match tokio::time::timeout(timeout, greeted).await {
         Ok(result) => result,
         Err(_) => Err(ConnectError::Silent(shared.address.clone())),
     }
 }
 
-async fn greet(shared: &Shared, mut stream: TcpStream) -> Result<Link, ConnectError> {
-    let io = |source| ConnectError::Io { address: shared.address.clone(), source };
-    let alien = |source| ConnectError::NotAHub { address: shared.address.clone(), source };
-    tcp::apply(&stream, &shared.config.tcp).map_err(io)?;
+/// Encrypts the connection, if the address says so. Otherwise the token is not for everybody on the way to see.
+async fn secure(shared: &Shared, stream: TcpStream) -> Result<Stream, ConnectError> {
+    let Shared { address, config, .. } = shared;
+    let io = |source| ConnectError::Io { address: address.clone(), source };
+    tcp::apply(&stream, &config.tcp).map_err(io)?;
+    if address.is_tls() {
+        let connector = tls::client::Connector::new(&config.tls, ALPN).map_err(ConnectError::Certificates)?;
+        let handshake = connector.connect(address.host(), stream).await;
+        return handshake.map_err(|source| ConnectError::Tls { address: address.clone(), source });
+    }
+    let stays_here = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
+    if config.token.is_some() && !stays_here && !config.send_token_in_clear {
+        return Err(ConnectError::TokenInClear(address.clone()));
+    }
+    Ok(Stream::plain(stream))
+}
 
+async fn greet(shared: &Shared, mut stream: Stream) -> Result<Link, ConnectError> {
+    let io = |source| broken(shared, source);
+    let alien = |source| ConnectError::NotAHub { address: shared.address.clone(), source };
     let mut out = BytesMut::new();
-    control::put(&mut out, hello(&shared.config.name));
+    control::put(&mut out, hello(&shared.config));
     let mut queue = write::Queue::default();
     queue.push(out.freeze());
     while !queue.is_empty() {
         poll_fn(|cx| queue.poll_write(cx, &mut stream)).await.map_err(io)?;
     }
+    poll_fn(|cx| Pin::new(&mut stream).poll_flush(cx)).await.map_err(io)?;
 
     let mut reader = Reader::new();
     loop {
@@ -58,6 +78,18 @@ async fn greet(shared: &Shared, mut stream: TcpStream) -> Result<Link, ConnectEr
         }
     }
 }
+
+/// What is wrong with the connection before the welcome. A hub that does not take this side's certificate says so only now.
+fn broken(shared: &Shared, error: io::Error) -> ConnectError {
+    let address = shared.address.clone();
+    match HandshakeError::of_stream(error) {
+        Ok(source) => ConnectError::Tls { address, source },
+        Err(source) => ConnectError::Io { address, source },
+    }
+}
+
+/// The protocol's name in TLS.
+const ALPN: &[u8] = b"nyx/1";
 
 /// The control message at the front, if it is whole. Before the welcome there is nothing else.
 fn take_control(reader: &mut Reader) -> Result<Option<BytesMut>, ProtocolError> {

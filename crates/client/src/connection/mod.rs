@@ -10,8 +10,8 @@ mod session;
 use std::io;
 
 use nyx_transport::read::Reader;
+use nyx_transport::tls::Stream;
 use thiserror::Error;
-use tokio::net::TcpStream;
 
 pub(crate) use handshake::connect;
 pub(crate) use session::Session;
@@ -22,7 +22,7 @@ use crate::error::ProtocolError;
 /// A connection that the hub has welcomed.
 #[derive(Debug)]
 pub(crate) struct Link {
-    stream: TcpStream,
+    stream: Stream,
     /// What came behind the welcome is in here.
     reader: Reader,
     /// Whether the hub takes blocks.

@@ -1,6 +1,7 @@
 //! The driver of one connection: read, hand out, write, sleep.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use nyx_core::Clock;
 use nyx_protocol::control::{self, Ack, Body, Pong, Resync};
 use nyx_protocol::wire::{self, Scan};
 use nyx_transport::write::Queue;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite as _, AsyncWriteExt};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::keepalive::{Keepalive, Verdict};
@@ -172,7 +173,9 @@ impl<'a> Session<'a> {
             self.pack();
         }
         if self.queue.is_empty() {
-            return Ok((false, false));
+            // Of what TLS has encrypted the last record may still wait for the socket.
+            let flushed = Pin::new(&mut self.link.stream).poll_flush(cx)?;
+            return Ok((false, flushed.is_pending()));
         }
         match self.queue.poll_write(cx, &mut self.link.stream) {
             Poll::Pending => {
