@@ -12,7 +12,7 @@ use crate::pings::Pings;
 use crate::publish::Publisher;
 use crate::subscribe::{Inbox, RecvError};
 use crate::unpacking::Unpacking;
-use crate::{Compression, Pattern, Refusal};
+use crate::{Compression, Config, Pattern, Refusal};
 
 /// Behind the client's lock. Locks are taken in the order registry, publisher, outgoing; inboxes are innermost.
 #[derive(Debug, Default)]

@@ -3,6 +3,7 @@
 import { Chart, Ring, WINDOW_MS } from "./charts.js";
 import { Detail } from "./detail.js";
 import { byteRate, bytes, count, duration, make, milliseconds, quantity, rate, setText, total } from "./format.js";
+import { Login } from "./login.js";
 import { Session } from "./session.js";
 import { HeldState } from "./states.js";
 import { SubscriberTable, TopicTable } from "./tables.js";
@@ -20,8 +21,10 @@ const session = new Session(`${location.protocol === "https:" ? "wss" : "ws"}://
   onMessage: route,
   onAnnounce: (announce) => { if (announce.topic === selected?.name) selected.announce(announce); },
   onGap: (gap, announce) => { if (announce.topic === selected?.name) selected.gap(gap); },
-  onError: (text) => notice(text),
+  onError: (text, error) => (error.subscription === statsSubscription ? showBlind() : notice(text)),
+  onUnauthorized: (text) => login.ask(text),
 });
+const login = new Login(() => session.connect());
 const stats = new HeldState(session);
 const topics = new TopicTable($("topic-rows"), (name) => { location.hash = hashOf(name); });
 const subscribers = new SubscriberTable($("subscriber-rows"));
@@ -134,10 +137,16 @@ function showWaiting() {
   let text = "Connected";
   if (link.state === "connecting") text = "Connecting";
   if (link.state === "waiting") text = `Disconnected: ${link.reason}`;
+  if (link.state === "shut") text = "Signed out";
   setText($("connection-text"), text);
   const left = link.state === "waiting" ? Math.max(0, Math.ceil((link.retryAt - Date.now()) / 1000)) : 0;
   setText($("retry"), link.state === "waiting" ? `Retry now (${left} s)` : "");
   $("retry").hidden = link.state !== "waiting";
+}
+
+/** The token allows topics, but not the figures from which they are listed. */
+function showBlind() {
+  $("blind").hidden = false;
 }
 
 function notice(text) {
@@ -224,7 +233,7 @@ function storedTheme() {
 }
 
 function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || $("help").open || login.isOpen) return;
   const typing = event.target instanceof HTMLInputElement;
   if (event.key === "Escape") {
     if (typing && topics.filter !== "") setFilter("");
@@ -282,8 +291,9 @@ addEventListener("online", () => session.connect());
 document.addEventListener("visibilitychange", () => { if (!document.hidden && link.state === "waiting") session.connect(); });
 
 setTheme(storedTheme());
-session.subscribe(STATS, 0, () => stats.resume());
+const statsSubscription = session.subscribe(STATS, 0, () => stats.resume());
 select(topicOf(location.hash));
-session.connect();
+// Who may not come in is asked before the session tries it, and is refused and counted.
+login.who().then((who) => (who === "unknown" ? login.ask() : session.connect()));
 setInterval(tick, TICK_MS);
 tick();

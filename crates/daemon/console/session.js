@@ -14,7 +14,8 @@ const SILENCE_MS_MAX = 10000;
 
 /**
  * Calls back: `onLink({ state, retryAt, reason })` with state connecting, open or waiting; `onMessage(message, announce)` with a
- * data message, which must be given to `consumed` in the end; `onGap(gap, announce)`; `onAnnounce(announce)`; `onError(text, error)`.
+ * data message, which must be given to `consumed` in the end; `onGap(gap, announce)`; `onAnnounce(announce)`; `onError(text, error)`;
+ * `onUnauthorized(text)` when the hub wants a token, or another: then it waits until `connect` is called.
  */
 export class Session {
   constructor(url, callbacks) {
@@ -146,7 +147,8 @@ export class Session {
         break;
       }
       case "error":
-        if (control.fatal) this.#lost(link, control.message || ERROR_CODES[control.code] || "refused");
+        if (control.fatal && ERROR_CODES[control.code] === "unauthorized") this.#unauthorized(link, control.message);
+        else if (control.fatal) this.#lost(link, control.message || ERROR_CODES[control.code] || "refused");
         else this.callbacks.onError(`${ERROR_CODES[control.code] ?? "error"}: ${control.message}`, control);
         break;
       case "ping":
@@ -189,11 +191,22 @@ export class Session {
     else if (link.welcome) this.#ping(link);
   }
 
-  #lost(link, reason) {
-    if (link !== this.link) return;
+  #unauthorized(link, reason) {
+    this.#drop(link);
+    this.reason = "";
+    this.callbacks.onLink({ state: "shut", reason });
+    this.callbacks.onUnauthorized(reason);
+  }
+
+  #drop(link) {
     this.link = null;
     link.socket.onopen = link.socket.onmessage = link.socket.onclose = null;
     link.socket.close();
+  }
+
+  #lost(link, reason) {
+    if (link !== this.link) return;
+    this.#drop(link);
     this.reason ||= reason;
     const ceiling = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** this.failures);
     this.failures += 1;

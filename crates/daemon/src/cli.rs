@@ -5,7 +5,7 @@ use std::io::Write as _;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::{self, Outcome};
-use crate::{config, demo, netem, play, publish, record, serve, subscribe};
+use crate::{config, demo, netem, play, publish, record, serve, subscribe, token};
 
 /// Real-time data, delivered fresh: state, frames, audio and events, to many subscribers at once.
 #[derive(Parser)]
@@ -25,6 +25,7 @@ enum Command {
     Play(play::Args),
     Demo(demo::Args),
     Netem(netem::Args),
+    Token(token::Args),
     /// Check a configuration, or print the defaults
     Config(config::Args),
     /// Print a completion script for a shell
@@ -44,6 +45,7 @@ impl Cli {
             Command::Play(args) => play::run(args),
             Command::Demo(args) => demo::run(args),
             Command::Netem(args) => netem::run(args),
+            Command::Token(args) => token::run(args),
             Command::Config(args) => config::run(args),
             Command::Completions { shell } => {
                 // Into memory first: the generator panics where its output closes.

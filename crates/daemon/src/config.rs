@@ -20,6 +20,12 @@ use serde::{Deserialize, Deserializer};
 
 use crate::exit::{Failure, Outcome};
 
+mod auth;
+mod tls;
+
+pub(crate) use auth::Auth;
+pub(crate) use tls::Tls;
+
 /// Every setting with its default and what it does. A test holds it to [`Config::default`].
 pub(crate) const DEFAULTS: &str = include_str!("../nyx.toml");
 
@@ -48,6 +54,8 @@ pub(crate) fn run(args: Args) -> Outcome {
 pub(crate) struct Config {
     pub(crate) listen: Listen,
     pub(crate) http: Http,
+    pub(crate) auth: Auth,
+    pub(crate) tls: Tls,
     pub(crate) limits: Limits,
     pub(crate) delivery: Delivery,
     pub(crate) compression: compression::Compression,
@@ -90,8 +98,14 @@ pub(crate) struct Limits {
     pub(crate) silence: Text<humantime::Duration>,
     pub(crate) connections_per_peer: Text<Limit>,
     pub(crate) requests_per_peer: Text<Limit>,
+    pub(crate) failures_per_peer: Text<Limit>,
+    pub(crate) handshakes: usize,
     pub(crate) publish_messages: Text<Limit>,
     pub(crate) publish_bytes: Text<Limit>,
+    pub(crate) publish_messages_per_peer: Text<Limit>,
+    pub(crate) publish_bytes_per_peer: Text<Limit>,
+    pub(crate) publish_messages_per_token: Text<Limit>,
+    pub(crate) publish_bytes_per_token: Text<Limit>,
 }
 
 /// A quota, or `off`.
@@ -221,8 +235,14 @@ impl Default for Limits {
             silence: time(hub.silence),
             connections_per_peer: per_second(100, 2_000),
             requests_per_peer: per_second(10_000, 20_000),
+            failures_per_peer: per_second(1, 30),
+            handshakes: 1_000,
             publish_messages: Text(hub.publish_messages.into()),
             publish_bytes: Text(hub.publish_bytes.into()),
+            publish_messages_per_peer: Text(Limit::Off),
+            publish_bytes_per_peer: Text(Limit::Off),
+            publish_messages_per_token: Text(Limit::Off),
+            publish_bytes_per_token: Text(Limit::Off),
         }
     }
 }
@@ -261,20 +281,32 @@ impl Config {
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("can't read {}", file.display()))
             .map_err(Failure::usage)?;
-        toml::from_str(&text).map_err(|error| Failure::usage(anyhow!("{}: {error}", file.display())))
+        let config: Result<Self, _> = toml::from_str(&text);
+        let mut config = config.map_err(|error| Failure::usage(anyhow!("{}: {error}", file.display())))?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        config.auth.resolve(folder);
+        config.tls.resolve(folder);
+        Ok(config)
     }
 
-    /// Refuses to listen beyond this machine unless told that this is meant.
+    /// Refuses to listen beyond this machine without asking who comes and hiding what passes, unless told that this is meant.
     pub(crate) fn check_listen(&self) -> Outcome {
         let Listen { native, http, insecure } = self.listen;
         let open = [native, http].into_iter().find(|addr| !addr.ip().is_loopback());
-        match open {
-            Some(addr) if !insecure => Err(Failure::usage(anyhow!(
+        let Some(addr) = open.filter(|_| !insecure) else { return Ok(()) };
+        if !self.auth.is_on() && !self.tls.asks_clients() {
+            return Err(Failure::usage(anyhow!(
                 "{addr} can be reached from other machines, and nobody who connects is asked who they are: \
-                 listen on 127.0.0.1, or say --insecure if that is meant"
-            ))),
-            _ => Ok(()),
+                 set auth.tokens and tls in the configuration, listen on 127.0.0.1, or say --insecure if that is meant"
+            )));
         }
+        if !self.tls.is_on() {
+            return Err(Failure::usage(anyhow!(
+                "{addr} can be reached from other machines, and whoever is on the way could read tokens: \
+                 set tls.certificate and tls.key in the configuration, or say --insecure if that is meant"
+            )));
+        }
+        Ok(())
     }
 
     /// The hub's part.
@@ -380,5 +412,18 @@ mod tests {
         assert!(config.check_listen().is_err());
         config.listen.insecure = true;
         assert!(config.check_listen().is_ok());
+    }
+
+    #[test]
+    fn beyond_this_machine_it_takes_both_tokens_and_tls() {
+        const OPEN: &str = "[listen]\nhttp = \"0.0.0.0:80\"\n";
+        const TOKENS: &str = "[auth]\ntokens = \"t\"\n";
+        const TLS: &str = "[tls]\ncertificate = \"c\"\nkey = \"k\"\n";
+        let judge = |text: String| toml::from_str::<Config>(&text).unwrap().check_listen().is_ok();
+        assert!(!judge(format!("{OPEN}{TOKENS}")));
+        assert!(!judge(format!("{OPEN}{TLS}")));
+        assert!(judge(format!("{OPEN}{TOKENS}{TLS}")));
+        assert!(judge(format!("{OPEN}{TLS}client_ca = \"a\"\n")));
+        assert!(judge(TOKENS.to_owned()));
     }
 }

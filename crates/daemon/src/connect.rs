@@ -1,16 +1,18 @@
 //! The hub that a command talks to.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use nyx_client::{Address, Client, Config, ConnectError};
+use anyhow::{Context as _, anyhow};
+use nyx_client::{Address, Client, Config, ConnectError, Token, tls};
 
 use crate::exit::{Failure, Outcome};
 use crate::tell;
 
-/// Where the hub is.
+/// Where the hub is, and how it is reached.
 #[derive(clap::Args)]
 pub(crate) struct Server {
-    /// The hub's address
+    /// The hub's address; nyxs:// is encrypted
     #[arg(
         long = "server",
         value_name = "ADDRESS",
@@ -18,21 +20,80 @@ pub(crate) struct Server {
         default_value = "nyx://127.0.0.1:6990"
     )]
     address: Address,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Who this is, and whom it trusts.
+#[derive(clap::Args, Clone)]
+pub(crate) struct Access {
+    #[command(flatten)]
+    credentials: Credentials,
+    /// The roots that may have signed the hub's certificate (PEM), instead of the system's
+    #[arg(long, value_name = "FILE", env = "NYX_CA")]
+    ca: Option<PathBuf>,
+    /// A certificate to show to the hub (PEM)
+    #[arg(long, value_name = "FILE", requires = "key", env = "NYX_CERT")]
+    cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "cert", env = "NYX_KEY")]
+    key: Option<PathBuf>,
+    /// Send the token to another machine in clear, where all on the way can read it
+    #[arg(long = "token-in-clear")]
+    in_clear: bool,
+}
+
+/// A token. In an argument other users of this machine can see it, and the shell remembers it: a file or NYX_TOKEN is better.
+#[derive(clap::Args, Clone)]
+pub(crate) struct Credentials {
+    /// A token, which others on this machine can see in the list of processes: better set NYX_TOKEN, or say --token-file
+    #[arg(long, value_name = "TOKEN", env = "NYX_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// A file that holds a token and nothing else
+    #[arg(long, value_name = "FILE", env = "NYX_TOKEN_FILE", conflicts_with = "token")]
+    token_file: Option<PathBuf>,
+}
+
+impl Credentials {
+    /// The token, if there is one.
+    pub(crate) fn token(&self) -> Outcome<Option<String>> {
+        if let Some(token) = &self.token {
+            return Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()));
+        }
+        let Some(path) = &self.token_file else { return Ok(None) };
+        let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()));
+        let token = text.map_err(Failure::usage)?.trim().to_owned();
+        if token.is_empty() || token.contains(char::is_whitespace) {
+            let what = anyhow!("{} does not hold one token and nothing else", path.display());
+            return Err(Failure::usage(what));
+        }
+        Ok(Some(token))
+    }
 }
 
 impl Server {
     /// Connects; the console shows `name`.
     pub(crate) async fn connect(&self, name: String) -> Outcome<Client> {
-        connect(self.address.clone(), name).await
+        connect(self.address.clone(), name, &self.access).await
     }
 }
 
 /// Connects to the hub at `address`; the console shows `name`.
-pub(crate) async fn connect(address: Address, name: String) -> Outcome<Client> {
+pub(crate) async fn connect(address: Address, name: String, access: &Access) -> Outcome<Client> {
     let mut config = Config::default();
     config.name = name;
+    config.token = access.credentials.token()?.map(Token::new);
+    config.send_token_in_clear = access.in_clear;
+    config.tls.roots.clone_from(&access.ca);
+    config.tls.identity = access
+        .cert
+        .clone()
+        .zip(access.key.clone())
+        .map(|(certificate, key)| tls::client::Identity { certificate, key });
     Client::connect(address, config).await.map_err(|error| match error {
         ConnectError::Refused(refusal) => refusal.into(),
+        ConnectError::Certificates(error) => Failure::usage(error),
+        error @ ConnectError::TokenInClear(_) => Failure::usage(error),
         error => Failure::unreachable(error),
     })
 }

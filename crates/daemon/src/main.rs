@@ -3,6 +3,7 @@
 //! - `serve`: listeners and connections around a [`nyx_hub::Hub`]; `http`: its HTTP surface.
 //! - `publish`, `subscribe`: files and pipes in, files and pipes out.
 //! - `record`, `play`: what was published, into a file and again out of it.
+//! - `token`: who may come in, and `nyx token`.
 //! - `demo`: a server with producers of its own.
 //! - `netem`: a network that is slower than this machine's.
 //!
@@ -23,6 +24,7 @@ mod record;
 mod serve;
 mod subscribe;
 mod tell;
+mod token;
 
 use std::process::ExitCode;
 

@@ -8,9 +8,10 @@ use nyx_client::{Address, Client};
 
 use super::producers::{self, Producer};
 use crate::config::Config;
+use crate::connect::{self, Access};
 use crate::exit::Outcome;
 use crate::serve::{Listen, Server, Signals, block_on};
-use crate::{connect, tell};
+use crate::tell;
 
 /// Run the hub with three producers of its own, to look at.
 ///
@@ -27,29 +28,32 @@ pub(crate) struct Args {
     connect: Option<Address>,
     #[command(flatten)]
     listen: Listen,
+    #[command(flatten)]
+    access: Access,
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
     if let Some(hub) = args.connect {
-        return block_on(publish(hub));
+        return block_on(publish(hub, args.access));
     }
     let mut config = Config::load(args.config.as_deref())?;
     args.listen.apply(&mut config);
-    block_on(demonstrate(config))
+    block_on(demonstrate(config, args.access))
 }
 
 /// Runs the producers alone.
-async fn publish(hub: Address) -> Outcome {
+async fn publish(hub: Address, access: Access) -> Outcome {
     let mut signals = Signals::new()?;
-    let clients = produce(&hub).await?;
+    let clients = produce(&hub, &access).await?;
     tell::show(format_args!("nyx: publishing demo/card, game/world, game/events and demo/melody to {hub}\n"));
     signals.wait().await;
     close(clients).await;
     Ok(())
 }
 
-async fn demonstrate(config: Config) -> Outcome {
+async fn demonstrate(config: Config, access: Access) -> Outcome {
     let mut signals = Signals::new()?;
+    let is_tls = config.tls.is_on();
     let server = Server::bind(config).await?;
     let (native, http) = (reachable(server.native_addr()?), reachable(server.http_addr()?));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -58,7 +62,9 @@ async fn demonstrate(config: Config) -> Outcome {
         let _ = stopped.await;
     }));
     let outcome = async {
-        let clients = produce(&native.into()).await?;
+        let hub = Address::from(native);
+        let hub = if is_tls { hub.with_tls() } else { hub };
+        let clients = produce(&hub, &access).await?;
         tell::show(introduction(native, http));
         signals.wait().await;
         close(clients).await;
@@ -71,10 +77,10 @@ async fn demonstrate(config: Config) -> Outcome {
 }
 
 /// Starts the producers. Each ends when its client is closed.
-async fn produce(hub: &Address) -> Outcome<Vec<Client>> {
+async fn produce(hub: &Address, access: &Access) -> Outcome<Vec<Client>> {
     let mut clients = Vec::new();
     for Producer { name, start } in producers::ALL {
-        let client = connect::connect(hub.clone(), format!("demo {name}")).await?;
+        let client = connect::connect(hub.clone(), format!("demo {name}"), access).await?;
         start(client.clone()).await?;
         clients.push(client);
     }

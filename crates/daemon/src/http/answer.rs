@@ -6,7 +6,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use nyx_core::limit::{CheckError, Denied, OverBurst};
@@ -22,6 +24,8 @@ pub(super) enum Code {
     BadRequest,
     BadTopic,
     BadJson,
+    Unauthorized,
+    Forbidden,
     ForbiddenHost,
     ForbiddenOrigin,
     NotFound,
@@ -41,10 +45,12 @@ pub(super) enum Code {
 }
 
 impl Code {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::BadRequest,
         Self::BadTopic,
         Self::BadJson,
+        Self::Unauthorized,
+        Self::Forbidden,
         Self::ForbiddenHost,
         Self::ForbiddenOrigin,
         Self::NotFound,
@@ -67,6 +73,8 @@ impl Code {
             Self::BadRequest => "bad_request",
             Self::BadTopic => "bad_topic",
             Self::BadJson => "bad_json",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
             Self::ForbiddenHost => "forbidden_host",
             Self::ForbiddenOrigin => "forbidden_origin",
             Self::NotFound => "not_found",
@@ -88,7 +96,8 @@ impl Code {
     const fn status(self) -> StatusCode {
         match self {
             Self::BadRequest | Self::BadTopic | Self::BadJson | Self::BadFrame => StatusCode::BAD_REQUEST,
-            Self::ForbiddenHost | Self::ForbiddenOrigin => StatusCode::FORBIDDEN,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::ForbiddenHost | Self::ForbiddenOrigin => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -148,6 +157,10 @@ impl Problem {
         self.code.count();
         let error = serde_json::json!({ "error": { "code": self.code.name(), "message": self.message } });
         let mut response = json(self.code.status(), &error);
+        if self.code == Code::Unauthorized {
+            // RFC 9110, section 15.5.2: it says how.
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"nyx\""));
+        }
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nyx_hub::Transport;
 use nyx_transport::tcp;
+use nyx_transport::tls::Stream;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -22,8 +23,9 @@ use super::answer::Problem;
 use super::patient::Patient;
 use super::websocket::{self, Handover};
 use super::{guard, routes};
-use crate::serve::App;
+use crate::serve::doorstep::Visit;
 use crate::serve::meters::Route;
+use crate::serve::{App, Listener};
 
 /// What handlers know of the connection that a request came on.
 #[derive(Clone)]
@@ -32,10 +34,12 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     /// Where a handler leaves what is to happen after the connection was upgraded.
     pub(super) handover: Handover,
+    /// Until the first request has come.
+    visit: Arc<Visit>,
 }
 
 /// The stream below HTTP.
-pub(super) type Io = Patient<TcpStream>;
+pub(super) type Io = Patient<Stream>;
 
 /// Bytes that HTTP may hold on their way in or out. Out: what a stream pulls next waits until the last part is under this,
 /// so more would deliver older things. In: the most that a request's head may have; browsers send cookies of some KiB.
@@ -49,12 +53,16 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
     }
     let link = app.meters.link(Transport::Http);
     let _open = link.open();
+    let visit = Arc::new(app.doorstep.enter(peer.ip()));
+    let Some(stream) = app.secure(Listener::Http, stream, peer, &visit).await else { return };
     let Some(_place) = Place::take(&app) else {
         link.refused.inc();
+        app.audit.refuse(peer.ip(), "", "there are too many connections (limits.sessions)");
         return turn_away(stream).await;
     };
     let stream = Patient::new(stream, app.hub.config().silence);
-    let connection = Connection { app: app.clone(), peer, handover: Handover::default() };
+    let handover = Handover::default();
+    let connection = Connection { app: app.clone(), peer, handover, visit };
     let handover = connection.handover.clone();
     // Boxed, so that an idle WebSocket does not keep room for the state of HTTP.
     if let Err(error) = Box::pin(requests(connection, stream)).await {
@@ -66,7 +74,7 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
 }
 
 async fn requests(connection: Connection, stream: Io) -> hyper::Result<()> {
-    let app = connection.app.clone();
+    let (app, visit) = (connection.app.clone(), connection.visit.clone());
     let service = service_fn(move |request| answer(connection.clone(), request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -78,6 +86,8 @@ async fn requests(connection: Connection, stream: Io) -> hyper::Result<()> {
     let mut serving = pin!(serving);
     tokio::select! {
         ended = &mut serving => return ended,
+        // Its place is needed, and it has asked for nothing.
+        () = visit.displaced() => return Ok(()),
         () = app.stopped() => serving.as_mut().graceful_shutdown(),
     }
     serving.await
@@ -92,6 +102,7 @@ async fn answer(connection: Connection, request: Request<Incoming>) -> Result<Re
 }
 
 async fn admit_and_answer(connection: Connection, mut request: Request<Incoming>) -> Response<Body> {
+    connection.visit.settle();
     let App { config, gate, .. } = &*connection.app;
     let admitted = gate
         .admit_request(connection.app.now(), connection.peer.ip())
@@ -101,9 +112,10 @@ async fn admit_and_answer(connection: Connection, mut request: Request<Incoming>
         Ok(admitted) => admitted,
         Err(problem) => return problem.into_response(),
     };
+    let asks = connection.app.access.is_some();
     request.extensions_mut().insert(connection);
     let mut response = routes::answer(request).await;
-    admitted.mark(response.headers_mut());
+    admitted.mark(response.headers_mut(), asks);
     response
 }
 
@@ -124,7 +136,7 @@ impl Drop for Place {
     }
 }
 
-async fn turn_away(stream: TcpStream) {
+async fn turn_away(stream: Stream) {
     const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
     // It is a courtesy: whether it arrives makes no difference here.
     let mut stream = Patient::new(stream, Duration::ZERO);

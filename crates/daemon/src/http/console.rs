@@ -37,6 +37,7 @@ const FILES: &[(&str, &str, &str)] = files! {
     "format.js": JS,
     "frame.js": JS,
     "item.js": JS,
+    "login.js": JS,
     "numbers.js": JS,
     "session.js": JS,
     "states.js": JS,

@@ -10,7 +10,7 @@ use nyx_protocol::control::{self, Body};
 use nyx_protocol::topic::Pattern;
 use nyx_protocol::wire::{HEADER_LEN, Header, Messages};
 
-use super::connection::Connection;
+use super::visitor::Asker;
 use crate::serve::App;
 
 /// What one peer is to be given. Each poll asks the hub anew, so what comes is what is right at that moment: poll when the
@@ -33,13 +33,10 @@ impl Feed {
     ///
     /// # Errors
     /// When the hub admits nobody.
-    pub(super) fn open(
-        connection: &Connection,
-        name: &str,
-        by: nyx_hub::Transport,
-    ) -> Result<Self, AdmitError> {
-        let app = connection.app.clone();
-        let mut session = app.hub.session(app.now(), nyx_hub::Peer::new(connection.peer, by))?;
+    pub(super) fn open(asker: &Asker, name: &str, by: nyx_hub::Transport) -> Result<Self, AdmitError> {
+        let (app, peer) = (asker.connection.app.clone(), asker.connection.peer);
+        let entry = app.entry(peer.ip(), asker.permit().cloned());
+        let mut session = app.hub.session_with(app.now(), nyx_hub::Peer::new(peer, by), entry)?;
         session.open_unacknowledged(name);
         Ok(Self { app, session, out: Vec::new() })
     }

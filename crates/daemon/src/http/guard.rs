@@ -20,9 +20,11 @@ pub(super) struct Admitted {
 }
 
 impl Admitted {
-    /// Tells the browser who may read the answer.
-    pub(super) fn mark(self, headers: &mut HeaderMap) {
-        headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-site"));
+    /// Tells the browser who may read the answer. `asks`: the hub asks for tokens.
+    pub(super) fn mark(self, headers: &mut HeaderMap, asks: bool) {
+        // With a cookie a browser asks in its user's name, also for a page of another port of this host.
+        let embeds = if asks && self.reader.is_none() { "same-origin" } else { "same-site" };
+        headers.insert("cross-origin-resource-policy", HeaderValue::from_static(embeds));
         if let Some(origin) = self.reader {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.insert(

@@ -8,30 +8,34 @@ mod compression;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response};
 use nyx_core::pool;
 use nyx_hub::Transport;
 use nyx_hub::stats::{Stats, Topic};
 use nyx_protocol::control::ErrorCode;
+use nyx_protocol::topic::Name;
 use nyx_stream::metrics::{OTHERS, Unit};
 use nyx_stream::{Drops, Histogram, Lane};
 
-use super::answer::{self, Code};
-use super::connection::Connection;
+use super::answer::{self, Code, Problem};
 use super::openmetrics::{CONTENT_TYPE, Kind, Page};
+use super::visitor::Asker;
+use crate::serve::STATISTICS;
 use crate::serve::meters::TOPICS_MAX;
 
 const QUANTILES: [f64; 3] = [0.5, 0.9, 0.99];
 
-pub(super) async fn page(Extension(connection): Extension<Connection>) -> Response<Body> {
+pub(super) async fn page(asker: Asker) -> Result<Response<Body>, Problem> {
+    // It names topics and says what they carry, as the hub's statistics do.
+    let Asker { connection, .. } = asker.may_read(&Name::new(STATISTICS)?)?;
     let app = &connection.app;
     let now = app.now();
     let mut page = Page::default();
     of_hub(&mut page, &app.hub.stats(now), now.since(app.started));
+    super::refusals::write(&mut page, app);
     page.snapshot(&app.meters.registry.snapshot(now));
-    answer::data(HeaderValue::from_static(CONTENT_TYPE), Body::from(page.finish()))
+    Ok(answer::data(HeaderValue::from_static(CONTENT_TYPE), Body::from(page.finish())))
 }
 
 /// Bytes of memory that the process holds.

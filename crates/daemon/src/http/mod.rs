@@ -1,10 +1,10 @@
 //! The HTTP surface: what a browser, `curl` and Prometheus see of the hub.
 //!
 //! - `connection`: one connection, from the first request to the last byte; `patient`: until its peer reads no more.
-//! - `guard`: whose pages may do what; `answer`: how errors are told; `body`: bodies, within bounds; `routes`.
+//! - `guard`: whose pages may do what; `visitor`: who asks, and may do what; `answer`: how errors are told; `body`: bodies, within bounds; `routes`.
 //! - `topics`: publish one item, read the latest; `stream`: follow a topic; `feed`: a hub's session, item by item.
 //! - `websocket`: the native protocol, and plain images.
-//! - `console`, `metrics` and its text `openmetrics`, `health`.
+//! - `console`, `metrics` and its text `openmetrics`, `refusals` in it, `health`.
 
 mod answer;
 mod body;
@@ -17,9 +17,11 @@ mod health;
 pub(crate) mod metrics;
 mod openmetrics;
 mod patient;
+mod refusals;
 mod routes;
 mod stream;
 mod topics;
+mod visitor;
 mod websocket;
 
 pub(crate) use connection::serve;

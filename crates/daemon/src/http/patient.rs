@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,8 +19,10 @@ pub(super) struct Patient<S> {
     stalled: Option<Instant>,
     /// Made with the first stall, and kept.
     alarm: Option<Pin<Box<Sleep>>>,
-    /// The write side is shut down, and until when the peer is listened to.
+    /// The end has begun, and until when the peer is given for it.
     lingering: Option<Instant>,
+    /// The write side is shut down.
+    is_shut: bool,
 }
 
 /// How long a peer may take to see that the connection is over.
@@ -28,7 +30,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 impl<S> Patient<S> {
     pub(super) const fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, stalled: None, alarm: None, lingering: None }
+        Self { stream, limit, stalled: None, alarm: None, lingering: None, is_shut: false }
     }
 
     fn judge<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -90,13 +92,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let deadline = match self.lingering {
-            Some(deadline) => deadline,
-            None => {
-                ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-                *self.lingering.insert(Instant::now() + LINGER)
+        let deadline = *self.lingering.get_or_insert_with(|| Instant::now() + LINGER);
+        if !self.is_shut {
+            match Pin::new(&mut self.stream).poll_shutdown(cx)? {
+                Poll::Ready(()) => self.is_shut = true,
+                // TLS says that it ends, which a peer that reads nothing can hold up.
+                Poll::Pending => return self.poll_alarm(cx, deadline).map(Ok),
             }
-        };
+        }
         loop {
             let mut room = [0; 1024];
             let mut unread = ReadBuf::new(&mut room);

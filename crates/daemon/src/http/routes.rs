@@ -7,14 +7,14 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use axum::routing::get;
+use axum::routing::{get, post};
 use hyper::body::Incoming;
 use nyx_protocol::topic::Name;
 use serde::de::DeserializeOwned;
 use tower::ServiceExt as _;
 
 use super::answer::{self, Code, Problem};
-use super::{compression, console, health, metrics, stream, topics, websocket};
+use super::{compression, console, health, metrics, stream, topics, visitor, websocket};
 
 /// Made once: what a request needs to know comes with it.
 static ROUTER: LazyLock<Router> = LazyLock::new(|| {
@@ -29,6 +29,8 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
         .route("/v1/stream/{*topic}", get(stream::open))
         .route("/v1/compression", get(compression::get).put(compression::put))
         .route("/v1/ws", get(websocket::native))
+        .route("/v1/login", get(visitor::who).post(visitor::login))
+        .route("/v1/logout", post(visitor::logout))
         .route("/ws/{client_id}", get(websocket::images))
         .route("/metrics", get(metrics::page))
         .route("/healthz", get(health::alive))
@@ -58,7 +60,9 @@ fn preflight() -> Response<Body> {
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, PUT, PATCH"));
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("content-type, if-none-match, last-event-id, x-nyx-timestamp"),
+        HeaderValue::from_static(
+            "authorization, content-type, if-none-match, last-event-id, x-nyx-timestamp",
+        ),
     );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     response

@@ -14,6 +14,7 @@ use nyx_transport::write::Queue;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 
+use super::doorstep::Visit;
 use super::meters::Traffic;
 
 /// Rounds of reading and writing before the task lets others run. A round moves up to 256 KiB each way.
@@ -22,7 +23,8 @@ const ROUNDS: usize = 8;
 /// How long the last bytes may take to be written once a session is over.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Runs `session` over `stream` until one of them ends.
+/// Runs `session` over `stream` until one of them ends. Until the peer has said who it is, it ends as well when the peer's place is
+/// needed for another.
 ///
 /// # Errors
 /// When the connection fails. The peer's errors are told to the peer.
@@ -31,6 +33,7 @@ pub(crate) async fn drive<S>(
     stream: S,
     clock: Monotonic,
     traffic: &Traffic,
+    visit: Option<Visit>,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -40,6 +43,7 @@ where
         stream,
         clock,
         traffic,
+        visit,
         reader: Reader::new(),
         queue: Queue::default(),
         out: Vec::new(),
@@ -47,7 +51,9 @@ where
         give_up: None,
     };
     poll_fn(|cx| driver.poll(cx)).await?;
-    poll_fn(|cx| Pin::new(&mut driver.stream).poll_shutdown(cx)).await
+    // TLS says that it ends, which a peer that reads nothing can hold up.
+    let shutdown = poll_fn(|cx| Pin::new(&mut driver.stream).poll_shutdown(cx));
+    tokio::time::timeout(LINGER, shutdown).await.unwrap_or(Ok(()))
 }
 
 struct Driver<'a, S> {
@@ -55,6 +61,7 @@ struct Driver<'a, S> {
     stream: S,
     clock: Monotonic,
     traffic: &'a Traffic,
+    visit: Option<Visit>,
     reader: Reader,
     queue: Queue,
     /// Kept for its memory.
@@ -74,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
             }
             let Moved { read, closed } = self.read(cx, now)?;
             let wrote = self.write(cx, now)?;
-            if closed || self.is_over(now) {
+            if closed || self.is_over(now) || self.is_displaced(cx) {
                 return Poll::Ready(Ok(()));
             }
             if !read && !wrote {
@@ -107,6 +114,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
 
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
         if self.queue.is_empty() {
+            // What TLS has encrypted is on its way for good: what to send next is decided when that has gone.
+            if Pin::new(&mut self.stream).poll_flush(cx)?.is_pending() {
+                return Ok(false);
+            }
             self.session.poll_transmit(now, &mut self.out);
             self.out.drain(..).for_each(|bytes| self.queue.push(bytes));
         }
@@ -121,6 +132,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
             }
             Poll::Pending => Ok(false),
         }
+    }
+
+    fn is_displaced(&mut self, cx: &Context<'_>) -> bool {
+        let Some(visit) = &self.visit else { return false };
+        if self.session.is_greeted() {
+            self.visit = None;
+            return false;
+        }
+        visit.poll_displaced(cx).is_ready()
     }
 
     fn is_over(&self, now: Instant) -> bool {

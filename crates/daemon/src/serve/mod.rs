@@ -1,9 +1,13 @@
 //! `nyx serve`: listeners, connections, and an orderly end.
 
+pub(crate) mod access;
+pub(crate) mod audit;
+pub(crate) mod doorstep;
 mod driver;
 mod gate;
 pub(crate) mod meters;
 mod native;
+mod secure;
 mod stats;
 mod training;
 
@@ -27,9 +31,15 @@ use crate::http;
 
 pub(crate) use driver::drive;
 pub(crate) use gate::OverQuota;
+pub(crate) use secure::Listener;
+pub(crate) use stats::STATISTICS;
 
+use access::Access;
+use audit::Audit;
+use doorstep::Doorstep;
 use gate::Gate;
 use meters::Meters;
+use secure::Secure;
 
 /// Run the hub.
 #[derive(clap::Args)]
@@ -50,7 +60,7 @@ pub(crate) struct Listen {
     /// Address of HTTP, WebSocket and the console [default: 127.0.0.1:6991]
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
-    /// Listen beyond this machine although nobody is asked who they are
+    /// Listen beyond this machine although nobody is asked who they are, or tokens can be read on the way
     #[arg(long)]
     insecure: bool,
 }
@@ -92,6 +102,12 @@ pub(crate) struct App {
     pub(crate) clock: Monotonic,
     pub(crate) config: Config,
     pub(crate) gate: Gate,
+    /// Who may come in; `None`: whoever reaches it.
+    pub(crate) access: Option<Access>,
+    /// Certificates; `None`: connections are not encrypted.
+    pub(crate) secure: Option<Secure>,
+    pub(crate) doorstep: Arc<Doorstep>,
+    pub(crate) audit: Audit,
     pub(crate) started: Instant,
     pub(crate) started_ms: u64,
     /// Connections of HTTP: many of them are no sessions of the hub.
@@ -111,6 +127,7 @@ impl App {
         let admitted = self.gate.admits(self.now(), peer.ip());
         if !admitted {
             self.meters.link(transport).refused.inc();
+            self.audit.refuse(peer.ip(), "", "connects too often (limits.connections_per_peer)");
         }
         admitted
     }
@@ -157,6 +174,10 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let started = clock.now();
         let gate = Gate::new(&config.limits, &clock)?;
+        let access = Access::load(&config.auth)?;
+        let secure = Secure::load(&config.tls)?;
+        let doorstep = Doorstep::new(config.limits.handshakes);
+        let audit = Audit::new(&clock)?;
         let started_ms = nyx_core::clock::unix_micros() / 1000;
         let http_connections = AtomicUsize::new(0);
         let meters = Meters::new(&hub)?;
@@ -165,6 +186,10 @@ impl Server {
             clock,
             config,
             gate,
+            access,
+            secure,
+            doorstep,
+            audit,
             started,
             started_ms,
             http_connections,
@@ -185,18 +210,31 @@ impl Server {
     /// Says where it listens, for people and for those who wait for it to be ready.
     fn announce(&self) {
         if let (Ok(native), Ok(http)) = (self.native_addr(), self.http_addr()) {
-            eprintln!("nyx: listening on nyx://{native} and http://{http}");
+            let s = if self.app.secure.is_some() { "s" } else { "" };
+            eprintln!("nyx: listening on nyx{s}://{native} and http{s}://{http}");
         }
         if self.app.config.listen.insecure {
-            tracing::warn!("--insecure: whoever reaches these addresses may publish and subscribe");
+            match (&self.app.access, &self.app.secure) {
+                (None, _) => {
+                    tracing::warn!("--insecure: whoever reaches these addresses may publish and subscribe");
+                }
+                (Some(_), None) => {
+                    tracing::warn!("--insecure: whoever is on the way to these addresses can read tokens");
+                }
+                (Some(_), Some(_)) => {}
+            }
         }
     }
 
     /// Serves until `stop` resolves, then lets connections end.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) {
         let mut connections = JoinSet::new();
-        let statistics = tokio::spawn(stats::publish(self.app.clone()));
-        let trainings = tokio::spawn(training::run(self.app.hub.clone()));
+        let hangup = Arc::new(tokio::sync::Notify::new());
+        let mut helpers = JoinSet::new();
+        helpers.spawn(stats::publish(self.app.clone()));
+        helpers.spawn(training::run(self.app.hub.clone()));
+        helpers.spawn(access::follow(self.app.clone(), hangup.clone()));
+        helpers.spawn(secure::reload_on_hangup(self.app.clone(), hangup));
         tokio::pin!(stop);
         loop {
             tokio::select! {
@@ -227,8 +265,7 @@ impl Server {
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!(connections = connections.len(), "closed what did not end in time");
         }
-        statistics.abort();
-        trainings.abort();
+        helpers.abort_all();
     }
 }
 

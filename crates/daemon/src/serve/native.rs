@@ -1,4 +1,4 @@
-//! The native protocol over TCP.
+//! The native protocol over TCP, or over TLS.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,31 +7,39 @@ use bytes::BytesMut;
 use nyx_hub::{AdmitError, Peer, Transport};
 use nyx_protocol::control::{self, ErrorCode};
 use nyx_transport::tcp;
+use nyx_transport::tls::Stream;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::{App, drive};
+use super::{App, Listener, drive};
 
-pub(crate) async fn serve(app: Arc<App>, mut stream: TcpStream, peer: SocketAddr) {
+pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
     if let Err(error) = tcp::apply(&stream, &app.tcp_options()) {
         tracing::debug!(%peer, %error, "can't set the connection up");
         return;
     }
     let link = app.meters.link(Transport::Tcp);
     let _open = link.open();
-    let session = match app.hub.session(app.now(), Peer::new(peer, Transport::Tcp)) {
+    let visit = app.doorstep.enter(peer.ip());
+    let Some(mut stream) = app.secure(Listener::Native, stream, peer, &visit).await else { return };
+    let entry = app.entry(peer.ip(), None);
+    let session = match app.hub.session_with(app.now(), Peer::new(peer, Transport::Tcp), entry) {
         Ok(session) => session,
         Err(error) => {
             link.refused.inc();
-            return turn_away(&mut stream, error).await;
+            app.audit.refuse(peer.ip(), "", &error);
+            let farewell = turn_away(&mut stream, error);
+            // It is a courtesy: whether it arrives makes no difference here.
+            let _ = tokio::time::timeout(app.hub.config().handshake, farewell).await;
+            return;
         }
     };
-    if let Err(error) = drive(session, stream, app.clock.clone(), &link.traffic).await {
+    if let Err(error) = drive(session, stream, app.clock.clone(), &link.traffic, Some(visit)).await {
         tracing::debug!(%peer, %error, "connection lost");
     }
 }
 
-async fn turn_away(stream: &mut TcpStream, error: AdmitError) {
+async fn turn_away(stream: &mut Stream, error: AdmitError) -> std::io::Result<()> {
     let mut out = BytesMut::new();
     let error = control::Error {
         code: ErrorCode::Limit.into(),
@@ -40,6 +48,6 @@ async fn turn_away(stream: &mut TcpStream, error: AdmitError) {
         ..Default::default()
     };
     control::put(&mut out, error);
-    // It is a courtesy: whether it arrives makes no difference here.
-    let _ = stream.write_all(&out).await;
+    stream.write_all(&out).await?;
+    stream.flush().await
 }

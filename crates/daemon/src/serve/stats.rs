@@ -18,6 +18,9 @@ use super::App;
 use super::meters::Meters;
 use crate::http::metrics::resident_bytes;
 
+/// The topic's name.
+pub(crate) const STATISTICS: &str = "$nyx/stats";
+
 /// How often it is renewed.
 const EVERY: Duration = Duration::from_millis(500);
 
@@ -49,7 +52,7 @@ pub(super) async fn publish(app: Arc<App>) {
 }
 
 fn own_topic(app: &App) -> Option<Arc<HubTopic>> {
-    let name = Name::new("$nyx/stats").ok()?;
+    let name = Name::new(STATISTICS).ok()?;
     app.hub.create_own(&name, &Spec::new(Kind::State)).ok()
 }
 

@@ -97,8 +97,31 @@ impl Server {
 
     /// Asks it to end, without waiting.
     pub(crate) fn terminate(&self) {
-        let done = Command::new("kill").args(["-TERM", &self.id().to_string()]).status();
+        self.signal("-TERM");
+    }
+
+    /// Asks it to read its files again.
+    pub(crate) fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
+        let done = Command::new("kill").args([signal, &self.id().to_string()]).status();
         assert!(done.is_ok_and(|status| status.success()), "kill");
+    }
+
+    /// Waits until `found` finds what it looks for.
+    pub(crate) fn until<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+        const PAUSE: Duration = Duration::from_millis(20);
+        for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+            if let Some(found) = found() {
+                return found;
+            }
+            if self.running.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected) {
+                break;
+            }
+        }
+        panic!("{what} never came; the daemon said:\n{}", self.log());
     }
 
     /// Asks it to end, and waits until it has.
@@ -148,7 +171,10 @@ impl Drop for Server {
 }
 
 fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let (native, http) = line.split_once("nyx://")?.1.split_once(" and http://")?;
+    let (native, http) = line
+        .split_once("nyx://")
+        .and_then(|(_, rest)| rest.split_once(" and http://"))
+        .or_else(|| line.split_once("nyxs://").and_then(|(_, rest)| rest.split_once(" and https://")))?;
     Some((native.parse().ok()?, http.trim().parse().ok()?))
 }
 

@@ -13,6 +13,8 @@ use super::Permissions;
 pub struct Permit {
     /// Who it is, in logs and for [`Hub::expel`](crate::Hub::expel): the token's id, say. Never the token itself.
     pub subject: Arc<str>,
+    /// What it is called, for people. May be empty.
+    pub name: Arc<str>,
     /// What may be published and read.
     pub permissions: Permissions,
     /// When it ends, by the hub's clock. `None`: it does not.

@@ -1,4 +1,5 @@
 //! Certificates for tests, in files that go with it.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +42,12 @@ impl Authority {
 
     /// A certificate for `host`, and for this machine by number.
     pub(crate) fn server(&self, host: &str, validity: Validity) -> Files {
-        let names = vec![host.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
+        self.server_of(&[host, "localhost", "127.0.0.1"], validity)
+    }
+
+    /// A certificate for these names alone.
+    pub(crate) fn server_of(&self, names: &[&str], validity: Validity) -> Files {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
         let (certificate, key) = self.issue("server", names, validity);
         Files { certificate, key, client_ca: None }
     }

@@ -12,7 +12,6 @@ mod parts;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::Body;
 use axum::http::Response;
 use axum::http::header::{self, HeaderMap, HeaderValue};
@@ -23,10 +22,10 @@ use nyx_protocol::wire::Kind;
 use serde::Deserialize;
 
 use super::answer::{self, Code, Problem};
-use super::connection::Connection;
 use super::feed::Feed;
 use super::routes::{Params, Topic};
 use super::topics;
+use super::visitor::Asker;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,21 +47,22 @@ impl Options {
 }
 
 pub(super) async fn open(
-    Extension(connection): Extension<Connection>,
+    asker: Asker,
     Topic(name): Topic,
     Params(options): Params<Options>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
-    let app = &connection.app;
+    let asker = asker.may_read(&name)?;
+    let app = &asker.connection.app;
     let max_age = options.max_age()?;
-    let topic = app.hub.topic(&name).ok_or_else(|| topics::unknown(&app.hub, &name))?;
+    let topic = app.hub.topic(&name).ok_or_else(|| topics::unknown(&asker, &name))?;
     if topic.spec().kind == Kind::Audio {
         let text =
             format!("`{name}` carries sound, which is not streamed here: use `nyx sub {name}`, or /v1/ws");
         return Err(Problem::new(Code::KindMismatch, text));
     }
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    let feed = Feed::open(&connection, agent.unwrap_or("http"), Transport::Http)?;
+    let feed = Feed::open(&asker, agent.unwrap_or("http"), Transport::Http)?;
     let (content_type, body) = match topic.spec().kind {
         Kind::Frame => parts::stream(feed, &name, max_age, topic.spec().content_type.clone()),
         _ => {

@@ -1,6 +1,5 @@
 //! The newest that a topic has.
 
-use axum::Extension;
 use axum::body::Body;
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Response, StatusCode};
@@ -10,17 +9,18 @@ use nyx_protocol::wire::{Kind, Messages, codec};
 
 use super::unknown;
 use crate::http::answer::{self, Code, Problem};
-use crate::http::connection::Connection;
 use crate::http::routes::Topic;
+use crate::http::visitor::Asker;
 
 /// A document as JSON; a frame, a chunk of sound or an event as it was published.
 pub(in crate::http) async fn latest(
-    Extension(connection): Extension<Connection>,
+    asker: Asker,
     Topic(name): Topic,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
-    let app = &connection.app;
-    let topic = app.hub.topic(&name).ok_or_else(|| unknown(&app.hub, &name))?;
+    let asker = asker.may_read(&name)?;
+    let app = &asker.connection.app;
+    let topic = app.hub.topic(&name).ok_or_else(|| unknown(&asker, &name))?;
     match app.hub.latest(&name) {
         None => Err(Problem::new(
             Code::NotFound,

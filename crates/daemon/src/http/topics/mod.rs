@@ -4,15 +4,13 @@ mod latest;
 mod media;
 mod publish;
 
-use axum::Extension;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use nyx_hub::Hub;
 use nyx_protocol::topic::Name;
 use serde::Serialize;
 
 use super::answer::{self, Code, Problem};
-use super::connection::Connection;
+use super::visitor::Asker;
 
 pub(super) use latest::{frame_type, latest};
 pub(super) use media::Media;
@@ -34,10 +32,12 @@ struct Entry {
     retained_bytes: usize,
 }
 
-/// All topics but the hub's own, oldest first.
-pub(super) async fn list(Extension(connection): Extension<Connection>) -> Response<Body> {
-    let app = &connection.app;
-    let topics = app.hub.stats(app.now()).topics.into_iter().filter(|topic| !topic.name.is_reserved());
+/// All topics that may be read but the hub's own, oldest first.
+pub(super) async fn list(asker: Asker) -> Result<Response<Body>, Problem> {
+    let asker = asker.known()?;
+    let app = &asker.connection.app;
+    let topics = app.hub.stats(app.now()).topics.into_iter();
+    let topics = topics.filter(|topic| !topic.name.is_reserved() && asker.reads(&topic.name));
     let topics = topics.map(|topic| Entry {
         name: topic.name.as_str().to_owned(),
         kind: topic.kind.name(),
@@ -47,16 +47,17 @@ pub(super) async fn list(Extension(connection): Extension<Connection>) -> Respon
         subscribers: topic.subscribers,
         retained_bytes: topic.retained_bytes,
     });
-    answer::json(StatusCode::OK, &Listing { topics: topics.collect() })
+    Ok(answer::json(StatusCode::OK, &Listing { topics: topics.collect() }))
 }
 
 /// Names that the answer to a wrong one mentions.
 const MENTIONED: usize = 10;
 
 /// The topic does not exist: says what does.
-pub(super) fn unknown(hub: &Hub, name: &Name) -> Problem {
-    let topics = hub.topics();
-    let names = topics.iter().map(|topic| topic.name()).filter(|name| !name.is_reserved());
+pub(super) fn unknown(asker: &Asker, name: &Name) -> Problem {
+    let topics = asker.connection.app.hub.topics();
+    let names = topics.iter().map(|topic| topic.name());
+    let names = names.filter(|name| !name.is_reserved() && asker.reads(name));
     let count = names.clone().count();
     let list: Vec<_> = names.take(MENTIONED).map(|name| format!("`{name}`")).collect();
     let there = match count {

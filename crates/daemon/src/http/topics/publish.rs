@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::Body;
 use axum::http::header::HeaderMap;
 use axum::http::{Response, StatusCode};
@@ -19,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::media::{self, Media};
 use crate::http::answer::{self, Code, Problem};
 use crate::http::body;
-use crate::http::connection::Connection;
 use crate::http::routes::{Params, Topic};
+use crate::http::visitor::Asker;
 use crate::serve::App;
 
 #[derive(Deserialize)]
@@ -42,20 +41,21 @@ struct Queued<'a> {
 }
 
 pub(in crate::http) async fn post(
-    Extension(connection): Extension<Connection>,
+    asker: Asker,
     Topic(name): Topic,
     Params(options): Params<Options>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response<Body>, Problem> {
-    let app = &*connection.app;
+    let asker = asker.may_publish(&name)?;
+    let app = &*asker.connection.app;
     let asked = options.kind.map(|kind| kind.parse::<Kind>());
     let asked = asked.transpose().map_err(|error| Problem::new(Code::BadRequest, error.to_string()))?;
     let media = Media::of(&headers);
     let existing = app.hub.topic(&name).map(|topic| topic.spec().kind);
     let kind = media::kind(asked, &media, existing)?;
     let stamp = stamp(&headers)?;
-    let body = take(&connection, body).await?;
+    let body = take(&asker, body).await?;
     match kind {
         Kind::State => change(app, &name, &body, Patch::Set),
         Kind::Frame => frame(app, &name, &media, stamp, &body).await,
@@ -64,41 +64,42 @@ pub(in crate::http) async fn post(
 }
 
 pub(in crate::http) async fn put(
-    Extension(connection): Extension<Connection>,
+    asker: Asker,
     Topic(name): Topic,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response<Body>, Problem> {
-    document(&connection, &name, &headers, body, Patch::Set).await
+    document(asker, &name, &headers, body, Patch::Set).await
 }
 
 pub(in crate::http) async fn patch(
-    Extension(connection): Extension<Connection>,
+    asker: Asker,
     Topic(name): Topic,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response<Body>, Problem> {
-    document(&connection, &name, &headers, body, Patch::merge).await
+    document(asker, &name, &headers, body, Patch::merge).await
 }
 
 async fn document(
-    connection: &Connection,
+    asker: Asker,
     name: &Name,
     headers: &HeaderMap,
     body: Body,
     patch: fn(Value) -> Patch,
 ) -> Result<Response<Body>, Problem> {
+    let asker = asker.may_publish(name)?;
     if Media::of(headers) != Media::Json {
         let text = "documents are JSON here: say content-type application/json, or POST other things";
         return Err(Problem::new(Code::UnsupportedMedia, text));
     }
-    let body = take(connection, body).await?;
-    change(&connection.app, name, &body, patch)
+    let body = take(&asker, body).await?;
+    change(&asker.connection.app, name, &body, patch)
 }
 
 /// The body, if its sender may publish it now.
-async fn take(connection: &Connection, body: Body) -> Result<Vec<u8>, Problem> {
-    let app = &*connection.app;
+async fn take(asker: &Asker, body: Body) -> Result<Vec<u8>, Problem> {
+    let app = &*asker.connection.app;
     let config = app.hub.config();
     // What is published has a capture time, which counts.
     let limit = config.message_bytes.saturating_sub(TIMESTAMP_LEN);
@@ -109,7 +110,8 @@ async fn take(connection: &Connection, body: Body) -> Result<Vec<u8>, Problem> {
             "the hub is shutting down: come back when it has restarted",
         ));
     }
-    app.gate.admit_publish(app.now(), connection.peer.ip(), body.len())?;
+    let subject = asker.permit().map(|permit| &*permit.subject);
+    app.gate.admit_publish(app.now(), asker.connection.peer.ip(), subject, body.len())?;
     Ok(body)
 }
 

@@ -17,11 +17,14 @@ use nyx_transport::write::Queue;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http::feed::{Feed, Item};
+use crate::http::visitor::Visitor;
 use crate::serve::App;
 
 /// Shows frames to one client.
 pub(super) struct Images {
     app: Arc<App>,
+    /// Who looks.
+    visitor: Visitor,
     feed: Feed,
     /// What to show; without it, the oldest topic that has frames.
     pattern: Option<Pattern>,
@@ -37,8 +40,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const ROUNDS: usize = 8;
 
 impl Images {
-    pub(super) fn new(app: Arc<App>, feed: Feed, pattern: Option<Pattern>) -> Self {
-        Self { app, feed, pattern, waiting: VecDeque::new(), queue: Queue::default() }
+    pub(super) fn new(app: Arc<App>, visitor: Visitor, feed: Feed, pattern: Option<Pattern>) -> Self {
+        Self { app, visitor, feed, pattern, waiting: VecDeque::new(), queue: Queue::default() }
     }
 
     /// Runs until the client leaves or the hub does.
@@ -50,7 +53,7 @@ impl Images {
         stream: &mut S,
     ) -> io::Result<()> {
         let ended = loop {
-            match self.pattern.take().or_else(|| oldest(&self.app)) {
+            match self.pattern.take().or_else(|| oldest(&self.app, &self.visitor)) {
                 Some(pattern) => {
                     self.feed.subscribe(pattern, None);
                     break poll_fn(|cx| self.poll(cx, stream)).await;
@@ -114,10 +117,11 @@ fn poll_discard(cx: &mut Context<'_>, stream: &mut (impl AsyncRead + Unpin)) -> 
     Pin::new(stream).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
 }
 
-/// The oldest topic that carries frames.
-fn oldest(app: &App) -> Option<Pattern> {
+/// The oldest topic that carries frames and may be read.
+fn oldest(app: &App, visitor: &Visitor) -> Option<Pattern> {
     let topics = app.hub.topics();
-    let topic = topics.iter().find(|topic| topic.spec().kind == Kind::Frame)?;
+    let topic =
+        topics.iter().find(|topic| topic.spec().kind == Kind::Frame && visitor.reads(topic.name()))?;
     Pattern::new(topic.name().as_str()).ok()
 }
 

@@ -31,6 +31,7 @@ use super::answer::{Code, Problem};
 use super::connection::{Connection, Io};
 use super::feed::Feed;
 use super::routes::Params;
+use super::visitor::Asker;
 use crate::serve::{App, drive};
 use images::Images;
 use socket::Socket;
@@ -58,11 +59,21 @@ impl Handover {
 /// The native protocol.
 pub(super) async fn native(
     Extension(connection): Extension<Connection>,
+    asker: Result<Asker, Problem>,
     mut request: Request,
 ) -> Result<Response<Body>, Problem> {
     let (stream, response) = accept(&mut request)?;
     let app = &connection.app;
-    let session = app.hub.session(app.now(), Peer::new(connection.peer, Transport::WebSocket))?;
+    // Who brought no token may do so in its hello. A page can't read the answer to an opening that was refused, so one with a token
+    // that is not good any more is told in the session, too.
+    let permit = match asker {
+        Ok(asker) => asker.permit().cloned(),
+        Err(problem) if problem.code == Code::Unauthorized => None,
+        Err(problem) => return Err(problem),
+    };
+    let entry = app.entry(connection.peer.ip(), permit);
+    let peer = Peer::new(connection.peer, Transport::WebSocket);
+    let session = app.hub.session_with(app.now(), peer, entry)?;
     *connection.handover.0.lock() = Some(Upgrade { stream, then: Then::Native(Box::new(session)) });
     Ok(response)
 }
@@ -75,16 +86,24 @@ pub(super) struct ImageOptions {
 
 /// Plain images, for a client that has a name.
 pub(super) async fn images(
-    Extension(connection): Extension<Connection>,
+    asker: Asker,
     Path(client): Path<String>,
     Params(options): Params<ImageOptions>,
     mut request: Request,
 ) -> Result<Response<Body>, Problem> {
     let asked = options.topic.map(|pattern| Pattern::new(&pattern)).transpose()?;
-    let configured = || connection.app.config.http.image_topic.as_ref().map(|pattern| pattern.0.clone());
+    let asker = asker.known()?;
+    let configured =
+        || asker.connection.app.config.http.image_topic.as_ref().map(|pattern| pattern.0.clone());
+    let pattern = asked.or_else(configured);
+    let asker = match &pattern {
+        Some(pattern) => asker.may_subscribe(pattern)?,
+        None => asker,
+    };
     let (stream, response) = accept(&mut request)?;
-    let feed = Feed::open(&connection, &client, Transport::WebSocket)?;
-    let images = Images::new(connection.app.clone(), feed, asked.or_else(configured));
+    let feed = Feed::open(&asker, &client, Transport::WebSocket)?;
+    let Asker { connection, visitor } = asker;
+    let images = Images::new(connection.app, visitor, feed, pattern);
     *connection.handover.0.lock() = Some(Upgrade { stream, then: Then::Images(Box::new(images)) });
     Ok(response)
 }
@@ -98,7 +117,10 @@ pub(super) async fn run(app: Arc<App>, peer: SocketAddr, upgrade: Upgrade) {
     let link = app.meters.link(Transport::WebSocket);
     let _open = link.open();
     let ended = match then {
-        Then::Native(session) => drive(*session, &mut socket, app.clock.clone(), &link.traffic).await,
+        Then::Native(session) => {
+            let visit = Some(app.doorstep.enter(peer.ip()));
+            drive(*session, &mut socket, app.clock.clone(), &link.traffic, visit).await
+        }
         Then::Images(images) => images.run(&mut socket).await,
     };
     if let Err(error) = ended {

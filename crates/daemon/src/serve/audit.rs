@@ -1,0 +1,65 @@
+//! The log of refusals. Whoever floods the door must not flood the disk as well.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context as _;
+use nyx_core::clock::Monotonic;
+use nyx_core::limit::{Limiter, Quota};
+
+use crate::exit::Outcome;
+
+/// Tells who was refused what, a few times a second; the others are counted, and their number stands in the next line.
+pub(crate) struct Audit {
+    refused: AtomicU64,
+    /// Refusals of which the log knows.
+    told: AtomicU64,
+    lines: Limiter,
+}
+
+/// Lines a second, and at once: enough to see each of a few mistakes, too few to hide anything else or to fill a disk.
+const LINES_PER_SECOND: u64 = 1;
+const LINES_BURST: u64 = 20;
+
+impl Audit {
+    pub(super) fn new(clock: &Monotonic) -> Outcome<Self> {
+        let lines = Quota::per_second(LINES_PER_SECOND).and_then(|quota| quota.with_burst(LINES_BURST));
+        let lines = Limiter::with_clock(&lines.context("can't limit the log")?, clock.clone());
+        Ok(Self { refused: AtomicU64::new(0), told: AtomicU64::new(0), lines })
+    }
+
+    /// `subject` bears a token, or is empty; `what` was refused.
+    pub(crate) fn refuse(&self, peer: IpAddr, subject: &str, what: impl Display) {
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.lines.check().is_ok() {
+            let others = refused.saturating_sub(self.told.swap(refused, Ordering::Relaxed) + 1);
+            // Quoted: a subject may come from a JWT, and a topic from anybody.
+            let what = what.to_string();
+            tracing::warn!(%peer, subject = ?subject, refused = ?what, others, "refused");
+        }
+    }
+
+    /// Refusals since the start.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Those that no line tells.
+    pub(crate) fn untold(&self) -> u64 {
+        self.refused().saturating_sub(self.told.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_counted_and_a_little_of_it_told() {
+        let audit = Audit::new(&Monotonic::new()).unwrap();
+        (0..1000).for_each(|_| audit.refuse(IpAddr::from([198, 51, 100, 7]), "", "x"));
+        assert_eq!(audit.refused(), 1000);
+        assert!(audit.untold() >= 900, "{}", audit.untold());
+    }
+}

@@ -1,0 +1,147 @@
+//! The token file on the disk: read whole, written whole, and looked after for changes.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context as _, bail};
+
+use super::file::{FILE_BYTES_MAX, File};
+
+/// Reads the file.
+pub(crate) fn load(path: &Path) -> anyhow::Result<File> {
+    let length = fs::metadata(path).with_context(|| format!("can't read {}", path.display()))?.len();
+    if length > FILE_BYTES_MAX as u64 {
+        bail!("{} has over {FILE_BYTES_MAX} bytes: remove what has expired", path.display());
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
+    File::parse(&text).with_context(|| path.display().to_string())
+}
+
+/// Changes the file, which need not exist. Who changes it at the same time waits; who reads it sees it as it was, or as it is
+/// after, since the new one takes the place of the old in one step.
+pub(crate) fn change<T>(
+    path: &Path,
+    now: SystemTime,
+    change: impl FnOnce(&mut File) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let lock_path = beside(path, "lock");
+    let lock = OpenOptions::new().create(true).append(true).open(&lock_path);
+    let lock = lock.with_context(|| format!("can't write {}", lock_path.display()))?;
+    lock.lock().with_context(|| format!("can't lock {}", lock_path.display()))?;
+    let mut file = if path.exists() { load(path)? } else { File::default() };
+    file.forget(now);
+    let outcome = change(&mut file)?;
+    replace(path, &file.to_text()?).with_context(|| format!("can't write {}", path.display()))?;
+    Ok(outcome)
+}
+
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let draft = beside(path, "new");
+    // What an earlier run may have left when it was killed; nobody else writes here while we hold the lock.
+    let _ = fs::remove_file(&draft);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        // Whoever may write it lets himself in; who may read it learns who has access to what.
+        options.mode(0o600);
+    }
+    let mut file = options.open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    if let Ok(present) = fs::metadata(path) {
+        file.set_permissions(present.permissions())?;
+    }
+    file.sync_all()?;
+    fs::rename(&draft, path)
+}
+
+/// `tokens.toml.lock` for `tokens.toml`.
+fn beside(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(extension);
+    path.with_file_name(name)
+}
+
+/// What tells one content of a file from another, without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    #[cfg(unix)]
+    inode: u64,
+}
+
+impl Stamp {
+    /// `None`: the file is not there.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self {
+            modified: metadata.modified().ok(),
+            length: metadata.len(),
+            #[cfg(unix)]
+            inode: {
+                use std::os::unix::fs::MetadataExt as _;
+                metadata.ino()
+            },
+        })
+    }
+}
+
+/// Whether others than its owner may do `mode` (2: write, 4: read) with the file. Where that can't be told, no.
+#[cfg(unix)]
+pub(crate) fn is_open_to_others(path: &Path, mode: u32) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & (mode | mode << 3) != 0)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_open_to_others(_: &Path, _: u32) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::token::file::Revoked;
+
+    fn revoke(jti: &str) -> impl FnOnce(&mut File) -> anyhow::Result<()> {
+        let jti = jti.to_owned();
+        move |file| {
+            file.revoked.push(Revoked { jti, until: None });
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn changes_add_up_and_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.toml");
+        assert_eq!(Stamp::of(&path), None);
+        change(&path, UNIX_EPOCH, revoke("1")).unwrap();
+        let first = Stamp::of(&path);
+        std::thread::scope(|scope| {
+            for number in 2..10 {
+                let path = &path;
+                scope.spawn(move || change(path, UNIX_EPOCH, revoke(&number.to_string())).unwrap());
+            }
+        });
+        assert_eq!(load(&path).unwrap().revoked.len(), 9);
+        assert_ne!(Stamp::of(&path), first);
+        assert!(!is_open_to_others(&path, 4));
+    }
+
+    #[test]
+    fn a_change_that_fails_leaves_the_file_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.toml");
+        fs::write(&path, "broken = true").unwrap();
+        assert!(change(&path, UNIX_EPOCH, revoke("1")).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "broken = true");
+    }
+}
