@@ -32,14 +32,13 @@ export function decodeHeader(bytes, at = 0) {
     type: view.getUint8(0),
     flags: view.getUint8(1),
     codec: view.getUint8(2),
-    lane: view.getUint8(3),
     topic: view.getUint32(4),
     sequence: view.getUint32(8),
     length: view.getUint32(12),
   };
   if (header.type > EVENT) throw new WireError(`message type ${header.type}`);
   if (header.flags & ~(TIMESTAMP | KEYFRAME | SNAPSHOT)) throw new WireError(`flags ${header.flags}`);
-  if (header.lane > 3) throw new WireError(`lane ${header.lane}`);
+  if (view.getUint8(3) !== 0) throw new WireError("the reserved byte is not zero");
   if (header.flags & TIMESTAMP && header.length < 8) throw new WireError("no room for the timestamp");
   return header;
 }

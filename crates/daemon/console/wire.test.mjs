@@ -32,10 +32,49 @@ function whole({ epoch = EPOCH, version, keys = [] }, node) {
   return writer.bytes();
 }
 
+/** A file of bytes that the tests in Rust are held to as well, by name. */
+function goldenFile(file) {
+  const text = readFileSync(new URL(`../../protocol/tests/${file}`, import.meta.url), "utf8").replaceAll(/#.*/g, "");
+  const parts = text.split(/^(\w+):$/m).slice(1);
+  return new Map(Array.from({ length: parts.length / 2 }, (_, n) => [parts[2 * n], hex(parts[2 * n + 1].replaceAll(/\s/g, ""))]));
+}
+
 /** What the document's own tests in Rust are held to. */
-function golden(name) {
-  const text = readFileSync(new URL("../../protocol/tests/state_golden.txt", import.meta.url), "utf8").replaceAll(/#.*/g, "");
-  return hex(text.split(`\n${name}:`)[1].split(/\w+:/)[0].replaceAll(/\s/g, ""));
+const golden = (name) => goldenFile("state_golden.txt").get(name);
+
+/** The fields of each control message of `wire_golden.txt`. */
+const GOLDEN_CONTROL = {
+  hello: { version: 1, name: "ada 1", acknowledges: true },
+  welcome: { version: 1, sessionId: 2n ** 64n - 1n, server: "nyx", maxMessageBytes: 16 * 1024 * 1024 },
+  error: { code: 7, message: "wrong", fatal: true, alias: 0, subscription: null, topicId: null },
+  advertise: { alias: 3, topic: "radio", kindOfTopic: 3, contentType: "audio/pcm", audio: { sampleRate: 48_000, channels: 2 }, maxAgeMs: 200,
+    lane: 1 },
+  advertised: { alias: 3, topicId: 5 },
+  subscribe: { id: 1, pattern: "a/**", maxAgeMs: 200, resume: [{ topic: "a/b", epoch: EPOCH, position: 300n }] },
+  subscribed: { id: 1 },
+  unsubscribe: { id: 1 },
+  announce: { topicId: 5, topic: "a/b", kindOfTopic: 1, contentType: "", audio: null, maxAgeMs: 0, prompt: true, epoch: EPOCH, position: 2n },
+  ack: { bytes: 300n },
+  gap: { topicId: 5, firstSequence: 9, drops: [{ reason: 2, count: 6n }, { reason: 3, count: 1n }] },
+  ping: { nonce: 1n },
+  pong: { nonce: 2n ** 64n - 1n },
+  resync: { topicId: 5 },
+  goodbye: { reason: "restar" },
+};
+
+/** What the decoder makes of each data message of `wire_golden.txt`. */
+const GOLDEN_DATA = {
+  event_text: { type: 4, flags: 0, codec: 1, topic: 7, sequence: 258, timestamp: null, payload: [0x68, 0x69] },
+  frame_stamped: { type: 2, flags: 3, codec: 1, topic: 1, sequence: 0xffffffff, timestamp: 1_700_000_000_000.001, payload: [0xff, 0xd8] },
+  state_snapshot: { type: 1, flags: 4, codec: 2, topic: 5, sequence: 2, timestamp: null, payload: [1, 2, 3, 4, 5, 6, 7, 8, 2, 0, 9, 0] },
+  audio_float: { type: 3, flags: 1, codec: 2, topic: 5, sequence: 0, timestamp: 1_700_000_000_000, payload: [0, 0, 128, 63, 0, 0, 128, 191] },
+};
+
+/** The messages that these bytes are. */
+function messagesOf(bytes) {
+  const seen = [];
+  new Decoder().push(bytes, (message) => seen.push(message));
+  return seen;
 }
 
 /** `{ name: "ada", list: [10, 20, 30], hp: 7 }` at version 5; keys 0 name, 1 list, 2 hp; element ids 0, 1, 2. */
@@ -75,14 +114,38 @@ function seeded(seed) {
 }
 
 test("reads every field of a header", () => {
-  const header = decodeHeader(hex("02 03 01 01 00000007 fffffffe 00000010"));
-  assert.deepEqual(header, { type: 2, flags: 3, codec: 1, lane: 1, topic: 7, sequence: 0xfffffffe, length: 16 });
+  const header = decodeHeader(hex("02 03 01 00 00000007 fffffffe 00000010"));
+  assert.deepEqual(header, { type: 2, flags: 3, codec: 1, topic: 7, sequence: 0xfffffffe, length: 16 });
+});
+
+test("reads and writes the messages that the hub's code is held to", () => {
+  const file = goldenFile("wire_golden.txt");
+  assert.deepEqual([...file.keys()], [...Object.keys(GOLDEN_CONTROL), ...Object.keys(GOLDEN_DATA)]);
+  for (const [kind, fields] of Object.entries(GOLDEN_CONTROL)) {
+    const [message, ...others] = messagesOf(file.get(kind));
+    assert.equal(others.length, 0);
+    assert.deepEqual(decodeControl(message.payload), { kind, ...fields });
+    assert.deepEqual(controlMessage(kind, fields), file.get(kind), kind);
+  }
+  for (const [name, expected] of Object.entries(GOLDEN_DATA)) {
+    const [{ type, flags, codec, topic, sequence, timestamp, payload, size }] = messagesOf(file.get(name));
+    assert.deepEqual({ type, flags, codec, topic, sequence, timestamp, payload: [...payload] }, expected, name);
+    assert.equal(size, file.get(name).length);
+  }
+});
+
+test("knows every control message of the schema", () => {
+  const schema = readFileSync(new URL("../../protocol/proto/control.proto", import.meta.url), "utf8");
+  const members = [...schema.match(/oneof body \{([^}]*)\}/)[1].matchAll(/\w+ (\w+) = (\d+);/g)];
+  const known = members.map(([, name, number]) => [name, Number(number)]);
+  assert.deepEqual(known.map(([name]) => name), Object.keys(GOLDEN_CONTROL));
+  for (const [name, number] of known) assert.equal(encodeControl(name)[0], number * 8 + 2, name);
 });
 
 test("refuses headers that the specification calls malformed", () => {
   assert.throws(() => decodeHeader(hex("05 00 00 00 00000000 00000000 00000000")), WireError);
   assert.throws(() => decodeHeader(hex("01 08 00 00 00000000 00000000 00000000")), WireError);
-  assert.throws(() => decodeHeader(hex("01 00 00 04 00000000 00000000 00000000")), WireError);
+  assert.throws(() => decodeHeader(hex("01 00 00 01 00000000 00000000 00000000")), WireError);
   assert.throws(() => decodeHeader(hex("01 01 00 00 00000000 00000000 00000007")), WireError);
   assert.throws(() => decodeHeader(new Uint8Array(15)), WireError);
 });
@@ -185,6 +248,19 @@ test("reads the payloads that the hub's code is held to", () => {
   document.apply(golden("delta"), false);
   const expected = { a: thing(305, 1.51, 2), b: thing(305, 7.01, 2), t: "a text that was changed", v: integers(1), w: 2 / 3 };
   assert.deepEqual(plain(document), expected);
+});
+
+test("reads every value and every edit as the hub's code writes them", () => {
+  const document = new StateDocument();
+  document.apply(golden("values"), true);
+  const expected = { a: [null, false, true], b: [-64, 0, 63, 64, -65], c: [0.1 + 0.2, Math.fround(0.3), 12.34, -0.5, 7], d: "é", e: bytesOf(255) };
+  assert.deepEqual({ ...toPlain(document.root, document.keys) }, expected);
+  const dashes = "-".repeat(100);
+  document.apply(golden("edits_snapshot"), true);
+  assert.deepEqual(plain(document), { at: [1, 2, 3], hp: dashes, ba: dashes });
+  document.apply(golden("edits_delta"), false);
+  assert.deepEqual(plain(document), { at: [2, true, null], ba: dashes, up: 0.1 });
+  assert.equal(document.version, 4);
 });
 
 test("a snapshot replaces what was held, and its keys", () => {

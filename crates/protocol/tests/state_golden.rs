@@ -25,7 +25,17 @@ fn value() {
     let mut out = BytesMut::new();
     value.encode(&mut out);
     assert_eq!(out, expected[..]);
-    assert_eq!(Value::decode(&expected, &Limits::default()), Ok(value));
+    assert_eq!(Value::decode(&expected, &Limits::default()), Ok(value.clone()));
+
+    // The same as nodes of a snapshot, which only write their keys otherwise.
+    let mut document = Document::new(0x0102_0304_0506_0708, Limits::default());
+    document.patch(&Patch::Set(value.clone())).unwrap();
+    out.clear();
+    document.snapshot(&mut out);
+    assert_eq!(out, golden("values"));
+    let mut receiver = Document::new(0, Limits::default());
+    receiver.apply(&out, true).unwrap();
+    assert_eq!(receiver.value(), value);
 }
 
 #[test]
@@ -112,25 +122,15 @@ fn delta() {
     assert_eq!(document.delta_since(1, &mut out), Encoded::Delta);
     receiver.apply(&out, false).unwrap();
     assert_eq!(receiver.version(), 3);
+    out.clear();
+    document.snapshot(&mut out);
+    assert_eq!(out, golden("edits_snapshot"));
 
     document.patch(&patch).unwrap();
-    #[rustfmt::skip]
-    let expected = [
-        5, 6, 7, 8, // epoch, the low half
-        3, 1, // base, and by how much the version is greater
-        1, 3, 2, b'u', b'p', // keys: one, number 3
-        2, 3, // map: three entries change
-        3, // at: list
-            3, 2, 2, 3, 2, 0, // three pieces: one kept, 1 beyond; one new; one kept, where it was expected
-            0x02, // the new element: true
-            1, 2 << 3, 0x00, // one element changes: index 2 is set to null
-        1, // hp: removed
-        1 << 3, 0x11, 2, // up, with ba left out in between: set to 0.1
-    ];
     out.clear();
     assert_eq!(document.delta_since(3, &mut out), Encoded::Delta);
-    assert_eq!(out, expected[..]);
-    receiver.apply(&expected, false).unwrap();
+    assert_eq!(out, golden("edits_delta"));
+    receiver.apply(&out, false).unwrap();
     assert_eq!(receiver.value(), document.value());
 }
 
