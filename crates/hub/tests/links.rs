@@ -80,7 +80,7 @@ impl World {
         let document = &topics["world"].document;
         let (epoch, position) = (document.epoch(), document.version());
         let id = self.sim.peer(link(), true);
-        let resume = vec![Resume { topic: "world".to_owned(), epoch, position, ..Default::default() }];
+        let resume = vec![Resume { topic: "world".to_owned(), epoch, position }];
         self.sim[id].topics = topics;
         self.sim[id].send(Subscribe { id: 1, pattern: "world".to_owned(), resume, ..Default::default() });
         self.sim.settle();

@@ -3,6 +3,7 @@
 mod bounds;
 mod edits;
 mod properties;
+mod rows;
 
 use bytes::BytesMut;
 use nyx_protocol::state::{Document, Encoded, Limits, Patch, Value};
