@@ -28,7 +28,7 @@ use nyx_protocol::wire::{self, Flags, Header, Kind, codec};
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let targets: [(&str, Seeds); 12] = [
+    let targets: [(&str, Seeds); 14] = [
         ("wire_decoder", wire_decoder()),
         ("control_decoder", control_decoder()),
         ("state_value", state_value()),
@@ -41,6 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("record", record()?),
         ("decompress", decompress()),
         ("dictionary", dictionary()),
+        ("token_file", token_file()),
+        ("jwt", jwt()),
     ];
     for (target, seeds) in targets {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
@@ -374,4 +376,25 @@ fn dictionary() -> Seeds {
     let content: Vec<u8> = (0..8).flat_map(record).collect();
     let payload: Vec<u8> = (8..16).flat_map(record).collect();
     vec![("records", [content, payload].concat())]
+}
+
+/// A token of each sort, and a secret as its bearer sends it.
+fn token_file() -> Seeds {
+    const FILE: &str = "[[token]]\nid = \"0123456789ab\"\nname = \"camera\"\n\
+        sha256 = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n\
+        publish = [\"camera/**\"]\nsubscribe = [\"$nyx/*\", \"chat\"]\n\
+        created = \"2026-11-28T19:00:00Z\"\nexpires = \"2027-11-28T19:00:00Z\"\n\n\
+        [[revoked]]\njti = \"7d1f\"\nuntil = \"2026-12-01T00:00:00Z\"\n";
+    let secret = format!("nyx_0123456789ab_{}", "A".repeat(43));
+    vec![("both", FILE.into()), ("empty", Vec::new()), ("secret", secret.into())]
+}
+
+/// The parts of tokens: where to put them, and what.
+fn jwt() -> Seeds {
+    let part = |place: u16, text: &str| [&place.to_le_bytes()[..], text.as_bytes()].concat();
+    vec![
+        ("unsigned", part(0, "eyJhbGciOiJub25lIn0.eyJleHAiOjIwMDB9.")),
+        ("other_algorithm", part(0, "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjIwMDB9.AAAA")),
+        ("one_character", part(40, "x")),
+    ]
 }

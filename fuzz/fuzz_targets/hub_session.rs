@@ -57,7 +57,10 @@ fn message(step: u8, bytes: &[u8]) -> BytesMut {
     match step {
         3 => out.extend_from_slice(bytes),
         4 => wire::put_message(&mut out, Header::CONTROL, bytes),
-        5 => control::put(&mut out, Hello { version: 1, name: text, acknowledges: first % 2 == 0, ..Default::default() }),
+        5 => control::put(
+            &mut out,
+            Hello { version: 1, name: text, acknowledges: first % 2 == 0, ..Default::default() },
+        ),
         6 => {
             let (alias, kind) = (u32::from(first % 5), i32::from(first / 5 % 5));
             control::put(&mut out, Advertise { alias, kind, topic: text, ..Default::default() });
@@ -120,7 +123,10 @@ impl Witness {
         let session = hub.session(now, Peer::new("witness", Transport::Tcp)).expect("there is room");
         let mut witness = Self { session, next: HashMap::new(), payloads: Vec::new() };
         let mut hello = BytesMut::new();
-        control::put(&mut hello, Hello { version: 1, name: String::new(), acknowledges: false, ..Default::default() });
+        control::put(
+            &mut hello,
+            Hello { version: 1, name: String::new(), acknowledges: false, ..Default::default() },
+        );
         let kind = control::Kind::Event.into();
         control::put(&mut hello, Advertise { topic: "w".to_owned(), kind, ..Default::default() });
         control::put(&mut hello, Subscribe { pattern: "**".to_owned(), ..Default::default() });

@@ -43,6 +43,9 @@ fuzz_target!(|input: (u16, &str)| {
     let end = good.len().min(place + text.len());
     let other = format!("{}{text}{}", &good[..place], &good[end..]);
     for forged in [bad, other] {
-        assert!(forged == good || forged.len() > TOKEN_BYTES_MAX || book.bearer(&forged, now).is_err(), "{forged}");
+        assert!(
+            forged == good || forged.len() > TOKEN_BYTES_MAX || book.bearer(&forged, now).is_err(),
+            "{forged}"
+        );
     }
 });

@@ -77,8 +77,8 @@ mod sequence;
 mod shared;
 mod stats;
 pub mod subscribe;
-mod unpacking;
 mod token;
+mod unpacking;
 
 pub use client::Client;
 pub use codec::{AudioFormat, EventCodec, FrameCodec, Samples};

@@ -12,8 +12,8 @@ use nyx_stream::metrics::{Counter, Histogram};
 use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 
-use crate::compression::Engine;
 use crate::access::Entry;
+use crate::compression::Engine;
 use crate::config::Config;
 use crate::document::random_epoch;
 use crate::session::Session;

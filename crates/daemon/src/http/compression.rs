@@ -1,15 +1,16 @@
 //! `/v1/compression`: the kill switch, for whoever has to rule compression out while something is wrong.
 
-use axum::Extension;
 use axum::body::Body;
 use axum::http::header::HeaderMap;
 use axum::http::{Response, StatusCode};
+use nyx_protocol::topic::Name;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{self, Code, Problem};
 use super::body;
 use super::connection::Connection;
 use super::topics::Media;
+use super::visitor::Asker;
 
 /// Whether anything may be compressed.
 #[derive(Deserialize, Serialize)]
@@ -21,16 +22,17 @@ struct Switch {
 /// More than any good request has.
 const BODY_MAX: usize = 1024;
 
-pub(super) async fn get(Extension(connection): Extension<Connection>) -> Response<Body> {
-    tell(&connection)
+/// Who may see the hub's figures may see it, and who may publish this, turn it.
+const SETTING: &str = "$nyx/compression";
+
+pub(super) async fn get(asker: Asker) -> Result<Response<Body>, Problem> {
+    let asker = asker.may_read(&Name::new(SETTING)?)?;
+    Ok(tell(&asker.connection))
 }
 
 /// Turns it. Subscribers and publishers are told at once.
-pub(super) async fn put(
-    Extension(connection): Extension<Connection>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response<Body>, Problem> {
+pub(super) async fn put(asker: Asker, headers: HeaderMap, body: Body) -> Result<Response<Body>, Problem> {
+    let Asker { connection, .. } = asker.may_publish(&Name::new(SETTING)?)?;
     if Media::of(&headers) != Media::Json {
         let text = "the switch is JSON: say content-type application/json";
         return Err(Problem::new(Code::UnsupportedMedia, text));

@@ -27,8 +27,11 @@ pub(crate) struct Doorstep {
 struct Standing {
     count: usize,
     next: u64,
-    by_address: HashMap<IpAddr, VecDeque<(u64, Arc<Mutex<Sign>>)>>,
+    by_address: HashMap<IpAddr, VecDeque<Place>>,
 }
+
+/// A visitor's number, and where it is told.
+type Place = (u64, Arc<Mutex<Sign>>);
 
 /// What a visitor is told.
 #[derive(Debug, Default)]

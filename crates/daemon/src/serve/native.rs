@@ -27,7 +27,7 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
         Ok(session) => session,
         Err(error) => {
             link.refused.inc();
-            app.audit.refuse(peer.ip(), "", &error);
+            app.audit.refuse(peer.ip(), "", error);
             let farewell = turn_away(&mut stream, error);
             // It is a courtesy: whether it arrives makes no difference here.
             let _ = tokio::time::timeout(app.hub.config().handshake, farewell).await;

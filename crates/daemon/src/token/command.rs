@@ -63,7 +63,7 @@ struct Mint {
     /// Topics that its bearer may read; '$nyx/**' are the hub's figures, the console and /metrics; may be repeated
     #[arg(long, value_name = "PATTERN")]
     subscribe: Vec<Pattern>,
-    /// All topics, both ways, and the hub's figures
+    /// All topics, both ways, the hub's figures, and its switches
     #[arg(long, conflicts_with_all = ["publish", "subscribe"])]
     all: bool,
     /// When it ends, such as 12h or 90d [default: never; of a JWT: 1h]
@@ -82,7 +82,7 @@ struct Mint {
 /// What a JWT says besides.
 #[derive(clap::Args)]
 struct Jwt {
-    /// How it is signed
+    /// How it is signed: EdDSA or HS256
     #[arg(long, requires = "jwt_key", default_value = "EdDSA")]
     algorithm: Algo,
     /// The issuer that it names
@@ -140,7 +140,8 @@ impl Mint {
     fn patterns(&self) -> Outcome<[Vec<Pattern>; 2]> {
         if self.all {
             let pattern = |text| Pattern::new(text).map_err(Failure::usage);
-            return Ok([vec![pattern("**")?], vec![pattern("**")?, pattern("$nyx/**")?]]);
+            let all = || Ok::<_, Failure>(vec![pattern("**")?, pattern("$nyx/**")?]);
+            return Ok([all()?, all()?]);
         }
         if self.publish.is_empty() && self.subscribe.is_empty() {
             return Err(Failure::usage(anyhow!(

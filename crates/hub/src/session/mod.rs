@@ -13,8 +13,8 @@ mod egress;
 mod ingest;
 mod requests;
 mod slots;
-mod taking;
 mod standing;
+mod taking;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,8 +33,8 @@ use crate::shared::{Mail, Shared};
 use crate::topic::Topic;
 use budget::Budget;
 use slots::Slots;
-use taking::Taking;
 use standing::Standing;
+use taking::Taking;
 
 /// One peer of a [`Hub`]: bytes in, bytes out, deadlines.
 ///

@@ -9,18 +9,38 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde::Deserialize;
 
 /// How a JWT is signed. Others are not taken, and `none` is no algorithm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) enum Algo {
-    /// HMAC with SHA-256: who can verify can also sign
-    #[value(name = "HS256")]
+    /// HMAC with SHA-256: who can verify can also sign.
     HS256,
-    /// Ed25519
-    #[value(name = "EdDSA")]
+    /// Ed25519.
     EdDSA,
-    /// RSA with SHA-256, 2048 to 8192 bits
-    #[value(name = "RS256")]
+    /// RSA with SHA-256, 2048 to 8192 bits.
     RS256,
 }
+
+impl std::str::FromStr for Algo {
+    type Err = BadAlgo;
+
+    fn from_str(text: &str) -> Result<Self, BadAlgo> {
+        [Self::HS256, Self::EdDSA, Self::RS256]
+            .into_iter()
+            .find(|algo| format!("{algo:?}").eq_ignore_ascii_case(text))
+            .ok_or(BadAlgo)
+    }
+}
+
+/// A text names no algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadAlgo;
+
+impl fmt::Display for BadAlgo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("say EdDSA, HS256 or RS256")
+    }
+}
+
+impl std::error::Error for BadAlgo {}
 
 impl Algo {
     pub(crate) const fn wire(self) -> Algorithm {
