@@ -12,7 +12,7 @@ fuzz_target!(|input: &[u8]| {
     // The narrowest sample that is stored has one byte and becomes four.
     let most = input.len() * 4;
     let mut total = 0;
-    while let Ok(Some(chunk)) = reader.next_chunk(100) {
+    while let Ok(Some(chunk)) = reader.next_block(100) {
         assert_eq!(chunk.first_frame, next, "frames come in order, without holes");
         assert!(chunk.frames > 0 && chunk.frames <= 100);
         assert_eq!(chunk.pcm.len(), chunk.frames * frame_bytes);

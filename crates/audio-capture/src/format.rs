@@ -81,6 +81,8 @@ impl Format {
 pub enum Encoding {
     /// Signed 16-bit integer, little-endian.
     S16Le,
+    /// Signed 24-bit integer in three bytes, little-endian.
+    S24Le,
     /// 32-bit IEEE 754 float, little-endian, nominally -1.0 to 1.0.
     F32Le,
 }
@@ -90,6 +92,7 @@ impl Encoding {
     pub const fn sample_bytes(self) -> usize {
         match self {
             Self::S16Le => 2,
+            Self::S24Le => 3,
             Self::F32Le => 4,
         }
     }

@@ -12,22 +12,22 @@ use crate::format::{Encoding, Format};
 /// It opens, paces and waits for nothing of its own, so pulling faster than real time is fine where the source can
 /// do it. Format and encoding never change.
 pub trait Source {
-    /// Rate and channels of every chunk.
+    /// Rate and channels of every block.
     fn format(&self) -> Format;
 
-    /// How the samples of every chunk are written.
+    /// How the samples of every block are written.
     fn encoding(&self) -> Encoding;
 
     /// The next `frames` frames, or `None` when there are no more.
     ///
-    /// A chunk is never empty and holds at most [`FRAMES_MAX`] frames; it is shorter than asked only there and
+    /// A block is never empty and holds at most [`FRAMES_MAX`] frames; it is shorter than asked only there and
     /// before the end or an error. Asking for 0 is asking for 1.
     ///
     /// # Errors
     ///
     /// [`enum@Error`] when the source fails. It comes after everything that was read in order, all of which stays valid;
     /// afterwards the source is at its end.
-    fn next_chunk(&mut self, frames: usize) -> Result<Option<Chunk>, Error>;
+    fn next_block(&mut self, frames: usize) -> Result<Option<Block>, Error>;
 }
 
 impl<S: Source + ?Sized> Source for Box<S> {
@@ -39,14 +39,14 @@ impl<S: Source + ?Sized> Source for Box<S> {
         (**self).encoding()
     }
 
-    fn next_chunk(&mut self, frames: usize) -> Result<Option<Chunk>, Error> {
-        (**self).next_chunk(frames)
+    fn next_block(&mut self, frames: usize) -> Result<Option<Block>, Error> {
+        (**self).next_block(frames)
     }
 }
 
 /// Consecutive frames of audio.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunk {
+pub struct Block {
     /// Number of the first frame, counted from 0 at the start of the source.
     pub first_frame: u64,
     /// How many frames there are, at least 1.
@@ -79,5 +79,5 @@ pub enum Error {
     },
 }
 
-/// The most frames in a chunk, whatever is asked, so that a chunk's memory is bounded: 1.4 s at 48 kHz.
+/// The most frames in a block, whatever is asked, so that a block's memory is bounded: 1.4 s at 48 kHz.
 pub const FRAMES_MAX: usize = 1 << 16;

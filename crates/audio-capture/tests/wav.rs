@@ -16,7 +16,7 @@ fn drain(source: &mut impl Source, frames: usize) -> (Vec<u8>, Result<(), source
     let mut expected_frame = 0;
     let frame_bytes = source.format().frame_bytes(source.encoding());
     loop {
-        match source.next_chunk(frames) {
+        match source.next_block(frames) {
             Ok(Some(chunk)) => {
                 assert_eq!(chunk.first_frame, expected_frame);
                 assert_eq!(chunk.pcm.len(), chunk.frames * frame_bytes);
@@ -26,7 +26,7 @@ fn drain(source: &mut impl Source, frames: usize) -> (Vec<u8>, Result<(), source
             }
             Ok(None) => return (pcm, Ok(())),
             Err(error) => {
-                assert!(source.next_chunk(frames).unwrap().is_none(), "an error ends the source");
+                assert!(source.next_block(frames).unwrap().is_none(), "an error ends the source");
                 return (pcm, Err(error));
             }
         }
@@ -48,7 +48,7 @@ fn pipe(format: Format, encoding: Encoding, pcm: &[u8]) -> Vec<u8> {
 #[test]
 fn a_melody_comes_back_sample_for_sample() {
     let mut melody = Melody::new();
-    let pcm = melody.next_chunk(48_000).unwrap().unwrap().pcm;
+    let pcm = melody.next_block(48_000).unwrap().unwrap().pcm;
     for wav in
         [file(melody.format(), melody.encoding(), &pcm), pipe(melody.format(), melody.encoding(), &pcm)]
     {
@@ -130,9 +130,9 @@ fn a_file_without_samples_is_a_file() {
 #[test]
 fn chunks_between_format_and_samples_are_skipped_with_their_padding() {
     let wav = file(format(8_000, 1), Encoding::S16Le, &[5; 10]);
-    let mut odd = wav[..36].to_vec();
+    let mut odd = wav[..72].to_vec();
     odd.extend(b"LIST\x03\0\0\0abc\0");
-    odd.extend(&wav[36..]);
+    odd.extend(&wav[72..]);
     odd.extend(b"id3 what comes after the samples");
     let (pcm, end) = drain(&mut Reader::open(&odd[..]).unwrap(), 100);
     end.unwrap();
@@ -145,10 +145,10 @@ fn a_cut_file_yields_all_its_whole_frames_and_then_says_so() {
     let wav = file(format(8_000, 2), Encoding::S16Le, &pcm);
     for len in 0..wav.len() {
         match Reader::open(&wav[..len]) {
-            Err(error) => assert!(len < 44 && matches!(error, OpenError::Truncated), "{len}: {error}"),
+            Err(error) => assert!(len < 80 && matches!(error, OpenError::Truncated), "{len}: {error}"),
             Ok(mut reader) => {
                 let (back, end) = drain(&mut reader, 10);
-                let frames = (len - 44) / 4;
+                let frames = (len - 80) / 4;
                 assert_eq!(back, pcm[..frames * 4]);
                 assert!(
                     matches!(end, Err(source::Error::Truncated { frames: n }) if n == frames as u64),
@@ -177,7 +177,7 @@ fn a_failing_input_gives_first_what_it_gave() {
         }
     }
     let wav = file(format(8_000, 1), Encoding::S16Le, &[9; 100]);
-    let mut reader = Reader::open(wav[..84].chain(Broken)).unwrap();
+    let mut reader = Reader::open(wav[..120].chain(Broken)).unwrap();
     let (pcm, end) = drain(&mut reader, 1_000);
     assert_eq!(pcm, [9; 40]);
     let error = end.unwrap_err();

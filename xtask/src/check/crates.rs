@@ -8,10 +8,10 @@ use cargo_metadata::{Metadata, Package, TargetKind};
 use super::Finding;
 
 /// Crates that may hold `unsafe` code, each with what it needs it for.
-const UNSAFE: &[(&str, &str)] = &[(
-    "nyx-core",
-    "the buffer pool: blocks of raw memory, and a thread's cache found through a bare pointer",
-)];
+const UNSAFE: &[(&str, &str)] = &[
+    ("nyx-core", "the buffer pool: blocks of raw memory, and a thread's cache found through a bare pointer"),
+    ("nyx-audio-capture", "on Windows alone, two calls that let the thread that captures join MMCSS"),
+];
 
 const FORBID: &str = "#![forbid(unsafe_code)]";
 

@@ -4,7 +4,7 @@ mod score;
 mod voice;
 
 use crate::format::{Encoding, Format};
-use crate::source::{self, Chunk, Source};
+use crate::source::{self, Block, Source};
 
 /// An endless, quiet piece for bells and bass: 48 kHz, stereo, signed 16-bit.
 ///
@@ -15,9 +15,9 @@ use crate::source::{self, Chunk, Source};
 /// ```
 /// use nyx_audio_capture::{Melody, Source};
 ///
-/// let whole = Melody::new().next_chunk(960)?.unwrap();
+/// let whole = Melody::new().next_block(960)?.unwrap();
 /// let mut melody = Melody::new();
-/// let (first, second) = (melody.next_chunk(480)?.unwrap(), melody.next_chunk(480)?.unwrap());
+/// let (first, second) = (melody.next_block(480)?.unwrap(), melody.next_block(480)?.unwrap());
 /// assert_eq!(second.first_frame, 480);
 /// assert_eq!(whole.pcm, [first.pcm, second.pcm].concat());
 /// # Ok::<(), nyx_audio_capture::source::Error>(())
@@ -51,7 +51,7 @@ impl Source for Melody {
     }
 
     /// Never fails and never ends.
-    fn next_chunk(&mut self, frames: usize) -> Result<Option<Chunk>, source::Error> {
+    fn next_block(&mut self, frames: usize) -> Result<Option<Block>, source::Error> {
         let frames = frames.clamp(1, source::FRAMES_MAX);
         let first_frame = self.next_frame;
         self.next_frame = first_frame.wrapping_add(frames as u64);
@@ -63,7 +63,7 @@ impl Source for Melody {
         }
         let pcm: Vec<u8> =
             self.mix.as_flattened().iter().flat_map(|sample| quantize(*sample).to_le_bytes()).collect();
-        Ok(Some(Chunk { first_frame, frames, pcm: pcm.into() }))
+        Ok(Some(Block { first_frame, frames, pcm: pcm.into() }))
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
     fn samples(melody: &mut Melody, frames: usize) -> Vec<i16> {
         let mut samples = Vec::new();
         while samples.len() < 2 * frames {
-            let chunk = melody.next_chunk(frames - samples.len() / 2).unwrap().unwrap();
+            let chunk = melody.next_block(frames - samples.len() / 2).unwrap().unwrap();
             samples.extend(chunk.pcm.as_chunks::<2>().0.iter().map(|bytes| i16::from_le_bytes(*bytes)));
         }
         samples
@@ -121,7 +121,7 @@ mod tests {
     fn the_end_of_the_numbers_is_no_end() {
         let mut melody = Melody::from_frame(u64::MAX - 10);
         for _ in 0..3 {
-            assert_eq!(melody.next_chunk(10).unwrap().unwrap().frames, 10);
+            assert_eq!(melody.next_block(10).unwrap().unwrap().frames, 10);
         }
     }
 

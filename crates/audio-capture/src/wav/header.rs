@@ -4,7 +4,9 @@ use std::io::{self, Read};
 
 use thiserror::Error;
 
+use super::SIZE_UNKNOWN;
 use super::fmt::Fmt;
+use super::layout::{Layout, ROOM_AT, ROOM_BYTES};
 use crate::format::InvalidFormat;
 
 /// Why an input can't be read as WAV.
@@ -47,8 +49,11 @@ pub enum OpenError {
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) fmt: Fmt,
-    /// Bytes of samples as declared, which may be a lie; see [`super::SIZE_UNKNOWN`].
-    pub(super) data_bytes: u32,
+    pub(super) layout: Layout,
+    /// Bytes of samples as declared, which may be a lie.
+    pub(super) data_bytes: u64,
+    /// Whether that is a 64-bit size, which is never a placeholder. Of others see [`super::SIZE_UNKNOWN`].
+    pub(super) is_long: bool,
 }
 
 impl Header {
@@ -56,23 +61,76 @@ impl Header {
     pub(super) fn read(input: &mut impl Read) -> Result<Self, OpenError> {
         let mut input = input.take(HEADER_BYTES_MAX);
         let [riff, _, wave] = array::<12>(&mut input).map(|bytes| words(&bytes))?;
-        if &riff != b"RIFF" || &wave != b"WAVE" {
-            return Err(OpenError::NotWav(if &riff == b"RIFF" { wave } else { riff }));
+        let is_riff = &riff == b"RIFF" || &riff == b"RF64";
+        if !is_riff || &wave != b"WAVE" {
+            return Err(OpenError::NotWav(if is_riff { wave } else { riff }));
         }
-        let mut fmt = None;
+        let mut chunks = Chunks::default();
         loop {
+            let at = position(&input);
             let [kind, size] = array::<8>(&mut input).map(|bytes| words(&bytes))?;
             let size = u32::from_le_bytes(size);
-            match &kind {
-                b"fmt " => fmt = Some(read_fmt(&mut input, size)?),
-                b"data" => {
-                    let fmt = fmt.ok_or(OpenError::Malformed("the samples come before their format"))?;
-                    return Ok(Self { fmt, data_bytes: size });
-                }
-                _ => skip(&mut input, padded(size))?,
+            if &kind == b"data" {
+                return chunks.finish(position(&input), size);
             }
+            chunks.read(&mut input, at, kind, size)?;
         }
     }
+}
+
+/// What the chunks before the samples have told so far.
+#[derive(Default)]
+struct Chunks {
+    fmt: Option<Fmt>,
+    /// Bytes of samples by the chunk `ds64`.
+    long: Option<u64>,
+    fact_at: Option<u64>,
+    has_room: bool,
+}
+
+impl Chunks {
+    fn read(
+        &mut self,
+        input: &mut io::Take<impl Read>,
+        at: u64,
+        kind: [u8; 4],
+        size: u32,
+    ) -> Result<(), OpenError> {
+        let is_room = size >= ROOM_BYTES && at == ROOM_AT;
+        match &kind {
+            b"fmt " => self.fmt = Some(read_fmt(input, size)?),
+            b"ds64" if size >= ROOM_BYTES => {
+                let [_, data, _] = array::<24>(input).map(|bytes| [0, 8, 16].map(|at| long(&bytes, at)))?;
+                (self.long, self.has_room) = (Some(data), is_room);
+                skip(input, padded(size) - 24)?;
+            }
+            b"JUNK" => {
+                self.has_room = is_room;
+                skip(input, padded(size))?;
+            }
+            b"fact" => {
+                self.fact_at = (size >= 4).then(|| position(input));
+                skip(input, padded(size))?;
+            }
+            _ => skip(input, padded(size))?,
+        }
+        Ok(())
+    }
+
+    fn finish(self, data_at: u64, size: u32) -> Result<Header, OpenError> {
+        let fmt = self.fmt.ok_or(OpenError::Malformed("the samples come before their format"))?;
+        let layout = Layout { data_at, fact_at: self.fact_at, has_room: self.has_room };
+        let long = self.long.filter(|_| size == SIZE_UNKNOWN);
+        Ok(Header { fmt, layout, data_bytes: long.unwrap_or(size.into()), is_long: long.is_some() })
+    }
+}
+
+fn position(input: &io::Take<impl Read>) -> u64 {
+    HEADER_BYTES_MAX - input.limit()
+}
+
+fn long(bytes: &[u8; 24], at: usize) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
 }
 
 fn read_fmt(input: &mut io::Take<impl Read>, size: u32) -> Result<Fmt, OpenError> {
@@ -87,7 +145,7 @@ fn read_fmt(input: &mut io::Take<impl Read>, size: u32) -> Result<Fmt, OpenError
 }
 
 /// The size of a chunk in the file: an odd one is followed by a byte that belongs to nothing.
-fn padded(size: u32) -> u64 {
+pub(super) fn padded(size: u32) -> u64 {
     u64::from(size).next_multiple_of(2)
 }
 

@@ -2,11 +2,11 @@
 
 use std::io::Read;
 
-use super::SIZE_UNKNOWN;
 use super::header::{Header, OpenError};
 use super::sample::Stored;
+use super::{SIZE_DOUBTFUL, SIZE_UNKNOWN};
 use crate::format::{Encoding, Format};
-use crate::source::{self, Chunk, Source};
+use crate::source::{self, Block, Source};
 
 /// Reads WAV from anything that can be read, standard input included, without seeking.
 ///
@@ -17,7 +17,7 @@ use crate::source::{self, Chunk, Source};
 /// | 8- and 24-bit integers | [`Encoding::F32Le`], exactly, full scale at -1.0 |
 /// | 32-bit integers, 64-bit floats | [`Encoding::F32Le`], rounded to its 24 bits |
 ///
-/// Streams whose writer could not know their length (sizes of 2 GiB or 4 GiB, as `ffmpeg -f wav -`, `sox` and
+/// RF64, which holds more than 4 GiB, is read as well. Streams whose writer could not know their length (sizes of 2 GiB or 4 GiB, as `ffmpeg -f wav -`, `sox` and
 /// `arecord` write them) end with the input. Reads are as long as a chunk, so a buffer around the input is not needed.
 ///
 /// ```
@@ -30,9 +30,9 @@ use crate::source::{self, Chunk, Source};
 ///
 /// let mut reader = wav::Reader::open(&file[..])?;
 /// assert_eq!((reader.format(), reader.encoding()), (format, Encoding::S16Le));
-/// assert_eq!(reader.next_chunk(2)?.unwrap().pcm, &[1, 0, 2, 0][..]);
-/// assert_eq!(reader.next_chunk(2)?.unwrap().pcm, &[3, 0][..]);
-/// assert_eq!(reader.next_chunk(2)?, None);
+/// assert_eq!(reader.next_block(2)?.unwrap().pcm, &[1, 0, 2, 0][..]);
+/// assert_eq!(reader.next_block(2)?.unwrap().pcm, &[3, 0][..]);
+/// assert_eq!(reader.next_block(2)?, None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -55,15 +55,15 @@ impl<R: Read> Reader<R> {
     ///
     /// [`OpenError`] when the input is no WAV, or one that is not supported.
     pub fn open(mut input: R) -> Result<Self, OpenError> {
-        let Header { fmt, data_bytes } = Header::read(&mut input)?;
+        let Header { fmt, data_bytes, is_long, .. } = Header::read(&mut input)?;
         let frame_bytes = stored_frame_bytes(fmt.format, fmt.stored);
-        let endless = data_bytes > SIZE_UNKNOWN - frame_bytes as u32;
+        let endless = !is_long && data_bytes > u64::from(SIZE_UNKNOWN) - frame_bytes as u64;
         Ok(Self {
             input,
             format: fmt.format,
             stored: fmt.stored,
-            remaining: if endless { u64::MAX } else { data_bytes.into() },
-            open_ended: data_bytes >= SIZE_DOUBTFUL,
+            remaining: if endless { u64::MAX } else { data_bytes },
+            open_ended: !is_long && data_bytes >= SIZE_DOUBTFUL,
             next_frame: 0,
             failure: None,
         })
@@ -107,7 +107,7 @@ impl<R: Read> Source for Reader<R> {
         self.stored.encoding()
     }
 
-    fn next_chunk(&mut self, frames: usize) -> Result<Option<Chunk>, source::Error> {
+    fn next_block(&mut self, frames: usize) -> Result<Option<Block>, source::Error> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
@@ -122,14 +122,10 @@ impl<R: Read> Source for Reader<R> {
         let frames = stored.len() / frame_bytes;
         let first_frame = self.next_frame;
         self.next_frame += frames as u64;
-        Ok(Some(Chunk { first_frame, frames, pcm: self.stored.convert(stored).into() }))
+        Ok(Some(Block { first_frame, frames, pcm: self.stored.convert(stored).into() }))
     }
 }
 
 fn stored_frame_bytes(format: Format, stored: Stored) -> usize {
     usize::from(format.channels()) * stored.bytes()
 }
-
-/// From here a size may be the placeholder of a writer that could not seek: `sox` writes 0x7FFF_F000 and less,
-/// rounded to frames, `arecord` 0x8000_0000 or less, `ffmpeg` 0xFFFF_FFFF. Such an input may end when it likes.
-const SIZE_DOUBTFUL: u32 = 0x7FFF_0000;

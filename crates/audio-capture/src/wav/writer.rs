@@ -4,13 +4,14 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use thiserror::Error;
 
+use super::layout::{Layout, room};
 use super::{SIZE_UNKNOWN, TAG_FLOAT, TAG_PCM};
 use crate::format::{Encoding, Format};
 
 /// Writes WAV as the samples come.
 ///
 /// To a file, the header is true after each [`flush`](Self::flush): a process that is killed leaves a file that every
-/// player reads up to there. To a pipe the sizes are 0xFFFFFFFF, which players take for "until it ends".
+/// player reads up to there. Past 4 GiB it becomes RF64. To a pipe the sizes are 0xFFFFFFFF, which players take for "until it ends".
 /// Nothing is buffered here; wrap the output in a [`std::io::BufWriter`] where chunks are small.
 ///
 /// ```
@@ -20,11 +21,11 @@ use crate::format::{Encoding, Format};
 /// let mut melody = Melody::new();
 /// let mut writer = wav::Writer::to_file(Cursor::new(Vec::new()), melody.format(), melody.encoding())?;
 /// while writer.frames() < 48_000 {
-///     let chunk = melody.next_chunk(960)?.expect("a melody without end");
+///     let chunk = melody.next_block(960)?.expect("a melody without end");
 ///     writer.write(&chunk.pcm)?;
 ///     writer.flush()?;
 /// }
-/// assert_eq!(writer.finish()?.into_inner().len(), 44 + 48_000 * 4);
+/// assert_eq!(writer.finish()?.into_inner().len(), 80 + 48_000 * 4);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -33,8 +34,8 @@ pub struct Writer<W> {
     format: Format,
     encoding: Encoding,
     data_bytes: u64,
-    /// Rewrites the header; there is one where the output can seek.
-    amend: Option<Amend<W>>,
+    /// Makes the header true; there is one where the output can seek.
+    amend: Option<(Layout, Amend<W>)>,
 }
 
 impl<W: Write + Seek> Writer<W> {
@@ -44,9 +45,24 @@ impl<W: Write + Seek> Writer<W> {
     ///
     /// [`WriteError::Io`] when the header could not be written.
     pub fn to_file(output: W, format: Format, encoding: Encoding) -> Result<Self, WriteError> {
-        let mut writer = Self { output, format, encoding, data_bytes: 0, amend: Some(amend) };
+        let (header, layout) = header(format, encoding, Some(0));
+        let mut writer =
+            Self { output, format, encoding, data_bytes: 0, amend: Some((layout, Layout::write)) };
+        writer.output.write_all(&header)?;
         writer.flush()?;
         Ok(writer)
+    }
+
+    /// Goes on with a WAV file that ends with its samples, in whose header sizes stand as `layout` says.
+    pub(super) fn resume(
+        mut output: W,
+        format: Format,
+        encoding: Encoding,
+        layout: Layout,
+        data_bytes: u64,
+    ) -> io::Result<Self> {
+        output.seek(SeekFrom::Start(layout.data_at + data_bytes))?;
+        Ok(Self { output, format, encoding, data_bytes, amend: Some((layout, Layout::write)) })
     }
 }
 
@@ -58,7 +74,7 @@ impl<W: Write> Writer<W> {
     /// [`WriteError::Io`] when the header could not be written.
     pub fn to_pipe(output: W, format: Format, encoding: Encoding) -> Result<Self, WriteError> {
         let mut writer = Self { output, format, encoding, data_bytes: 0, amend: None };
-        writer.output.write_all(&header(format, encoding, None))?;
+        writer.output.write_all(&header(format, encoding, None).0)?;
         writer.flush()?;
         Ok(writer)
     }
@@ -75,7 +91,7 @@ impl<W: Write> Writer<W> {
             return Err(WriteError::Ragged { bytes: pcm.len(), frame_bytes });
         }
         let data_bytes = self.data_bytes + pcm.len() as u64;
-        if self.amend.is_some() && data_bytes > DATA_BYTES_MAX {
+        if self.amend.as_ref().is_some_and(|(layout, _)| !layout.can_say(data_bytes)) {
             return Err(WriteError::Full { frames: self.frames() });
         }
         self.output.write_all(pcm)?;
@@ -89,11 +105,10 @@ impl<W: Write> Writer<W> {
     ///
     /// [`WriteError::Io`].
     pub fn flush(&mut self) -> Result<(), WriteError> {
-        if let Some(amend) = self.amend {
-            let header = header(self.format, self.encoding, Some(self.data_bytes));
+        if let Some((layout, amend)) = self.amend {
             // Samples first: a header must not count what is not there yet.
             self.output.flush()?;
-            amend(&mut self.output, &header, self.data_bytes)?;
+            amend(&layout, &mut self.output, self.data_bytes, self.format.frame_bytes(self.encoding))?;
         }
         Ok(self.output.flush()?)
     }
@@ -125,7 +140,8 @@ pub enum WriteError {
         /// Bytes of a frame in this file.
         frame_bytes: usize,
     },
-    /// The file is as long as its 32-bit sizes can say. Finish it and start another.
+    /// The file was begun by another program, which left no room for 64-bit sizes, and is as long as 32 bits can say. Finish it and start
+    /// another.
     #[error("the WAV file is full after {frames} frames, it can hold 4 GiB: finish it and start another")]
     Full {
         /// Frames in the file.
@@ -136,62 +152,65 @@ pub enum WriteError {
     Io(#[from] io::Error),
 }
 
-/// How a header is written where there is one already: output, header, bytes of samples after it.
-type Amend<W> = fn(&mut W, &[u8], u64) -> io::Result<()>;
+/// [`Layout::write`] for an output of this type.
+type Amend<W> = fn(&Layout, &mut W, u64, usize) -> io::Result<()>;
 
-/// Writes `header` at the start, in one piece, and goes back to the end of the samples.
-fn amend<W: Write + Seek>(output: &mut W, header: &[u8], data_bytes: u64) -> io::Result<()> {
-    output.seek(SeekFrom::Start(0))?;
-    output.write_all(header)?;
-    output.seek(SeekFrom::Start(header.len() as u64 + data_bytes))?;
-    Ok(())
-}
-
-/// All that stands before the samples, for so many bytes of them or for nobody knows how many.
-fn header(format: Format, encoding: Encoding, data_bytes: Option<u64>) -> Vec<u8> {
+/// All that stands before the samples, for so many bytes of them or for nobody knows how many, and where in it the sizes are. A
+/// file, of which one knows, has room for 64-bit sizes.
+fn header(format: Format, encoding: Encoding, data_bytes: Option<u64>) -> (Vec<u8>, Layout) {
     let frame_bytes = format.frame_bytes(encoding);
-    let known = |size: u64| u32::try_from(size).unwrap_or(SIZE_UNKNOWN);
-    let mut chunks = b"WAVEfmt ".to_vec();
+    let mut header = [&b"RIFF"[..], &SIZE_UNKNOWN.to_le_bytes(), b"WAVE"].concat();
+    if data_bytes.is_some() {
+        header.extend(room(b"JUNK", [0; 3]));
+    }
+    header.extend(b"fmt ");
     // Whatever is not PCM has an extension, be it empty, and a `fact` chunk with its length in frames.
     let (tag, fmt_bytes) = match encoding {
-        Encoding::S16Le => (TAG_PCM, 16_u32),
+        Encoding::S16Le | Encoding::S24Le => (TAG_PCM, 16_u32),
         Encoding::F32Le => (TAG_FLOAT, 18),
     };
-    chunks.extend(fmt_bytes.to_le_bytes());
-    chunks.extend(tag.to_le_bytes());
-    chunks.extend(format.channels().to_le_bytes());
-    chunks.extend(format.sample_rate().to_le_bytes());
-    chunks.extend((frame_bytes as u32 * format.sample_rate()).to_le_bytes());
-    chunks.extend((frame_bytes as u16).to_le_bytes());
-    chunks.extend((8 * encoding.sample_bytes() as u16).to_le_bytes());
+    header.extend(fmt_bytes.to_le_bytes());
+    header.extend(tag.to_le_bytes());
+    header.extend(format.channels().to_le_bytes());
+    header.extend(format.sample_rate().to_le_bytes());
+    header.extend((frame_bytes as u32 * format.sample_rate()).to_le_bytes());
+    header.extend((frame_bytes as u16).to_le_bytes());
+    header.extend((8 * encoding.sample_bytes() as u16).to_le_bytes());
+    let mut fact_at = None;
     if encoding == Encoding::F32Le {
-        chunks.extend(0_u16.to_le_bytes());
-        chunks.extend(b"fact\x04\0\0\0");
-        chunks
-            .extend(data_bytes.map_or(SIZE_UNKNOWN, |bytes| known(bytes / frame_bytes as u64)).to_le_bytes());
+        header.extend(0_u16.to_le_bytes());
+        header.extend(b"fact\x04\0\0\0");
+        fact_at = Some(header.len() as u64);
+        header.extend(SIZE_UNKNOWN.to_le_bytes());
     }
-    chunks.extend(b"data");
-    chunks.extend(data_bytes.map_or(SIZE_UNKNOWN, known).to_le_bytes());
-
-    let riff_bytes = data_bytes.map_or(SIZE_UNKNOWN, |bytes| known(chunks.len() as u64 + bytes));
-    [&b"RIFF"[..], &riff_bytes.to_le_bytes(), &chunks].concat()
+    header.extend(b"data");
+    header.extend(SIZE_UNKNOWN.to_le_bytes());
+    let layout = Layout { data_at: header.len() as u64, fact_at, has_room: data_bytes.is_some() };
+    (header, layout)
 }
-
-/// The most bytes of samples in a file. The sizes in the header are 32 bits wide, and the outer one counts 50 bytes of
-/// header too; beyond what is left readers take a size for "unknown".
-const DATA_BYTES_MAX: u64 = SIZE_UNKNOWN as u64 - 4096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::format::{CHANNELS_MAX, SAMPLE_RATE_MAX};
 
-    /// A sink that counts and seeks, so that 4 GiB need no memory.
-    struct Counter(u64);
+    /// A sink that keeps what comes first, and of the rest the position alone, so that 4 GiB need no memory.
+    #[derive(Default)]
+    struct Sparse {
+        head: Vec<u8>,
+        at: u64,
+    }
 
-    impl Write for Counter {
+    impl Write for Sparse {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len() as u64;
+            for (index, byte) in bytes.iter().enumerate().take(200) {
+                let at = self.at as usize + index;
+                if at < 200 {
+                    self.head.resize(self.head.len().max(at + 1), 0);
+                    self.head[at] = *byte;
+                }
+            }
+            self.at += bytes.len() as u64;
             Ok(bytes.len())
         }
 
@@ -200,23 +219,37 @@ mod tests {
         }
     }
 
-    impl Seek for Counter {
+    impl Seek for Sparse {
         fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
             if let SeekFrom::Start(at) = to {
-                self.0 = at;
+                self.at = at;
             }
-            Ok(self.0)
+            Ok(self.at)
         }
     }
 
     #[test]
-    fn a_file_refuses_what_its_header_could_not_say() {
+    fn past_four_gib_a_file_becomes_rf64() {
         let format = Format::new(SAMPLE_RATE_MAX, CHANNELS_MAX.into()).unwrap();
-        let mut writer = Writer::to_file(Counter(0), format, Encoding::F32Le).unwrap();
+        let mut writer = Writer::to_file(Sparse::default(), format, Encoding::F32Le).unwrap();
         let block = vec![0; 1 << 24];
-        let error = std::iter::repeat_with(|| writer.write(&block)).find_map(Result::err).unwrap();
-        assert!(matches!(error, WriteError::Full { frames } if frames == 255 << 16), "{error}");
-        assert_eq!(writer.finish().unwrap().0, 58 + (255 << 24));
+        for _ in 0..257 {
+            writer.write(&block).unwrap();
+        }
+        let header = writer.finish().unwrap().head;
+        assert_eq!((&header[..4], &header[8..16]), (&b"RF64"[..], &b"WAVEds64"[..]));
+        let reader = crate::wav::Reader::open(&header[..]).unwrap();
+        assert_eq!(reader.frames_left(), Some((257 << 24) / 256));
+    }
+
+    #[test]
+    fn a_header_without_room_refuses_what_it_could_not_say() {
+        let layout = Layout { data_at: 44, fact_at: None, has_room: false };
+        let format = Format::new(48_000, 2).unwrap();
+        let full = u64::from(u32::MAX) / 4 * 4 - 8_000;
+        let mut writer = Writer::resume(Sparse::default(), format, Encoding::S16Le, layout, full).unwrap();
+        writer.write(&[0; 3_000]).unwrap();
+        assert!(matches!(writer.write(&[0; 3_000]), Err(WriteError::Full { .. })));
     }
 
     #[test]

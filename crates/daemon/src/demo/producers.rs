@@ -109,7 +109,7 @@ async fn melody(client: Client) -> Outcome {
         }
         let micros = start_micros + (CHUNK * number).as_micros() as u64;
         number += 1;
-        match melody.next_chunk(frames as usize) {
+        match melody.next_block(frames as usize) {
             Ok(Some(chunk)) => audio.send(chunk.pcm, Some(micros)).await.is_ok(),
             _ => false,
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
-use nyx_audio_capture::{Chunk, Encoding, Format, Source as _, wav};
+use nyx_audio_capture::{Block, Encoding, Format, Source as _, wav};
 use nyx_client::publish;
 use nyx_client::{AudioFormat, Client, Name, Samples};
 use nyx_core::Instant;
@@ -31,6 +31,9 @@ pub(super) async fn publish(
     let samples = match encoding {
         Encoding::S16Le => Samples::S16Le,
         Encoding::F32Le => Samples::F32Le,
+        Encoding::S24Le => {
+            return Err(anyhow!("24-bit samples have no codec on the wire: convert them to floats").into());
+        }
     };
     let channels = u32::from(format.channels());
     let audio_format = AudioFormat { sample_rate: format.sample_rate(), channels };
@@ -100,7 +103,7 @@ fn read(source: Source) -> mpsc::Receiver<Outcome<Sound>> {
             let mut wav = wav::Reader::open(input).with_context(|| place.to_string())?;
             let (format, encoding) = (wav.format(), wav.encoding());
             let frames = usize::try_from(format.frames_in(CHUNK)).unwrap_or(usize::MAX);
-            while let Some(Chunk { pcm, .. }) = wav.next_chunk(frames).with_context(|| place.to_string())? {
+            while let Some(Block { pcm, .. }) = wav.next_block(frames).with_context(|| place.to_string())? {
                 if sender.blocking_send(Ok(Sound { format, encoding, pcm })).is_err() {
                     return Ok(ControlFlow::Break(()));
                 }

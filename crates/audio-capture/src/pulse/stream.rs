@@ -1,0 +1,198 @@
+//! A stream that the server records for us.
+
+use std::time::{Duration, SystemTime};
+
+use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
+use pulseaudio::protocol::{
+    ChannelMap, Command, CreateRecordStreamReply, LatencyParams, Prop, Props, RecordLatency,
+    RecordStreamParams, SampleFormat, SampleSpec, SinkInputInfo,
+};
+
+use super::address::Address;
+use super::connection::{Connection, Event, Failure};
+use super::find::{Place, Source, Target};
+use super::inbox::Packet;
+use super::listing;
+use crate::capture::Feed;
+use crate::format::Encoding;
+use crate::input::{Input, OpenError, Opened, Progress, ReadError, Request};
+
+/// Captures a device, the monitor of an output, or what one application plays.
+///
+/// Rate and channels are those of the device, samples are floats. A device that was asked for by name is captured or nothing is: when it is unplugged the
+/// server does not put another in its place.
+#[derive(Debug)]
+pub struct Stream {
+    address: Address,
+    target: Target,
+    open: Option<Open>,
+}
+
+/// A stream that is there.
+#[derive(Debug)]
+struct Open {
+    connection: Connection,
+    place: Place,
+    channel: u32,
+}
+
+impl Stream {
+    /// A stream of the server at `address`.
+    pub const fn new(address: Address, target: Target) -> Self {
+        Self { address, target, open: None }
+    }
+}
+
+impl Input for Stream {
+    fn open(&mut self, request: &Request) -> Result<Opened, OpenError> {
+        let mut connection = Connection::open(&self.address)?;
+        let place = self.target.find(&mut connection)?;
+        let params = params(&place, &self.target, request);
+        let created = connection.request(&Command::CreateRecordStream(params));
+        let created: CreateRecordStreamReply = created.map_err(|failure| match failure {
+            failure if failure.is_absence() => {
+                OpenError::NoDevice { wanted: self.target.to_string(), known: "others".to_owned() }
+            }
+            failure => failure.while_doing("the stream was created"),
+        })?;
+        let spec = created.sample_spec;
+        let format = listing::format(&spec).filter(|_| spec.format == SampleFormat::Float32Le);
+        let format = format.ok_or_else(|| OpenError::Unsupported { what: format!("{spec:?}") })?;
+        let latency = latency(&mut connection, created.channel);
+        self.open = Some(Open { connection, place, channel: created.channel });
+        Ok(Opened { format, latency })
+    }
+
+    fn read(&mut self, feed: &mut Feed) -> Result<Progress, ReadError> {
+        let Some(open) = &mut self.open else { return Ok(Progress::End) };
+        loop {
+            if open.take_in(feed)? {
+                return Ok(Progress::More);
+            }
+            if !open.connection.fill().map_err(lost)? {
+                return open.idle(feed).map(|()| Progress::More);
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        self.open = None;
+    }
+}
+
+impl Open {
+    /// Hands on all whole packets, and says whether there were samples among them.
+    fn take_in(&mut self, feed: &mut Feed) -> Result<bool, ReadError> {
+        let version = self.connection.version();
+        let mut any = false;
+        while let Some(packet) = self.connection.inbox.next_packet().map_err(Failure::from).map_err(lost)? {
+            if let Packet::Samples { channel, bytes } = packet {
+                if channel == self.channel {
+                    feed.push_pcm(Encoding::F32Le, bytes);
+                    any = true;
+                }
+                continue;
+            }
+            match Event::parse(packet, version) {
+                Some(Event::Killed { channel }) if channel == self.channel => return Err(self.ended()),
+                Some(Event::Moved) => feed.discontinuity(None),
+                _ => {}
+            }
+        }
+        Ok(any)
+    }
+
+    /// Nothing has come for a while. An application that pauses delivers nothing, and that is silence; a server that is slow is
+    /// waited for. The server's answer comes behind all samples, so it says which.
+    fn idle(&mut self, feed: &mut Feed) -> Result<(), ReadError> {
+        let Some(stream) = self.place.stream else { return Ok(()) };
+        let channel = self.channel;
+        let mut any = false;
+        let state = self.connection.request_aside(&Command::GetSinkInputInfo(stream), |packet| {
+            if let Packet::Samples { channel: of, bytes } = packet
+                && of == channel
+            {
+                feed.push_pcm(Encoding::F32Le, bytes);
+                any = true;
+            }
+        });
+        match state {
+            Ok(SinkInputInfo { corked: true, .. }) if !any => feed.idle(),
+            Ok(_) => {}
+            Err(failure) if failure.is_absence() => return Err(self.ended()),
+            Err(failure) => return Err(lost(failure)),
+        }
+        Ok(())
+    }
+
+    /// Why the server has ended our stream.
+    fn ended(&mut self) -> ReadError {
+        let name = self.place.name.clone();
+        let Some(stream) = self.place.stream else { return ReadError::DeviceGone { name } };
+        // What an application plays may have moved to another output, which ends what listens to it.
+        let state: Result<SinkInputInfo, _> = self.connection.request(&Command::GetSinkInputInfo(stream));
+        match state {
+            Ok(_) => ReadError::Lost { reason: format!("`{name}` has moved to another output") },
+            Err(failure) if failure.is_absence() => ReadError::ApplicationGone { name },
+            Err(failure) => lost(failure),
+        }
+    }
+}
+
+fn lost(failure: Failure) -> ReadError {
+    ReadError::Lost { reason: failure.to_string() }
+}
+
+fn params(place: &Place, target: &Target, request: &Request) -> RecordStreamParams {
+    // What the device has is taken, whatever stands here, but for the samples.
+    let spec = SampleSpec { format: SampleFormat::Float32Le, channels: 2, sample_rate: 48_000 };
+    let chunk_bytes = request.chunk_frames as u32 * BYTES_PER_FRAME;
+    let (source_index, source_name) = match &place.source {
+        Some(Source::Index(index)) => (Some(*index), None),
+        Some(Source::Name(name)) => (None, Some(listing::name(name))),
+        None => (None, None),
+    };
+    let mut props = Props::new();
+    props.set(Prop::MediaName, c"capture");
+    RecordStreamParams {
+        sample_spec: spec,
+        channel_map: ChannelMap::stereo(),
+        source_index,
+        source_name,
+        // As much as the server can hold, should this process be stopped for a while. Half of a fragment is spent in the device's buffer, so
+        // twice a chunk is one delivery for each.
+        buffer_attr: BufferAttr {
+            max_length: u32::MAX,
+            fragment_size: 2 * chunk_bytes,
+            ..BufferAttr::default()
+        },
+        flags: StreamFlags {
+            fix_rate: true,
+            fix_channels: true,
+            adjust_latency: true,
+            no_move: *target != Target::Default,
+            ..StreamFlags::default()
+        },
+        direct_on_input_index: place.stream,
+        props,
+        ..RecordStreamParams::default()
+    }
+}
+
+/// What the server says of the way from the device to it; nothing where it says nothing that makes sense.
+fn latency(connection: &mut Connection, channel: u32) -> Duration {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the protocol's message carries the wall clock; nothing is decided by it"
+    )]
+    let now = SystemTime::now();
+    let reply = connection.request(&Command::GetRecordLatency(LatencyParams { channel, now }));
+    let micros = reply.map_or(0, |RecordLatency { source_usec, .. }| source_usec);
+    Some(Duration::from_micros(micros)).filter(|latency| *latency <= LATENCY_MAX).unwrap_or_default()
+}
+
+/// Two channels of floats; with more the server delivers somewhat more often.
+const BYTES_PER_FRAME: u32 = 8;
+
+/// No device for sound is slower.
+const LATENCY_MAX: Duration = Duration::from_secs(1);

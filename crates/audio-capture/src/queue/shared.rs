@@ -1,0 +1,134 @@
+//! What writer and reader share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crossbeam::queue::ArrayQueue;
+use nyx_core::Instant;
+
+use super::bell::Bell;
+use super::chunk::Head;
+use super::metrics::Metrics;
+use crate::histogram::Histogram;
+
+/// A chunk in the queue.
+pub(super) struct Slot {
+    pub(super) head: Head,
+    pub(super) samples: Vec<f32>,
+    pub(super) pushed: Instant,
+}
+
+/// Two rings, of chunks and of empty buffers, between which a fixed set of buffers goes round.
+pub(super) struct Shared {
+    pub(super) full: ArrayQueue<Slot>,
+    free: ArrayQueue<Vec<f32>>,
+    pub(super) bell: Bell,
+    closed: AtomicBool,
+    abandoned: AtomicBool,
+    pub(super) counters: Counters,
+}
+
+/// The figures of [`Metrics`], each written by one side.
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) pushed: AtomicU64,
+    pub(super) popped: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) skipped_silent: AtomicU64,
+    pub(super) callbacks: AtomicU64,
+    pub(super) late_callbacks: AtomicU64,
+    pub(super) device_errors: AtomicU64,
+    pub(super) wakeups: AtomicU64,
+    pub(super) empty_wakeups: AtomicU64,
+    pub(super) latency: Wait,
+}
+
+pub(super) struct Wait(pub(super) Histogram);
+
+impl Default for Wait {
+    fn default() -> Self {
+        Self(Histogram::new())
+    }
+}
+
+impl Shared {
+    /// All memory that there will ever be.
+    pub(super) fn new(capacity: usize, chunk_samples: usize) -> Self {
+        let buffers = capacity + BUFFERS_OUTSIDE;
+        let free = ArrayQueue::new(buffers);
+        for _ in 0..buffers {
+            // Written to, so that the pages are there before the first sample, and memory does not grow while it is captured.
+            let mut buffer = vec![f32::MIN_POSITIVE; chunk_samples];
+            buffer.clear();
+            let _ = free.push(buffer);
+        }
+        Self {
+            full: ArrayQueue::new(capacity),
+            free,
+            bell: Bell::new(),
+            closed: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+            counters: Counters::default(),
+        }
+    }
+
+    /// An empty buffer: a free one, or that of the oldest chunk, which is dropped. `None` where the reader holds all there is.
+    pub(super) fn buffer(&self) -> Option<Vec<f32>> {
+        let buffer = self.free.pop().or_else(|| {
+            let oldest = self.full.pop()?;
+            count(&self.counters.dropped);
+            Some(oldest.samples)
+        });
+        buffer.map(|mut buffer| {
+            buffer.clear();
+            buffer
+        })
+    }
+
+    /// Gives a buffer back.
+    pub(super) fn recycle(&self, buffer: Vec<f32>) {
+        // There is room for all buffers, so that none is ever freed here, which may be the audio thread.
+        let _ = self.free.push(buffer);
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.bell.ring_last();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    pub(super) fn metrics(&self) -> Metrics {
+        let counters = &self.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Metrics {
+            pushed: read(&counters.pushed),
+            popped: read(&counters.popped),
+            dropped: read(&counters.dropped),
+            depth: self.full.len(),
+            skipped_silent: read(&counters.skipped_silent),
+            callbacks: read(&counters.callbacks),
+            late_callbacks: read(&counters.late_callbacks),
+            device_errors: read(&counters.device_errors),
+            wakeups: read(&counters.wakeups),
+            empty_wakeups: read(&counters.empty_wakeups),
+            latency: counters.latency.0.read(),
+        }
+    }
+}
+
+pub(super) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Buffers that a reader may hold at a time, and the one that is being filled, before the queue has to give up some of its own.
+const BUFFERS_OUTSIDE: usize = 64;

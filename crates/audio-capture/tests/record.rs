@@ -1,0 +1,185 @@
+//! Recordings: what is missing becomes silence, what was killed is repaired, what does not fit is kept up to there.
+
+mod script;
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use nyx_audio_capture::capture::Config;
+use nyx_audio_capture::record::{self, CreateError, Recorder};
+use nyx_audio_capture::{Capture, Encoding, Format, Source as _, pcm, wav};
+use proptest::prelude::*;
+use script::{Step, drain, script};
+
+fn mono() -> Format {
+    Format::new(48_000, 1).unwrap()
+}
+
+fn as_encoding(encoding: Encoding) -> record::Config {
+    let mut config = record::Config::default();
+    config.encoding = encoding;
+    config
+}
+
+/// All samples of a file, and how its reading ended.
+fn samples(path: &Path) -> Vec<f32> {
+    let mut reader = wav::Reader::open(File::open(path).unwrap()).unwrap();
+    let mut samples = Vec::new();
+    while let Some(block) = reader.next_block(4_800).unwrap() {
+        pcm::decode(reader.encoding(), &block.pcm, &mut samples);
+    }
+    samples
+}
+
+#[test]
+fn what_was_left_out_is_silence_of_the_same_length() {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, encoding) in [Encoding::S16Le, Encoding::S24Le, Encoding::F32Le].into_iter().enumerate() {
+        let path = folder.path().join(index.to_string());
+        let (steps, input) = script(mono(), 0);
+        let mut config = Config::default();
+        config.skip_silence = true;
+        let (_capture, mut reader) = Capture::start(input, config).unwrap();
+        for step in [Step::Frames(700), Step::Silence(96_000), Step::Frames(500), Step::End] {
+            steps.send(step).unwrap();
+        }
+        let mut recorder = Recorder::create(&path, mono(), as_encoding(encoding)).unwrap();
+        for chunk in drain(&mut reader) {
+            recorder.write(&chunk).unwrap();
+        }
+        assert_eq!(recorder.finish().unwrap(), 97_200);
+        let samples = samples(&path);
+        assert_eq!(samples.len(), 97_200);
+        assert_eq!((samples[0], samples[699]), (-0.5, 699.0 / 32_768.0 - 0.5));
+        assert!(samples[700..96_700].iter().all(|sample| *sample == 0.0));
+        assert_eq!(samples[97_199], 1_199.0 / 32_768.0 - 0.5);
+    }
+}
+
+#[test]
+fn a_recording_goes_on_where_it_was_killed() {
+    let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    let whole = recorded(&path, 48_000);
+    // The header knows half of it, and the last frame is cut.
+    let file = File::options().write(true).open(&path).unwrap();
+    wav_header_says(&path, 24_000);
+    file.set_len(whole - 1).unwrap();
+    let mut recorder = Recorder::append(&path, mono(), record::Config::default()).unwrap();
+    assert_eq!(recorder.frames(), 47_999);
+    let (steps, input) = script(mono(), 0);
+    let (_capture, mut reader) = Capture::start(input, Config::default()).unwrap();
+    steps.send(Step::Frames(480)).unwrap();
+    recorder.write(&reader.recv().unwrap()).unwrap();
+    assert_eq!(recorder.finish().unwrap(), 48_479);
+    let samples = samples(&path);
+    assert_eq!(
+        (samples.len(), samples[47_998], samples[47_999]),
+        (48_479, (47_998 % 32_768) as f32 / 32_768.0 - 0.5, -0.5)
+    );
+}
+
+#[test]
+fn a_file_of_another_format_is_not_continued() {
+    let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    recorded(&path, 480);
+    let stereo = Format::new(48_000, 2).unwrap();
+    let error = Recorder::append(&path, stereo, record::Config::default()).unwrap_err();
+    assert!(matches!(error, CreateError::Format { .. }), "{error}");
+    fs::write(&path, b"no sound at all").unwrap();
+    let error = Recorder::append(&path, mono(), record::Config::default()).unwrap_err();
+    assert!(matches!(error, CreateError::Repair { .. }), "{error}");
+}
+
+#[test]
+fn a_file_that_is_right_is_not_touched() {
+    let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    recorded(&path, 1_001);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend(b"LIST\x05\0\0\0abcde\0id3 \x02\0\0\0xx");
+    fs::write(&path, &bytes).unwrap();
+    let repaired = wav::repair(open(&path)).unwrap();
+    assert_eq!((repaired.frames, repaired.recovered_frames, repaired.cut_bytes), (1_001, 0, 0));
+    drop(repaired);
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_ends_the_recording_with_a_reason() {
+    let (steps, input) = script(mono(), 0);
+    let (_capture, mut reader) = Capture::start(input, Config::default()).unwrap();
+    steps.send(Step::Frames(480)).unwrap();
+    let created = Recorder::create(Path::new("/dev/full"), mono(), record::Config::default());
+    let error = created.err().map(|error| error.to_string()).or_else(|| {
+        let mut recorder =
+            Recorder::create(Path::new("/dev/full"), mono(), record::Config::default()).ok()?;
+        recorder.write(&reader.recv()?).ok();
+        recorder.flush().err().map(|error| error.to_string())
+    });
+    let error = error.expect("nothing fits");
+    assert!(error.contains("/dev/full") && error.contains("No space left"), "{error}");
+}
+
+proptest! {
+    /// However a recording was cut, repairing it keeps all whole frames, and repairing it again changes nothing.
+    #[test]
+    fn whatever_is_cut_off_the_rest_is_kept(frames in 1_u64..2_000, cut in 0_u64..500, known in 0_u64..2_000) {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let whole = recorded(&path, frames);
+        wav_header_says(&path, known.min(frames));
+        let cut = cut.min(whole - HEADER);
+        open(&path).set_len(whole - cut).unwrap();
+        let kept = (whole - cut - HEADER) / 2;
+        let repaired = wav::repair(open(&path)).unwrap();
+        prop_assert_eq!(repaired.frames, kept);
+        drop(repaired);
+        let again = wav::repair(open(&path)).unwrap();
+        prop_assert_eq!((again.frames, again.recovered_frames, again.cut_bytes), (kept, 0, 0));
+        prop_assert_eq!(samples(&path).len() as u64, kept);
+    }
+
+    #[test]
+    fn no_bytes_make_repair_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), damage in any::<bool>()) {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let bytes = if damage {
+            recorded(&path, 40);
+            let mut file = fs::read(&path).unwrap();
+            for (at, byte) in bytes.iter().enumerate().step_by(5) {
+                let len = file.len();
+                file[(at * 31 + usize::from(*byte)) % len] = *byte;
+            }
+            file
+        } else {
+            bytes
+        };
+        fs::write(&path, &bytes).unwrap();
+        let _ = wav::repair(open(&path));
+    }
+}
+
+/// A recording of a ramp, and how long the file is.
+fn recorded(path: &Path, frames: u64) -> u64 {
+    let mut writer = wav::Writer::to_file(File::create(path).unwrap(), mono(), Encoding::S16Le).unwrap();
+    let mut bytes = Vec::new();
+    let samples: Vec<_> = (0..frames).map(|frame| (frame % 32_768) as f32 / 32_768.0 - 0.5).collect();
+    pcm::encode(Encoding::S16Le, &samples, &mut bytes);
+    writer.write(&bytes).unwrap();
+    writer.finish().unwrap();
+    HEADER + bytes.len() as u64
+}
+
+/// As a writer leaves it that was killed after it had flushed so many frames.
+fn wav_header_says(path: &Path, frames: u64) {
+    let mut bytes = fs::read(path).unwrap();
+    let data = (frames as u32) * 2;
+    bytes[4..8].copy_from_slice(&(data + HEADER as u32 - 8).to_le_bytes());
+    bytes[HEADER as usize - 4..HEADER as usize].copy_from_slice(&data.to_le_bytes());
+    fs::write(path, bytes).unwrap();
+}
+
+fn open(path: &Path) -> File {
+    File::options().read(true).write(true).open(path).unwrap()
+}
+
+/// Of a file of 16-bit samples, with its room for 64-bit sizes.
+const HEADER: u64 = 80;
