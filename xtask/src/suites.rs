@@ -16,11 +16,16 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite { name: "scale", needs: &[] },
     Suite { name: "console", needs: &[NODE] },
     Suite { name: "media", needs: &[FFMPEG] },
+    Suite { name: "audio", needs: &[PULSEAUDIO, PACTL, PAPLAY, SOX] },
     Suite { name: "browser", needs: &[CHROMIUM, FFMPEG] },
 ];
 
 const NODE: Program = Program { name: "node", debian: "nodejs" };
 const FFMPEG: Program = Program { name: "ffmpeg", debian: "ffmpeg" };
+const PULSEAUDIO: Program = Program { name: "pulseaudio", debian: "pulseaudio" };
+const PACTL: Program = Program { name: "pactl", debian: "pulseaudio-utils" };
+const PAPLAY: Program = Program { name: "paplay", debian: "pulseaudio-utils" };
+const SOX: Program = Program { name: "sox", debian: "sox" };
 const CHROMIUM: Program = Program { name: "chromium", debian: "chromium" };
 
 /// One suite, by the name of its test target.

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::{self, Outcome};
-use crate::{config, demo, netem, play, publish, record, serve, subscribe, token};
+use crate::{capture, config, demo, netem, play, publish, record, serve, subscribe, token};
 
 /// Real-time data, delivered fresh: state, frames, audio and events, to many subscribers at once.
 #[derive(Parser)]
@@ -23,6 +23,7 @@ enum Command {
     Sub(subscribe::Args),
     Record(record::Args),
     Play(play::Args),
+    Capture(capture::Args),
     Demo(demo::Args),
     Netem(netem::Args),
     Token(token::Args),
@@ -43,6 +44,7 @@ impl Cli {
             Command::Sub(args) => subscribe::run(args),
             Command::Record(args) => record::run(args),
             Command::Play(args) => play::run(args),
+            Command::Capture(args) => capture::run(args),
             Command::Demo(args) => demo::run(args),
             Command::Netem(args) => netem::run(args),
             Command::Token(args) => token::run(args),

@@ -4,12 +4,14 @@
 //! - `publish`, `subscribe`: files and pipes in, files and pipes out.
 //! - `record`, `play`: what was published, into a file and again out of it.
 //! - `token`: who may come in, and `nyx token`.
+//! - `capture`: what a device hears or an application plays.
 //! - `demo`: a server with producers of its own.
 //! - `netem`: a network that is slower than this machine's.
 //!
 //! Commands translate and never decide: what is sent when is the hub's business.
 #![forbid(unsafe_code)]
 
+mod capture;
 mod cli;
 mod config;
 mod connect;

@@ -1,0 +1,191 @@
+//! `nyx capture`: what a device hears or an application plays, into a file, a topic or a level meter.
+
+mod level;
+mod list;
+mod outputs;
+mod target;
+mod topic;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[cfg(not(any(target_os = "linux", windows)))]
+use anyhow::anyhow;
+use clap::ValueEnum;
+use nyx_audio_capture::queue::Reader;
+use nyx_audio_capture::{Capture, Encoding, capture};
+use nyx_client::Name;
+use tokio::time::sleep;
+
+use crate::connect::Server;
+#[cfg(not(any(target_os = "linux", windows)))]
+use crate::exit::Failure;
+use crate::exit::Outcome;
+use crate::serve::{Signals, block_on};
+use crate::tell;
+
+use outputs::Outputs;
+use target::Target;
+
+/// Capture what a device hears or an application plays.
+///
+/// Without `--app`, `--pid`, `--stream`, `--device` or `--tone` the default device is captured. It goes into a WAV file, a topic, or both; otherwise
+/// its level is shown. Ctrl-C ends it, and everything up to that moment is kept.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// List devices, and the applications that play or record
+    #[arg(long, conflicts_with_all = ["app", "pid", "stream", "device", "tone", "wav", "topic", "level"])]
+    list: bool,
+    #[command(flatten)]
+    target: Target,
+    /// Record into this WAV file; what is missing becomes silence
+    #[arg(long, value_name = "FILE")]
+    wav: Option<PathBuf>,
+    /// Go on with the WAV file, which is repaired first if it was cut
+    #[arg(long, requires = "wav")]
+    append: bool,
+    /// Publish as this topic, such as `mic/main`
+    #[arg(long, value_name = "TOPIC")]
+    topic: Option<Name>,
+    #[command(flatten)]
+    server: Server,
+    /// Show the level on stderr
+    #[arg(long)]
+    level: bool,
+    /// End after so much sound
+    #[arg(long = "for", value_name = "TIME")]
+    duration: Option<humantime::Duration>,
+    /// How samples are written; a topic has no 24-bit samples, and gets floats then
+    #[arg(long, value_enum, default_value_t = Samples::S16)]
+    samples: Samples,
+    /// Frames a second [default: as the device has it]
+    #[arg(long, value_name = "HZ")]
+    rate: Option<u32>,
+    /// Channels [default: as the device has it]
+    #[arg(long, value_name = "COUNT")]
+    channels: Option<u16>,
+    /// Frames in a chunk: shorter is fresher
+    #[arg(long, value_name = "FRAMES", default_value_t = 480, value_parser = clap::value_parser!(u32).range(16..=65_536))]
+    chunk: u32,
+    /// Leave silence out of the topic; in the WAV file it stays silence
+    #[arg(long)]
+    skip_silence: bool,
+    /// How long to wait for a device or a sound server that is gone to come back
+    #[arg(long, value_name = "TIME", default_value = "1m")]
+    reconnect: humantime::Duration,
+    /// Print the list, or a summary at the end, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  nyx capture --list
+  nyx capture --level
+  nyx capture --app mpv --wav song.wav
+  nyx capture --device alsa_input.usb --topic mic/main
+  nyx capture --pid 4711 --topic game/sound --wav game.wav --for 10m";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Samples {
+    /// 16-bit integers
+    S16,
+    /// 24-bit integers
+    S24,
+    /// 32-bit floats
+    F32,
+}
+
+impl Samples {
+    const fn encoding(self) -> Encoding {
+        match self {
+            Self::S16 => Encoding::S16Le,
+            Self::S24 => Encoding::S24Le,
+            Self::F32 => Encoding::F32Le,
+        }
+    }
+}
+
+pub(crate) fn run(args: Args) -> Outcome {
+    if args.list {
+        return list::run(args.json);
+    }
+    block_on(args.run())
+}
+
+impl Args {
+    async fn run(self) -> Outcome {
+        let mut signals = Signals::new()?;
+        let input = self.target.input()?;
+        let (capture, mut reader) = Capture::start(input, self.config())?;
+        let mut outputs = Outputs::open(&self, capture.format()).await?;
+        tell::note(format_args!(
+            "capturing {}, {} Hz, {} channels",
+            self.target,
+            capture.format().sample_rate(),
+            capture.format().channels()
+        ));
+        let frames = self.duration.map(|duration| capture.format().frames_in(duration.into()));
+        let passed = tokio::select! {
+            passed = pass(&mut reader, &mut outputs, frames) => passed,
+            () = signals.wait() => Ok(()),
+            () = self.gave_up() => Ok(()),
+        };
+        // Everything up to now, whatever ended it: also what comes while the device delivers its last.
+        let ended = tokio::task::spawn_blocking(|| capture.stop()).await?;
+        let rest = if passed.is_ok() { pass(&mut reader, &mut outputs, None).await } else { Ok(()) };
+        let summary = outputs.close(&reader.metrics()).await;
+        tell::end_progress();
+        passed?;
+        rest?;
+        let summary = summary?;
+        if self.json {
+            writeln!(std::io::stdout(), "{}", serde_json::to_string(&summary)?)?;
+        } else {
+            tell::note(summary);
+        }
+        Ok(ended?)
+    }
+
+    /// A device that delivers less than it should is not waited for without end.
+    async fn gave_up(&self) {
+        match self.duration {
+            Some(duration) => sleep(Duration::from(duration) + GRACE).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn config(&self) -> capture::Config {
+        let mut config = capture::Config::default();
+        config.chunk_frames = self.chunk as usize;
+        config.sample_rate = self.rate;
+        config.channels = self.channels;
+        config.skip_silence = self.skip_silence;
+        config.reconnect = Duration::from(self.reconnect);
+        config
+    }
+}
+
+/// Hands on every chunk until the capture ends, or so many frames of time have been captured.
+async fn pass(reader: &mut Reader, outputs: &mut Outputs, frames: Option<u64>) -> Outcome {
+    while let Some(chunk) = reader.next().await {
+        outputs.take(&chunk)?;
+        if frames.is_some_and(|frames| chunk.end_frame() >= frames) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// How much longer than it should a device may take: an output that has played ahead is heard only when it has caught up.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What can't be captured on this system.
+#[cfg(not(any(target_os = "linux", windows)))]
+fn no_backend() -> Failure {
+    Failure::usage(anyhow!(
+        "this build captures nothing but --tone on this system: it has PulseAudio on Linux, and WASAPI on Windows"
+    ))
+}

@@ -1,0 +1,87 @@
+//! What is captured.
+
+use std::fmt;
+
+use nyx_audio_capture::{Format, Input, input, synth};
+
+use crate::exit::Outcome;
+
+/// One of them at most.
+#[derive(clap::Args)]
+#[group(multiple = false)]
+pub(super) struct Target {
+    /// Capture what this application plays: its name, its program, or a part of it
+    #[arg(long, value_name = "NAME")]
+    app: Option<String>,
+    /// Capture what this process plays
+    #[arg(long, value_name = "PROCESS")]
+    pid: Option<u32>,
+    /// Capture the stream that has this number in the list
+    #[arg(long, value_name = "NUMBER")]
+    stream: Option<u32>,
+    /// Capture this device, or what this output plays
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Capture no device, but a test tone
+    #[arg(long, value_name = "HZ")]
+    tone: Option<f64>,
+}
+
+impl Target {
+    pub(super) fn input(&self) -> Outcome<Box<dyn Input>> {
+        if let Some(hertz) = self.tone {
+            let format = Format::new(48_000, 2)?;
+            return Ok(Box::new(input::Paced::new(synth::Tone::new(format, hertz, 0.25))));
+        }
+        self.system_input()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn system_input(&self) -> Outcome<Box<dyn Input>> {
+        use nyx_audio_capture::pulse;
+
+        let target = match self {
+            Self { app: Some(name), .. } => pulse::Target::Application(name.clone()),
+            Self { pid: Some(process), .. } => pulse::Target::Process(*process),
+            Self { stream: Some(index), .. } => pulse::Target::Session(*index),
+            Self { device: Some(name), .. } => pulse::Target::Device(name.clone()),
+            _ => pulse::Target::Default,
+        };
+        Ok(Box::new(pulse::Stream::new(pulse::Address::from_env(), target)))
+    }
+
+    #[cfg(windows)]
+    fn system_input(&self) -> Outcome<Box<dyn Input>> {
+        use nyx_audio_capture::wasapi;
+
+        let target = match self {
+            Self { app: None, pid: Some(process), .. } => wasapi::Target::Process(*process),
+            Self { device: Some(name), .. } => wasapi::Target::Device(name.clone()),
+            Self { app: None, stream: None, .. } => wasapi::Target::DefaultInput,
+            _ => {
+                return Err(crate::exit::Failure::usage(anyhow::anyhow!(
+                    "on Windows say an application by its --pid"
+                )));
+            }
+        };
+        Ok(Box::new(wasapi::Stream::new(target)))
+    }
+
+    #[cfg(not(any(target_os = "linux", windows)))]
+    fn system_input(&self) -> Outcome<Box<dyn Input>> {
+        Err(super::no_backend())
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { app: Some(name), .. } => write!(f, "what `{name}` plays"),
+            Self { pid: Some(process), .. } => write!(f, "what process {process} plays"),
+            Self { stream: Some(index), .. } => write!(f, "stream {index}"),
+            Self { device: Some(name), .. } => write!(f, "`{name}`"),
+            Self { tone: Some(hertz), .. } => write!(f, "a tone of {hertz} Hz"),
+            _ => f.write_str("the default device"),
+        }
+    }
+}

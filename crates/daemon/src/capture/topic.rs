@@ -1,0 +1,88 @@
+//! Chunks as a topic.
+
+use nyx_audio_capture::{Chunk, Encoding, Format, pcm};
+use nyx_client::publish;
+use nyx_client::{AudioFormat, Client, Name, Samples};
+use tokio::sync::mpsc::{self, Sender};
+use tokio::task::JoinHandle;
+
+use crate::connect::{self, Server};
+use crate::exit::Outcome;
+
+/// Publishes in a task of its own: a connection that stalls must not hold up what is recorded.
+pub(super) struct Topic {
+    client: Client,
+    encoding: Encoding,
+    chunks: Sender<(Vec<u8>, u64)>,
+    publisher: JoinHandle<Outcome>,
+    watcher: JoinHandle<()>,
+    sent: u64,
+    skipped: u64,
+}
+
+impl Topic {
+    pub(super) async fn open(
+        name: &Name,
+        server: &Server,
+        format: Format,
+        encoding: Encoding,
+    ) -> Outcome<Self> {
+        let client = server.connect(format!("nyx capture {name}")).await?;
+        let (samples, encoding) = match encoding {
+            Encoding::S16Le => (Samples::S16Le, Encoding::S16Le),
+            Encoding::S24Le | Encoding::F32Le => (Samples::F32Le, Encoding::F32Le),
+        };
+        let audio_format =
+            AudioFormat { sample_rate: format.sample_rate(), channels: u32::from(format.channels()) };
+        let audio = client.audio(name.clone(), audio_format, samples, publish::Options::default()).await?;
+        let (chunks, mut waiting) = mpsc::channel::<(Vec<u8>, u64)>(CHUNKS_WAITING);
+        let publisher = tokio::spawn(async move {
+            while let Some((pcm, unix_micros)) = waiting.recv().await {
+                audio.send(pcm, Some(unix_micros)).await.map_err(|error| error.cause)?;
+            }
+            Ok(())
+        });
+        let watcher = tokio::spawn(connect::watch(client.clone()));
+        Ok(Self { client, encoding, chunks, publisher, watcher, sent: 0, skipped: 0 })
+    }
+
+    /// Sends a chunk, or passes it over where too many wait: what is late nobody wants.
+    pub(super) fn take(&mut self, chunk: &Chunk) {
+        let mut bytes = Vec::with_capacity(size_of_val(chunk.samples()));
+        pcm::encode(self.encoding, chunk.samples(), &mut bytes);
+        match self.chunks.try_send((bytes, chunk.unix_micros)) {
+            Ok(()) => self.sent += 1,
+            Err(_) => self.skipped += 1,
+        }
+    }
+
+    /// Waits until the hub has taken in all that was sent. Returns how many chunks were sent and how many passed over.
+    pub(super) async fn close(self) -> Outcome<(u64, u64)> {
+        drop(self.chunks);
+        let published = tokio::time::timeout(GRACE, self.publisher).await;
+        let flushed = match published {
+            Ok(published) => {
+                published??;
+                tokio::time::timeout(GRACE, self.client.flush()).await
+            }
+            Err(elapsed) => Err(elapsed),
+        };
+        self.watcher.abort();
+        match flushed {
+            Ok(flushed) => flushed?,
+            Err(_) => {
+                return Err(anyhow::anyhow!(
+                    "stopped before the hub had confirmed everything: the last chunks may not have arrived"
+                )
+                .into());
+            }
+        }
+        Ok((self.sent, self.skipped))
+    }
+}
+
+/// Of 10 ms each, as long as the 500 ms after which a hub drops audio.
+const CHUNKS_WAITING: usize = 50;
+
+/// How long the hub may take to confirm.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(3);

@@ -1,0 +1,252 @@
+//! Sound through a real PulseAudio: devices, single applications, volumes, and everything that can go wrong meanwhile.
+
+mod common {
+    pub(crate) mod command;
+    pub(crate) mod daemon;
+    pub(crate) mod pulse;
+    pub(crate) mod wait;
+}
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use common::command::Running;
+use common::daemon::{Daemon, PATIENCE};
+use common::pulse::{Pulse, SINK, level};
+use common::wait::eventually;
+use nyx_audio_capture::host::{Event, SessionState};
+use nyx_audio_capture::pulse::{Stream, Target, Watch};
+use nyx_audio_capture::{Capture, Encoding, Source as _, capture, pcm, wav};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_output_plays_is_recorded_without_a_gap() {
+    let pulse = Pulse::start().await;
+    let _player = pulse.play(440, 60).await;
+    let file = pulse.file("device.wav");
+    let recording = pulse.capture(&["--device", SINK, "--wav", text(&file), "--for", "2s", "--json"]);
+    let summary = recording.succeeded().await.remove(0);
+    assert_eq!(
+        (&summary["dropped_chunks"], &summary["discontinuities"]),
+        (&0.into(), &0.into()),
+        "{summary}"
+    );
+    let samples = samples(&file);
+    assert_eq!(summary["recorded_frames"], samples.len() / 2);
+    assert!(samples.len() > 2 * 48_000, "{summary}");
+    assert!((level(&samples, 2, 440.0) + 6.0).abs() < 0.5, "{}", level(&samples, 2, 440.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_application_of_two_is_recorded_alone() {
+    let pulse = Pulse::start().await;
+    let wanted = pulse.play(440, 60).await;
+    let _other = pulse.play(1_000, 60).await;
+    let file = pulse.file("one.wav");
+    let process = wanted.id().to_string();
+    let recording = pulse.capture(&[
+        "--pid",
+        &process,
+        "--wav",
+        text(&file),
+        "--for",
+        "2s",
+        "--samples",
+        "f32",
+        "--json",
+    ]);
+    recording.succeeded().await;
+    let samples = samples(&file);
+    // Without the start, where the stream begins in the middle of a period.
+    let steady = &samples[2 * 24_000..];
+    assert!(level(steady, 2, 440.0) > -7.0);
+    assert!(level(steady, 2, 1_000.0) < -60.0, "{}", level(steady, 2, 1_000.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn volume_and_mute_are_what_pactl_says() {
+    let pulse = Pulse::start().await;
+    let player = pulse.play(440, 60).await;
+    let mut watch = Watch::start(&pulse.address()).expect("events");
+    let mut control = pulse.control();
+    let session = control.sessions().unwrap().into_iter().find(|it| it.process == Some(player.id())).unwrap();
+    assert_eq!((session.volume, session.muted, session.state), (1.0, false, SessionState::Running));
+    assert_eq!(session.program.as_deref(), Some("pacat"));
+
+    control.set_volume(session.id, 0.5).unwrap();
+    control.set_muted(session.id, true).unwrap();
+    let said = pulse.pactl(&["list", "sink-inputs"]);
+    assert!(said.contains("Mute: yes") && said.contains("/  50% /"), "{said}");
+    control.set_muted(session.id, false).unwrap();
+    let session = control.sessions().unwrap().remove(0);
+    assert_eq!((session.volume, session.muted), (0.5, false));
+    assert_eq!(watch.next(PATIENCE).unwrap(), Some(Event::Changed(session.id)));
+
+    drop(player);
+    while watch.next(PATIENCE).unwrap() != Some(Event::Ended(session.id)) {}
+    let error = control.set_volume(session.id, 1.0).unwrap_err();
+    assert!(error.to_string().contains("list the sessions again"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_list_has_devices_and_streams() {
+    let pulse = Pulse::start().await;
+    let player = pulse.play(440, 60).await;
+    let listing = pulse.capture(&["--list", "--json"]).succeeded().await.remove(0);
+    assert_eq!(listing["devices"][0]["name"], format!("{SINK}.monitor"));
+    assert_eq!(listing["devices"][0]["sample_rate"], 48_000);
+    assert_eq!(listing["sessions"][0]["process"], player.id());
+    assert_eq!(listing["sessions"][0]["direction"], "plays");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_comes_back_is_an_interruption_of_the_same_recording() {
+    let mut pulse = Pulse::start().await;
+    let stream = Stream::new(pulse.address(), Target::Device(SINK.to_owned()));
+    let (capture, mut reader) = Capture::start(stream, capture::Config::default()).expect("a capture");
+    let mut before = reader.recv().expect("sound");
+    pulse
+        .restart_after(async || {
+            while let Some(chunk) = reader.recv_timeout(Duration::from_millis(500)) {
+                before = chunk;
+            }
+        })
+        .await;
+    let after = reader.recv_timeout(PATIENCE).expect("it goes on");
+    assert!(after.discontinuity && after.sequence == before.sequence + 1);
+    // For half a second at least there was nothing.
+    assert!(after.first_frame > before.end_frame() + 24_000);
+    assert!(after.unix_micros > before.unix_micros + 500_000);
+    assert_eq!(reader.metrics().device_errors, 1);
+    capture.stop().expect("it is running");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_is_plugged_in_again_is_captured_again() {
+    let pulse = Pulse::start().await;
+    let module = pulse.pactl(&["load-module", "module-null-sink", "sink_name=usb", "rate=44100"]);
+    let stream = Stream::new(pulse.address(), Target::Device("usb".to_owned()));
+    let (capture, mut reader) = Capture::start(stream, capture::Config::default()).expect("a capture");
+    assert_eq!(capture.format().sample_rate(), 44_100);
+    assert!(reader.recv_timeout(PATIENCE).is_some());
+    pulse.pactl(&["unload-module", module.trim()]);
+    eventually(PATIENCE, "the loss is noticed", async || (reader.metrics().device_errors > 0).then_some(()))
+        .await;
+    pulse.pactl(&["load-module", "module-null-sink", "sink_name=usb", "rate=44100"]);
+    while !reader.recv_timeout(PATIENCE).expect("it goes on").discontinuity {}
+    capture.stop().expect("it is running");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_that_ends_leaves_a_whole_recording_and_a_reason() {
+    let pulse = Pulse::start().await;
+    let player = pulse.play(440, 60).await;
+    let (file, errors) = (pulse.file("application.wav"), pulse.file("errors"));
+    let mut command = pulse.command(common::daemon::NYX);
+    command.args(["capture", "--app", "pacat", "--wav", text(&file), "--json"]);
+    let recording = Running::start(command.stderr(File::create(&errors).unwrap()));
+    grows(&file, 100_000).await;
+    drop(player);
+    let (status, lines) = recording.ended().await;
+    let said = std::fs::read_to_string(&errors).unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("has stopped playing"), "{said}");
+    let summary: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!(summary["recorded_frames"], samples(&file).len() / 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recorder_that_is_killed_leaves_a_file_that_goes_on() {
+    let pulse = Pulse::start().await;
+    let file = pulse.file("killed.wav");
+    let recording = pulse.capture(&["--device", SINK, "--wav", text(&file)]);
+    grows(&file, 200_000).await;
+    // `kill -9`.
+    drop(recording);
+    let kept = samples(&file).len();
+    assert!(kept * 2 >= 200_000 / 2, "{kept}");
+    let more = pulse.capture(&["--device", SINK, "--wav", text(&file), "--append", "--for", "1s", "--json"]);
+    let summary = more.succeeded().await.remove(0);
+    let whole = samples(&file).len();
+    assert!(whole >= kept + 2 * 40_000, "{whole} {summary}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_is_heard_by_its_subscribers() {
+    let pulse = Pulse::start().await;
+    let _player = pulse.play(440, 60).await;
+    let daemon = Daemon::start();
+    let server = format!("nyx://{}", daemon.native);
+    let capture = pulse.capture(&["--device", SINK, "--topic", "mic/main", "--server", &server, "--json"]);
+    let file = pulse.file("heard.wav");
+    let subscriber = Running::nyx(
+        "sub",
+        daemon.native,
+        &["mic/main", "--wav", text(&file), "--count", "200"],
+        Stdio::null(),
+    );
+    let (status, _) = subscriber.ended().await;
+    assert!(status.success());
+    capture.terminate();
+    let summary = capture.succeeded().await.remove(0);
+    assert!(summary["sent_chunks"].as_u64() >= Some(200), "{summary}");
+    let samples = samples(&file);
+    assert!(
+        level(&samples, 2, 440.0) > -7.0,
+        "{} samples at {} dB",
+        samples.len(),
+        level(&samples, 2, 440.0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_not_be_done_says_what_to_do() {
+    let pulse = Pulse::start().await;
+    let cases: [(&[&str], &str); 4] = [
+        (&["--app", "nobody", "--level"], "Let it play something first"),
+        (&["--device", "nothing", "--level"], "nyx_test.monitor"),
+        (&["--device", SINK, "--wav", "/dev/full", "--for", "2s"], "free space"),
+        (&["--device", SINK, "--app", "x"], "cannot be used with"),
+    ];
+    for (arguments, remedy) in cases {
+        let output =
+            pulse.command(common::daemon::NYX).arg("capture").args(arguments).output().expect("nyx starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(remedy), "{arguments:?}: {said}");
+    }
+    let mut command = pulse.command(common::daemon::NYX);
+    let output = command
+        .args(["capture", "--list"])
+        .env("PULSE_SERVER", "unix:/nowhere")
+        .output()
+        .expect("nyx starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("no sound server answers at unix:/nowhere") && said.contains("pulseaudio --start"),
+        "{said}"
+    );
+}
+
+/// Waits until a file is so long.
+async fn grows(file: &Path, bytes: u64) {
+    eventually(PATIENCE, "the recording grows", async || {
+        (std::fs::metadata(file).is_ok_and(|data| data.len() >= bytes)).then_some(())
+    })
+    .await;
+}
+
+/// All samples of a file.
+fn samples(file: &Path) -> Vec<f32> {
+    let mut reader = wav::Reader::open(File::open(file).expect("the file is there")).expect("a WAV file");
+    let mut samples = Vec::new();
+    while let Some(block) = reader.next_block(48_000).expect("it is whole") {
+        pcm::decode(reader.encoding(), &block.pcm, &mut samples);
+    }
+    assert!(matches!(reader.encoding(), Encoding::S16Le | Encoding::F32Le));
+    samples
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path of text")
+}
