@@ -28,7 +28,7 @@ use nyx_protocol::wire::{self, Flags, Header, Kind, codec};
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let targets: [(&str, Seeds); 14] = [
+    let targets: [(&str, Seeds); 15] = [
         ("wire_decoder", wire_decoder()),
         ("control_decoder", control_decoder()),
         ("state_value", state_value()),
@@ -37,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("hub_session", hub_session()),
         ("websocket_frames", websocket_frames()),
         ("wav_reader", wav_reader()?),
+        ("pulse_inbox", pulse_inbox()),
         ("jpeg_splitter", jpeg_splitter()),
         ("record", record()?),
         ("decompress", decompress()),
@@ -316,6 +317,16 @@ fn wav_reader() -> Result<Seeds, Box<dyn Error>> {
         seeds.push((name, file.into_inner()));
     }
     Ok(seeds)
+}
+
+/// A byte that says how finely the stream is cut, a message, samples, and the start of a packet.
+fn pulse_inbox() -> Seeds {
+    let packet = |channel: u32, content: &[u8]| {
+        [&(content.len() as u32).to_be_bytes()[..], &channel.to_be_bytes(), &[0; 12], content].concat()
+    };
+    let message = packet(u32::MAX, b"L\0\0\0\x02L\0\0\0\x09reply");
+    let stream = [message, packet(0, &[0x22; 96]), packet(1, &[]), vec![0, 0, 1]].concat();
+    vec![("whole", [vec![255], stream.clone()].concat()), ("torn", [vec![6], stream].concat())]
 }
 
 fn jpeg_splitter() -> Seeds {

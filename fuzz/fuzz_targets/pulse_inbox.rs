@@ -7,8 +7,10 @@ use nyx_audio_capture::pulse::inbox::{Inbox, Packet};
 
 const HEADER: usize = 20;
 
-fuzz_target!(|input: (u8, &[u8])| {
-    let (cut, mut rest) = (usize::from(input.0) + 1, input.1);
+fuzz_target!(|input: &[u8]| {
+    // The first byte says how finely the rest is cut.
+    let Some((cut, stream)) = input.split_first() else { return };
+    let (cut, mut rest) = (usize::from(*cut) + 1, stream);
     let mut inbox = Inbox::new();
     let mut taken = 0;
     while !rest.is_empty() {
@@ -24,10 +26,10 @@ fuzz_target!(|input: (u8, &[u8])| {
                 Ok(None) => break,
                 Err(_) => return,
             };
-            let announced = input.1[taken..taken + 4].try_into().map(u32::from_be_bytes).unwrap_or_default();
+            let announced = stream[taken..taken + 4].try_into().map(u32::from_be_bytes).unwrap_or_default();
             assert_eq!(length, announced as usize);
             taken += HEADER + length;
         }
     }
-    assert!(taken <= input.1.len());
+    assert!(taken <= stream.len());
 });
