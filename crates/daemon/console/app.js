@@ -294,6 +294,10 @@ setTheme(storedTheme());
 const statsSubscription = session.subscribe(STATS, 0, () => stats.resume());
 select(topicOf(location.hash));
 // Who may not come in is asked before the session tries it, and is refused and counted.
-login.who().then((who) => (who === "unknown" ? login.ask() : session.connect()));
+login.who().then((who) => {
+  if (who !== "unknown") return session.connect();
+  showLink({ state: "shut" });
+  login.ask();
+});
 setInterval(tick, TICK_MS);
 tick();

@@ -42,6 +42,8 @@ pub(crate) fn run(args: Args) -> Outcome {
     };
     let config = Config::load(Some(&file))?;
     config.check_listen()?;
+    config.auth.book()?;
+    config.tls.files()?;
     for topic in &config.topics {
         topic.spec()?;
     }

@@ -49,18 +49,18 @@ pub(crate) struct Credentials {
     /// A token, which others on this machine can see in the list of processes: better set NYX_TOKEN, or say --token-file
     #[arg(long, value_name = "TOKEN", env = "NYX_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// A file that holds a token and nothing else
-    #[arg(long, value_name = "FILE", env = "NYX_TOKEN_FILE", conflicts_with = "token")]
+    /// A file that holds a token and nothing else; it goes before --token
+    #[arg(long, value_name = "FILE", env = "NYX_TOKEN_FILE")]
     token_file: Option<PathBuf>,
 }
 
 impl Credentials {
     /// The token, if there is one.
     pub(crate) fn token(&self) -> Outcome<Option<String>> {
-        if let Some(token) = &self.token {
-            return Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()));
-        }
-        let Some(path) = &self.token_file else { return Ok(None) };
+        let Some(path) = &self.token_file else {
+            let token = self.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
+            return Ok(token.map(str::to_owned));
+        };
         let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()));
         let token = text.map_err(Failure::usage)?.trim().to_owned();
         if token.is_empty() || token.contains(char::is_whitespace) {

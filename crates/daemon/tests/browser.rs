@@ -15,12 +15,12 @@ use std::process::Stdio;
 use common::camera::Tripod;
 use common::cdp::Page;
 use common::command::Running;
-use common::daemon::{Daemon, PATIENCE, at, connect};
+use common::daemon::{Daemon, NYX, PATIENCE, at, connect};
 use common::slow_link::SlowLink;
 use common::video::{Video, images_in};
 use common::wait::{alone, within};
 use nyx_client::publish::Options;
-use nyx_client::{Client, Item, Name, Pattern, Value, subscribe};
+use nyx_client::{Client, Config, Item, Name, Pattern, Token, Value, subscribe};
 use sha1::{Digest as _, Sha1};
 
 const CONNECTED: &str = "document.body.dataset.connected === 'true'";
@@ -125,6 +125,47 @@ async fn the_document_view_shows_what_a_client_holds() {
         );
     }
     no_errors(&mut page);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_signs_in_sees_what_it_may_and_signs_out() {
+    let _alone = alone().await;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let tokens = folder.path().join("tokens.toml");
+    let mint = |reach: &[&str]| {
+        let minted = std::process::Command::new(NYX)
+            .args(["token", "mint", "--tokens", &tokens.display().to_string()])
+            .args(reach)
+            .output()
+            .expect("the program starts");
+        String::from_utf8(minted.stdout).expect("text").trim().to_owned()
+    };
+    let viewer = mint(&["--subscribe", "game/**", "--subscribe", "$nyx/**", "--name", "viewer"]);
+    let writer = mint(&["--publish", "**"]);
+    let daemon = Daemon::with_config(&format!("[auth]\ntokens = {tokens:?}\n"));
+    let mut config = Config::default();
+    config.token = Some(Token::new(writer));
+    let publisher = Client::connect(daemon.native.into(), config).await.expect("the token is good");
+    let world = publisher.state(name("game/state"), Options::default()).await.expect("the topic is accepted");
+    world.set(Value::map([("hello", "world")])).await.expect("a value is taken");
+
+    let mut page = Page::open(&format!("http://{}", daemon.http)).await;
+    page.until("document.getElementById('login').open", "the page asks for a token").await;
+    let enter = |token: &str| {
+        format!(
+            "document.getElementById('token').value = '{token}'; document.querySelector('#login-form button').click()"
+        )
+    };
+    page.eval(&enter("wrong")).await;
+    page.until("document.getElementById('login-error').checkVisibility()", "a wrong one is refused").await;
+    page.eval(&enter(&viewer)).await;
+    page.until(CONNECTED, "a good one lets in").await;
+    page.until("!document.getElementById('login').open", "the form goes").await;
+    page.until("document.querySelector('[data-topic=\"game/state\"]')?.checkVisibility()", "topics").await;
+    assert_eq!(page.eval("document.cookie").await, "", "no script sees the token");
+    assert_eq!(page.eval("fetch('/v1/topics/game/state').then((answer) => answer.status)").await, 200);
+    page.eval("document.getElementById('logout').click()").await;
+    page.until("document.getElementById('login')?.open === true", "it asks again").await;
 }
 
 /// ffmpeg, `nyx pub`, `nyx serve`, and at once `nyx sub`, the console, and a page that speaks the plain image protocol

@@ -65,7 +65,7 @@ async fn demonstrate(config: Config, access: Access) -> Outcome {
         let hub = Address::from(native);
         let hub = if is_tls { hub.with_tls() } else { hub };
         let clients = produce(&hub, &access).await?;
-        tell::show(introduction(native, http));
+        tell::show(introduction(native, http, is_tls));
         signals.wait().await;
         close(clients).await;
         Ok(())
@@ -104,16 +104,17 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, addr.port())
 }
 
-fn introduction(native: SocketAddr, http: SocketAddr) -> String {
+fn introduction(native: SocketAddr, http: SocketAddr, is_tls: bool) -> String {
     let default = Address::default();
     let hub = Address::from(native);
+    let (hub, s) = if is_tls { (hub.with_tls(), "s") } else { (hub, "") };
     let server = if hub == default { String::new() } else { format!(" --server {hub}") };
     let upstream = if hub == default { String::new() } else { format!(" --upstream {native}") };
     format!(
         "\
-nyx: listening on nyx://{native} and http://{http}
+nyx: listening on nyx{s}://{native} and http{s}://{http}
 
-  Open http://{http}/ and look at demo/card, game/world and demo/melody.
+  Open http{s}://{http}/ and look at demo/card, game/world and demo/melody.
 
   In a second terminal:
     nyx sub demo/card --frames shots --count 30{server}
@@ -123,7 +124,7 @@ nyx: listening on nyx://{native} and http://{http}
 
   A subscriber behind a slow network, and what it does not get:
     nyx netem --listen 127.0.0.1:7000 --rate 500kB/s{upstream} &
-    nyx sub demo/card --stats --quiet --server nyx://127.0.0.1:7000
+    nyx sub demo/card --stats --quiet --server nyx{s}://127.0.0.1:7000
 
   Ctrl-C ends it.
 "
@@ -137,9 +138,9 @@ mod tests {
     #[test]
     fn the_introduction_names_the_hub_where_it_is_not_the_default() {
         let http = SocketAddr::from(([127, 0, 0, 1], 6991));
-        let usual = introduction(([127, 0, 0, 1], 6990).into(), http);
+        let usual = introduction(([127, 0, 0, 1], 6990).into(), http, false);
         assert!(!usual.contains("--upstream") && usual.matches("--server").count() == 1);
-        let other = introduction(([127, 0, 0, 1], 7990).into(), http);
+        let other = introduction(([127, 0, 0, 1], 7990).into(), http, false);
         assert!(
             other.contains("--upstream 127.0.0.1:7990")
                 && other.contains("game/events --server nyx://127.0.0.1:7990")
