@@ -1,5 +1,6 @@
 //! All ways on one document, side by side.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -54,7 +55,7 @@ pub(super) fn documents(subject: Subject, ticks: usize, report: &mut Report) -> 
     let Subject { name, schema, values } = subject;
     let mut forms = Vec::new();
     for value in values.take(2 * ticks + 1) {
-        forms.push(Form::new(value, schema)?);
+        forms.push(Rc::new(Form::new(value, schema)?));
     }
     if forms.len() < 3 {
         eprintln!("protocol: {name} changes too seldom to measure");

@@ -1,5 +1,7 @@
 //! From JSON to what Nyx sends, step by step: what each saves, of the game world and of small records.
 
+use std::rc::Rc;
+
 use anyhow::Context as _;
 use nyx_protocol::compress::{Compressor, Level, Method};
 use nyx_protocol::state::{Document, Limits, Patch, Value};
@@ -17,7 +19,7 @@ pub(super) fn measure(seed: u64, ticks: usize, report: &mut Report) -> anyhow::R
     let subject = source::seeded(seed).into_iter().next().context("there are traces")?;
     let mut forms = Vec::new();
     for value in subject.values.take(ticks + 1) {
-        forms.push(Form::new(value, None)?);
+        forms.push(Rc::new(Form::new(value, None)?));
     }
     let mut ours = Delta::new(&forms[0].value)?;
     let mut zstd = Zstd::new();

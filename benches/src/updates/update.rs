@@ -1,17 +1,18 @@
 //! What each way is told.
 
+use std::rc::Rc;
+
 use nyx_protocol::state::Value;
 
 use super::typed::{Schema, Typed};
 
 /// A document before and after a tick, in the forms that the ways start from.
 pub(super) struct Update {
-    pub(super) before: Form,
-    pub(super) after: Form,
+    pub(super) before: Rc<Form>,
+    pub(super) after: Rc<Form>,
 }
 
 /// One document as a program may have it at hand.
-#[derive(Clone)]
 pub(super) struct Form {
     pub(super) value: Value,
     pub(super) json: serde_json::Value,
