@@ -57,10 +57,11 @@ fn message(step: u8, bytes: &[u8]) -> BytesMut {
     match step {
         3 => out.extend_from_slice(bytes),
         4 => wire::put_message(&mut out, Header::CONTROL, bytes),
-        5 => control::put(
-            &mut out,
-            Hello { version: 1, name: text, acknowledges: first % 2 == 0, ..Default::default() },
-        ),
+        5 => {
+            let acknowledges = first % 2 == 0;
+            let hello = Hello { version: 1, name: text, acknowledges, blocks: blocks(first), ..Default::default() };
+            control::put(&mut out, hello);
+        }
         6 => {
             let (alias, kind) = (u32::from(first % 5), i32::from(first / 5 % 5));
             control::put(&mut out, Advertise { alias, kind, topic: text, ..Default::default() });
@@ -76,12 +77,24 @@ fn message(step: u8, bytes: &[u8]) -> BytesMut {
         _ => {
             let kind = Kind::ALL[usize::from(first / 5 % 4)];
             let flags = if first & 0x80 == 0 { Flags::NONE } else { Flags::KEYFRAME };
+            let flags = if first & 0x40 == 0 { flags } else { flags.with(Flags::BLOCK) };
             let codec = u8::from(kind == Kind::State);
             let header = Header { topic: u32::from(first % 5), flags, codec, ..Header::data(kind) };
             wire::put_message(&mut out, header, rest);
         }
     }
     out
+}
+
+/// What a peer says that it holds to read blocks with.
+fn blocks(first: u8) -> Option<control::Blocks> {
+    let few = u32::from(first >> 2 & 3);
+    (first & 2 == 0).then_some(control::Blocks {
+        dictionaries: few,
+        dictionary_bytes: 16 * 1024,
+        prefixes: few,
+        prefix_bytes: 1_000,
+    })
 }
 
 /// The peer that follows the script.

@@ -54,6 +54,7 @@ impl Dispatch {
         let earlier = self.known.remove(&topic.name).filter(|known| known.epoch == announce.epoch);
         let known = earlier.map_or(fresh, |known| Known { is_certain: true, needs_snapshot: false, ..known });
         let route = Route { topic: Arc::new(topic), inboxes, known, prompt: announce.prompt };
+        self.unpacking.forget(announce.topic_id);
         self.routes.insert(announce.topic_id, route);
         Ok(())
     }
@@ -96,7 +97,7 @@ impl Dispatch {
             route.deliver(bytes, size, sequence, acks);
             return Ok(None);
         }
-        match self.unpacking.unpack(&bytes, sequence, limit) {
+        match self.unpacking.unpack(&bytes, limit) {
             Ok(plain) => route.deliver(plain, size, sequence, acks),
             Err(error) => {
                 acks.consume(size, route.prompt);
@@ -138,8 +139,11 @@ impl Dispatch {
     }
 
     pub(crate) fn unsubscribe(&mut self, id: u32) {
-        for route in self.routes.values_mut() {
+        for (&topic_id, route) in &mut self.routes {
             route.inboxes.retain(|(of, _)| *of != id);
+            if route.inboxes.is_empty() {
+                self.unpacking.forget(topic_id);
+            }
         }
     }
 

@@ -62,13 +62,8 @@ impl Unpacking {
         self.prefixes.remove(&topic);
     }
 
-    /// The plain messages that the message in `packed` stands for. `sequence` is its number.
-    pub(crate) fn unpack(
-        &mut self,
-        packed: &Bytes,
-        sequence: u64,
-        limit: usize,
-    ) -> Result<Bytes, UnpackError> {
+    /// The plain messages that the message in `packed` stands for.
+    pub(crate) fn unpack(&mut self, packed: &Bytes, limit: usize) -> Result<Bytes, UnpackError> {
         let Self { dictionaries, prefixes, unpacker } = self;
         let Some(message) = Messages::new(packed).next() else { return Ok(Bytes::new()) };
         let topic = message.header.topic;
@@ -83,7 +78,7 @@ impl Unpacking {
             let content = plain.slice(HEADER_LEN + stamp..);
             let receiver =
                 prefixes.entry(topic).or_insert_with(|| reference::Receiver::new(PREFIX_BYTES_MAX));
-            let _ = receiver.keep(sequence, &content);
+            let _ = receiver.keep(message.header.sequence.into(), &content);
         }
         Ok(plain)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nyx_core::Instant;
 use nyx_core::pool;
-use nyx_protocol::choose::{self, Candidate, Codec, Pin};
+use nyx_protocol::choose::{self, Candidate, Chooser, Codec, Pin};
 use nyx_protocol::control::ErrorCode;
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::Kind;
@@ -114,6 +114,17 @@ impl Compression {
             over_budget: 0,
             dictionary: None,
             log: Vec::new(),
+        }
+    }
+
+    /// The same with what the chooser says.
+    pub(crate) fn with(&self, chooser: &Chooser) -> Self {
+        Self {
+            chosen: chooser.current(),
+            over_budget: chooser.over_budget(),
+            changes: chooser.changes(),
+            log: chooser.log().copied().collect(),
+            ..self.clone()
         }
     }
 

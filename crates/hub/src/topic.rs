@@ -1,5 +1,7 @@
 //! A topic: what it is, what it keeps, who reads it.
 
+mod packing;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,8 +10,6 @@ use bytes::{Buf, Bytes, BytesMut};
 use nyx_core::Instant;
 use nyx_core::pool::Pool;
 use nyx_protocol::choose::Pin;
-use nyx_protocol::compress::dictionary::Job;
-use nyx_protocol::pack::UnpackError;
 use nyx_protocol::state::{Patch, PatchError, Value};
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::{self, Flags, Header, Kind, Run};
@@ -18,7 +18,7 @@ use nyx_stream::{Cursor, Lane, Reason, Ring, ring};
 use parking_lot::Mutex;
 
 use crate::audience::{Audience, Patience, Place};
-use crate::compression::{Encoder, Engine, Plain, Taker, training};
+use crate::compression::{Encoder, Engine, Opaque, Plain, Taker};
 use crate::config::Config;
 use crate::document::{Patched, Shelf};
 use crate::shared::Shared;
@@ -45,6 +45,8 @@ pub struct Topic {
     packed: AtomicBool,
     plain: Plain,
     message_bytes: usize,
+    /// Once an opaque payload went to a slow subscriber.
+    opaque: Mutex<Option<Box<Opaque>>>,
     inside: Mutex<Inside>,
 }
 
@@ -91,6 +93,7 @@ impl Topic {
             packed: AtomicBool::new(false),
             plain: Plain::default(),
             message_bytes: config.message_bytes,
+            opaque: Mutex::new(None),
             name,
             max_age: spec.max_age.or(config.max_age(spec.kind)).filter(|_| spec.kind != Kind::State),
             lane: spec.lane.unwrap_or(match spec.kind {
@@ -267,21 +270,23 @@ impl Topic {
         pull: &mut Pull,
     ) -> bool {
         if let Some(rest) = rest {
+            // What follows comes with the next pull: of what that passes over the subscriber is told behind this.
             rest.pull(&self.plain, self.message_bytes, terms, pull);
+            return true;
         }
         if taker.is_some() || !self.packed.load(Ordering::Relaxed) {
             return self.pull_stored(key, terms, taker, pull);
         }
         // What a block unpacks to is not known by what it takes here: one entry at a time.
-        let (first, terms) = (pull.chunks.len(), Terms { budget: 1, bytes_per_second: None, ..*terms });
+        let terms = Terms { budget: 1, bytes_per_second: None, ..*terms };
         let more = self.pull_stored(key, &terms, None, pull);
-        self.unpack(first, pull);
+        self.unpack(pull);
         more
     }
 
-    /// Unpacks the blocks in `pull` from chunk `first` on, of which there is one.
-    fn unpack(&self, first: usize, pull: &mut Pull) {
-        let Some(chunk) = pull.chunks.get_mut(first) else { return };
+    /// Unpacks the block in `pull`, if there is one. What can't be unpacked joins what was passed over in front of it.
+    fn unpack(&self, pull: &mut Pull) {
+        let Some(chunk) = pull.chunks.first_mut() else { return };
         match self.plain.of(chunk, self.message_bytes) {
             Ok(plain) => {
                 pull.bytes = pull.bytes + plain.len() - chunk.len();
@@ -294,7 +299,7 @@ impl Topic {
                 pull.items -= items;
                 pull.drops.add(Reason::Unreadable, items);
                 pull.first_dropped.get_or_insert(message.header.sequence.into());
-                pull.chunks.truncate(first);
+                pull.chunks.clear();
             }
         }
     }
@@ -368,32 +373,14 @@ impl Topic {
         let mut inside = self.inside.lock();
         inside.tally.turn_ages(now);
         let (retained_bytes, compression) = match &inside.store {
-            Store::Ring(ring) => (ring.held_bytes() + self.plain.held_bytes(), None),
+            Store::Ring(ring) => {
+                let opaque = self.opaque.lock();
+                (ring.held_bytes() + self.plain.held_bytes(), opaque.as_deref().map(Opaque::stats))
+            }
             Store::Document(shelf) => (shelf.held_bytes(), shelf.encoder().map(Encoder::stats)),
         };
         let subscribers = inside.audience.len();
         Count { tally: inside.tally.clone(), subscribers, retained_bytes, compression }
-    }
-
-    /// A publisher's message, plain.
-    pub(crate) fn unpacked(&self, message: Bytes) -> Result<Bytes, UnpackError> {
-        self.plain.once(message, self.message_bytes)
-    }
-
-    /// The sample of a training that is due.
-    pub(crate) fn take_training(&self) -> Option<Job> {
-        match &mut self.inside.lock().store {
-            Store::Document(shelf) => shelf.encoder_mut()?.take_training(),
-            Store::Ring(_) => None,
-        }
-    }
-
-    pub(crate) fn handle_trained(&self, outcome: training::Outcome) {
-        if let Store::Document(shelf) = &mut self.inside.lock().store
-            && let Some(encoder) = shelf.encoder_mut()
-        {
-            encoder.handle_trained(outcome);
-        }
     }
 
     /// For each reader that is behind: its session, and the age of the oldest item that it has not got.

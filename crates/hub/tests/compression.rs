@@ -207,7 +207,7 @@ fn a_dictionary_is_retired_behind_what_a_lagging_subscriber_has_still_to_read() 
 #[test]
 fn who_asks_anew_gets_a_plain_snapshot_and_then_blocks_again() {
     let mut sim = Sim::new(config(Pin::Codec(Codec::Level(Level::FAST))));
-    let (publisher, mut world) = (publisher(&mut sim), World::new());
+    let (publisher, world) = (publisher(&mut sim), World::new());
     begin(&mut sim, publisher, &world);
     let reader = sim.block_taker(fast(), "world");
     let packed = sim[reader].packed;
@@ -215,9 +215,11 @@ fn who_asks_anew_gets_a_plain_snapshot_and_then_blocks_again() {
     sim[reader].send(nyx_protocol::control::Resync { topic_id });
     sim.run_for(ms(50));
     assert_eq!((sim[reader].packed, sim[reader].topic("world").snapshots), (packed, 2));
-    play(&mut sim, publisher, &mut world, 3);
-    assert!(sim[reader].packed > packed);
-    assert_eq!(sim[reader].value("world"), world.value());
+    let notice = "the gate opens at noon, and closes at night; ".repeat(10);
+    sim[publisher].patch(1, &Patch::merge(Value::map([("notice", notice.as_str())])));
+    sim.run_for(ms(50));
+    assert_eq!(sim[reader].packed, packed + 1);
+    assert_eq!(sim[reader].value("world").get("notice").and_then(Value::as_str), Some(notice.as_str()));
 }
 
 #[test]
@@ -497,4 +499,122 @@ fn a_driver_is_woken_for_a_training() {
     assert_eq!(train(&sim), 0);
     play(&mut sim, publisher, &mut world, 620);
     assert_eq!(train(&sim), 1);
+}
+
+/// Frames of `len` bytes: random ones, of which each differs from the one before in a few places.
+struct Blobs {
+    state: u64,
+    blob: Vec<u8>,
+}
+
+impl Blobs {
+    fn new(len: usize) -> Self {
+        let mut blobs = Self { state: 1, blob: vec![0; len] };
+        (0..len).for_each(|at| blobs.blob[at] = (blobs.next() >> 56) as u8);
+        blobs
+    }
+
+    fn next(&mut self) -> u64 {
+        self.state =
+            self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.state
+    }
+
+    fn change(&mut self) -> &[u8] {
+        for _ in 0..20 {
+            let (at, to) = (self.next() >> 33, self.next() >> 56);
+            let len = self.blob.len();
+            self.blob[at as usize % len] = to as u8;
+        }
+        &self.blob
+    }
+}
+
+fn frame_publisher(sim: &mut Sim) -> usize {
+    let id = sim.peer(fast(), true);
+    sim[id].advertise(1, "camera", Kind::Frame);
+    sim.settle();
+    id
+}
+
+fn shoot(sim: &mut Sim, publisher: usize, codec: u8, payload: &[u8]) {
+    let header = Header { topic: 1, codec, flags: Flags::KEYFRAME, ..Header::data(Kind::Frame) };
+    wire::put_message(&mut sim[publisher].outgoing, header, payload);
+    sim.run_for(ms(100));
+}
+
+#[test]
+fn an_opaque_payload_is_told_by_the_last_one_that_a_slow_subscriber_has() {
+    let mut sim = Sim::new(Config::default());
+    let publisher = frame_publisher(&mut sim);
+    let (packed, plain) =
+        (sim.block_taker(slow(LINK, 32_768), "camera"), sim.subscriber(slow(LINK, 32_768), "camera"));
+    let quick = sim.block_taker(fast(), "camera");
+    let mut blobs = Blobs::new(20_000);
+    let mut sent = Vec::new();
+    for _ in 0..60 {
+        sent.push(blobs.change().to_vec());
+        let frame = sent.last().unwrap().clone();
+        shoot(&mut sim, publisher, 0, &frame);
+    }
+    sim.run_for(ms(2000));
+    for id in [packed, plain, quick] {
+        assert!(sim[id].items.iter().all(|item| item.payload == sent[item.sequence as usize]));
+        assert_eq!(sim[id].topic("camera").next, 60);
+    }
+    println!(
+        "{} frames as {} bytes plainly, {} as {} by prefix",
+        sim[plain].items.len(),
+        sim[plain].data_bytes,
+        sim[packed].items.len(),
+        sim[packed].data_bytes
+    );
+    // Of 20,000 bytes five a second fit plainly.
+    assert!(sim[packed].items.len() > sim[plain].items.len());
+    assert!(sim[packed].data_bytes * 2 < sim[plain].data_bytes && sim[packed].by_prefix > 30);
+    assert_eq!(sim[quick].packed, 0, "on a fast path nothing is encoded for one subscriber alone");
+}
+
+#[test]
+fn images_are_not_compressed_again_and_noise_grows_by_one_byte_at_most() {
+    let mut sim = Sim::new(Config::default());
+    let publisher = frame_publisher(&mut sim);
+    let reader = sim.block_taker(slow(LINK, 32_768), "camera");
+    let mut blobs = Blobs::new(5_000);
+    // By its codec, and, where that says nothing, by its first bytes.
+    for codec in [codec::FRAME_JPEG, codec::FRAME_OTHER] {
+        for _ in 0..10 {
+            let jpeg = [&[0xFF, 0xD8, 0xFF, 0xE0][..], blobs.change()].concat();
+            shoot(&mut sim, publisher, codec, &jpeg);
+        }
+    }
+    assert_eq!((sim[reader].packed, sim[reader].items.len()), (0, 20));
+    let before = sim[reader].data_bytes;
+    for n in 0..20 {
+        let noise = Blobs { state: n, blob: vec![] };
+        let mut noise = noise;
+        let payload: Vec<u8> = std::iter::repeat_with(|| (noise.next() >> 56) as u8).take(5_000).collect();
+        shoot(&mut sim, publisher, codec::FRAME_OTHER, &payload);
+    }
+    let grown = sim[reader].data_bytes - before - 20 * (5_000 + wire::HEADER_LEN as u64);
+    assert!(grown <= 20, "{grown} bytes");
+}
+
+#[test]
+fn who_lost_its_prefixes_is_sent_none_until_it_has_some_again() {
+    let mut sim = Sim::new(config(Pin::Codec(Codec::Prefix)));
+    let publisher = frame_publisher(&mut sim);
+    let reader = sim.block_taker(slow(LINK, 32_768), "camera");
+    let mut blobs = Blobs::new(20_000);
+    let mut play = |sim: &mut Sim, frames| (0..frames).for_each(|_| shoot(sim, publisher, 0, blobs.change()));
+    play(&mut sim, 40);
+    let by_prefix = sim[reader].by_prefix;
+    assert!(by_prefix > 5, "{by_prefix} of {} frames", sim[reader].items.len());
+    let topic_id = sim[reader].topic("camera").id;
+    sim[reader].forget_prefixes();
+    sim[reader].send(nyx_protocol::control::Resync { topic_id });
+    sim.run_for(ms(400));
+    // A block that needs what is gone would fail the test.
+    play(&mut sim, 40);
+    assert!(sim[reader].by_prefix > by_prefix + 5, "{} after {by_prefix}", sim[reader].by_prefix);
 }

@@ -1,7 +1,10 @@
 //! Holds the code to the bytes of `docs/WIRE.md`. What stands here can't change within version 1.
 
 use bytes::BytesMut;
+use nyx_protocol::compress::dictionary::Name;
+use nyx_protocol::compress::{Block, DecompressError, Decompressor, Method, Reference};
 use nyx_protocol::control::{self, Body};
+use nyx_protocol::pack::{Packer, Unpacker};
 use nyx_protocol::wire::{self, Flags, Header, Kind, Messages, codec};
 
 /// `"01 ff"` as bytes.
@@ -35,6 +38,50 @@ fn a_frame_with_its_capture_time() {
 }
 
 #[test]
+fn a_batch_is_a_block_that_counts_its_items() {
+    let mut run = Vec::new();
+    let header = Header { codec: codec::EVENT_TEXT, topic: 7, sequence: 9, ..Header::data(Kind::Event) };
+    wire::put_message(&mut run, header, b"one");
+    wire::put_stamped(&mut run, Header { sequence: 10, ..header }, 1_700_000_000_000_001, b"two");
+    let mut out = BytesMut::new();
+    Packer::new().pack_run(&run, Method::Stored, &mut out);
+    let expected = "04 08 01 00 00 00 00 07 00 00 00 09 00 00 00 12 \
+        40 02 06 6f 6e 65 07 82 80 f2 81 83 89 85 06 74 77 6f";
+    assert_eq!(out[..], hex(expected));
+    let mut plain = BytesMut::new();
+    let message = Messages::new(&out).next().expect("a whole message");
+    let unpacked = Unpacker::new().unpack(&message, |_| Reference::None, 100, &mut plain);
+    assert_eq!((unpacked.map(|unpacked| unpacked.count), &plain[..]), (Ok(2), &run[..]));
+    assert_eq!(
+        wire::scan(&out, 100),
+        Ok(wire::Scan::Run(wire::Run { kind: Kind::Event, topic: 7, len: 34, count: 2 }))
+    );
+}
+
+/// What is compressed may come out otherwise with another zstd; what is read may not.
+#[test]
+fn blocks_of_each_encoding_are_read() {
+    let content = b"the same again, the same again, the same again";
+    // One raw zstd block, and one that repeats a byte.
+    let raw = "20 03 19 00 00 61 62 63";
+    let repeated = "20 06 33 00 00 7a";
+    let opened = |block: &str, reference: Reference<'_>| {
+        let block = hex(block);
+        let block = Block::parse(&block, 1000).expect("a block");
+        let mut out = Vec::new();
+        Decompressor::new().decompress(&block, reference, &mut out).map(|()| out)
+    };
+    assert_eq!(opened("00 68 69", Reference::None), Ok(b"hi".to_vec()));
+    assert_eq!(opened(&format!("01 {raw}"), Reference::None), Ok(b"abc".to_vec()));
+    assert_eq!(opened(&format!("81 {repeated}"), Reference::None), Ok(b"zzzzzz".to_vec()));
+    let prefix = Reference::Prefix { version: 300, content };
+    assert_eq!(opened(&format!("03 ac 02 35 24 41 c2 {raw}"), prefix), Ok(b"abc".to_vec()));
+    let name = Name { id: 7, version: 300 };
+    let needs = opened(&format!("02 07 ac 02 {raw}"), Reference::None);
+    assert_eq!(needs, Err(DecompressError::UnknownDictionary(name)));
+}
+
+#[test]
 fn the_other_kinds() {
     assert_eq!(Header::CONTROL.to_bytes()[..4], hex("00 00 00 00"));
     let state = Header { flags: Flags::SNAPSHOT, codec: codec::STATE_DELTA, ..Header::data(Kind::State) };
@@ -45,11 +92,24 @@ fn the_other_kinds() {
 
 #[test]
 fn control_messages() {
-    let cases: [(Body, &str); 8] = [
+    let blocks =
+        control::Blocks { dictionaries: 64, dictionary_bytes: 16_384, prefixes: 8, prefix_bytes: 1 << 20 };
+    let cases: [(Body, &str); 13] = [
         (
             control::Hello { version: 1, name: "a".into(), acknowledges: true, ..Default::default() }.into(),
             "0a 07 08 01 12 01 61 18 01",
         ),
+        (
+            control::Hello { version: 1, blocks: Some(blocks), ..Default::default() }.into(),
+            "0a 11 08 01 82 01 0c 08 40 10 80 80 01 18 08 20 80 80 40",
+        ),
+        (
+            control::Welcome { version: 1, session_id: 2, blocks: true, ..Default::default() }.into(),
+            "12 07 08 01 10 02 80 01 01",
+        ),
+        (control::Dictionary { message: vec![1, 2].into() }.into(), "82 01 04 0a 02 01 02"),
+        (control::Retire { id: 7, version: 1 }.into(), "8a 01 04 08 07 10 01"),
+        (control::Compression { allowed: true }.into(), "92 01 02 08 01"),
         (
             control::Advertise {
                 alias: 3,

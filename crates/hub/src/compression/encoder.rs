@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use nyx_core::Instant;
-use nyx_protocol::choose::{self, Candidate, Chooser, Codec, Link, Offer, Pin};
+use nyx_protocol::choose::{self, Chooser, Codec, Link, Offer, Pin};
 use nyx_protocol::compress::dictionary::{Dictionary, Job, Name, Shelf, Trainer};
 use nyx_protocol::compress::{Encoding, Level, Method};
 use nyx_protocol::wire::{HEADER_LEN, Messages};
@@ -61,19 +61,8 @@ const SHELF_MAX: usize = 2;
 
 impl Encoder {
     pub(crate) fn new(engine: Arc<Engine>, topic: u32, pin: Pin) -> Self {
-        let pinned = match pin {
-            Pin::Codec(codec @ Codec::Level(level)) if !LEVELS.contains(&level) => Some(codec),
-            _ => None,
-        };
-        let codecs = LEVELS.into_iter().map(Codec::Level).chain([Codec::Dictionary]).chain(pinned);
-        let candidates = codecs.map(|codec| Candidate { codec, ..Candidate::PLAIN });
-        let candidates: Vec<_> = std::iter::once(Candidate::PLAIN).chain(candidates).collect();
-        let mut config = choose::Config::default();
-        config.cpu_share = engine.config.cpu_share.clamp(0.0, 1.0);
-        config.log_entries = LOG_ENTRIES;
-        let mut chooser =
-            Chooser::new(candidates, config).expect("the plain one comes first, and the share is one");
-        chooser.set_pin(pin);
+        let levels = LEVELS.map(Codec::Level);
+        let chooser = engine.chooser(pin, &[levels[0], levels[1], Codec::Dictionary]);
         let wants_dictionary = matches!(pin, Pin::Auto | Pin::Codec(Codec::Dictionary));
         let trainer = (wants_dictionary && engine.begin_trainer())
             .then(|| Trainer::new(topic, engine.config.training.clone()));
@@ -195,13 +184,7 @@ impl Encoder {
     }
 
     pub(crate) fn stats(&self) -> stats::Compression {
-        stats::Compression {
-            chosen: self.chooser.current(),
-            over_budget: self.chooser.over_budget(),
-            changes: self.chooser.changes(),
-            log: self.chooser.log().copied().collect(),
-            ..self.tally.clone()
-        }
+        self.tally.with(&self.chooser)
     }
 
     /// Bytes of memory, about.
@@ -217,9 +200,6 @@ impl Drop for Encoder {
         }
     }
 }
-
-/// Decisions that a topic remembers.
-const LOG_ENTRIES: usize = 16;
 
 fn pack(engine: &Engine, plain: &Bytes, method: Method<'_>) -> Bytes {
     let Some(message) = Messages::new(plain).next() else { return plain.clone() };

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 
+use nyx_protocol::choose::{self, Candidate, Chooser, Codec, Pin};
 use nyx_protocol::pack::Packer;
 use parking_lot::Mutex;
 
@@ -24,6 +25,9 @@ struct Waiting {
     topics: VecDeque<u32>,
     waker: Option<Waker>,
 }
+
+/// Decisions that a topic remembers.
+const LOG_ENTRIES: usize = 16;
 
 /// Contexts that are kept while nobody uses them: about one for each core that would be busy with nothing else.
 const PACKERS_MAX: usize = 4;
@@ -49,6 +53,25 @@ impl Engine {
 
     pub(crate) fn allow(&self, allowed: bool) {
         self.allowed.store(allowed, Ordering::Relaxed);
+    }
+
+    /// A chooser among `codecs`, the plain one, and a level that `pin` asks for.
+    pub(crate) fn chooser(&self, pin: Pin, codecs: &[Codec]) -> Chooser {
+        let pinned = match pin {
+            Pin::Codec(codec @ Codec::Level(_)) if !codecs.contains(&codec) => Some(codec),
+            _ => None,
+        };
+        let all = [Codec::Raw].iter().chain(codecs).copied().chain(pinned);
+        let candidates = all.map(|codec| Candidate { codec, ..Candidate::PLAIN });
+        let mut config = choose::Config::default();
+        if (0.0..=1.0).contains(&self.config.cpu_share) {
+            config.cpu_share = self.config.cpu_share;
+        }
+        config.log_entries = LOG_ENTRIES;
+        let mut chooser =
+            Chooser::new(candidates, config).expect("few candidates, the plain one first, and a share");
+        chooser.set_pin(pin);
+        chooser
     }
 
     /// Lends a packer.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use nyx_core::Instant;
 use nyx_protocol::control;
+use nyx_protocol::wire::Kind;
 use nyx_stream::flight::Mode;
 use nyx_stream::policy::{Pull, Terms};
 use nyx_stream::{Drops, Reason};
@@ -56,7 +57,7 @@ impl Session {
             self.end();
         }
         self.publish_counters();
-        // Announcements and gaps stand in front of the data that they are about.
+        // Announcements stand in front of the data that they are about.
         if !self.outbox.is_empty() {
             out.push(self.outbox.split().freeze());
         }
@@ -96,15 +97,23 @@ impl Session {
         let taking = self.taking.as_mut().filter(|_| !std::mem::take(&mut slot.plainly));
         let mut taker = taking.as_ref().map(|taking| taking.taker(slot, &self.flight));
         let more = topic.pull(slot.key, rest, &terms, taker.as_mut(), &mut pull);
-        let introduction = taking.zip(taker).and_then(|(taking, taker)| taking.settle(slot, taker));
-        data.extend(introduction.map(BytesMut::freeze));
+        if let Some((taking, taker)) = taking.zip(taker) {
+            if topic.spec.kind != Kind::State {
+                taking.encode(now, slot, &taker.link, &mut pull, self.flight.acked());
+            }
+            data.extend(taking.settle(slot, taker).map(BytesMut::freeze));
+        }
         let bytes = pull.bytes;
-        self.report_gap(&topic, &pull);
+        data.extend(self.report_gap(&topic, &pull));
         if bytes > 0 {
             self.probe_path(now);
             let ahead = self.flight.in_flight();
             self.flight.handle_sent(now, bytes, prompt);
             self.note_age(now, &topic, &pull, prompt, ahead);
+            let sent = self.flight.sent();
+            if let Some(prefixes) = self.slots.get_mut(number).and_then(|slot| slot.prefixes.as_mut()) {
+                prefixes.handle_sent(sent);
+            }
             add(&self.shared.counters.delivered, pull.items);
             add(&self.shared.counters.bytes, bytes as u64);
         }
@@ -117,19 +126,19 @@ impl Session {
         bytes
     }
 
-    fn report_gap(&mut self, topic: &Topic, pull: &Pull) {
+    /// Counts what was passed over, and returns the message that tells of it, which goes right in front of what was taken: the same turn may
+    /// have taken items before it.
+    fn report_gap(&self, topic: &Topic, pull: &Pull) -> Option<Bytes> {
         if pull.drops.is_empty() {
-            return;
+            return None;
         }
         self.shared.counters.add_drops(topic.lane, &pull.drops);
         // Versions that a delta spans are no loss.
-        if let Some(first) = pull.first_dropped {
-            let drops = wire_drops(&pull.drops);
-            control::put(
-                &mut self.outbox,
-                control::Gap { topic_id: topic.id, first_sequence: first as u32, drops },
-            );
-        }
+        let first_sequence = pull.first_dropped? as u32;
+        let mut message = BytesMut::new();
+        let drops = wire_drops(&pull.drops);
+        control::put(&mut message, control::Gap { topic_id: topic.id, first_sequence, drops });
+        Some(message.freeze())
     }
 
     /// Measures the path from time to time, when nothing is on it: a large item would measure itself.

@@ -95,8 +95,8 @@ impl Session {
     fn take_run(&mut self, now: Instant, buffer: &mut BytesMut, run: Run) -> Result<(), Instant> {
         match self.aliases.get(run.topic as usize) {
             Some(Some(Alias::Topic(topic))) if topic.spec.kind == run.kind => {
-                let topic = topic.clone();
                 if run.kind == Kind::State {
+                    let topic = topic.clone();
                     self.take_patch(&topic, buffer.split_to(run.len), run.topic);
                     return Ok(());
                 }
@@ -165,8 +165,9 @@ impl Session {
 
 /// What the run at the front of `buffer` holds, if it is a block; and that it is one that can be relayed.
 fn check_block(buffer: &[u8], run: Run, limit: usize) -> Result<Option<usize>, UnpackError> {
-    match Messages::new(buffer).next().filter(|_| is_block(buffer)) {
-        Some(message) if run.len == message.header.message_len() => pack::check(&message, limit).map(Some),
-        _ => Ok(None),
+    if !is_block(buffer) {
+        return Ok(None);
     }
+    let message = Messages::new(&buffer[..run.len.min(buffer.len())]).next();
+    message.map(|message| pack::check(&message, limit)).transpose()
 }

@@ -258,10 +258,10 @@ impl Session {
         let left = &self.subscriptions;
         let is_wanted =
             |topic: &Topic| left.iter().any(|subscription| subscription.pattern.matches(&topic.name));
-        for name in self.slots.retain(is_wanted) {
-            if let Some(taking) = &mut self.taking {
-                taking.retire(name, &mut self.outbox);
-            }
+        let (dictionaries, prefixes) = self.slots.retain(is_wanted);
+        if let Some(taking) = &mut self.taking {
+            dictionaries.into_iter().for_each(|name| taking.retire(name, &mut self.outbox));
+            taking.forget_prefixes(prefixes);
         }
         self.shared.counters.topics.store(self.slots.len() as u64, std::sync::atomic::Ordering::Relaxed);
         self.set_mode();
@@ -312,8 +312,11 @@ impl Session {
         if let Some(slot) = self.slots.get_mut(number) {
             slot.topic.forget_base(slot.key);
             (slot.plainly, slot.missed) = (true, 0);
-            if let Some((name, taking)) = slot.dictionary.take().zip(self.taking.as_mut()) {
-                taking.retire(name, &mut self.outbox);
+            if let Some(taking) = &mut self.taking {
+                taking.forget_prefixes(usize::from(slot.prefixes.take().is_some()));
+                if let Some(name) = slot.dictionary.take() {
+                    taking.retire(name, &mut self.outbox);
+                }
             }
         }
         self.slots.enqueue(number);

@@ -8,6 +8,7 @@ use nyx_protocol::compress::dictionary::Name;
 use nyx_stream::Lanes;
 use slab::Slab;
 
+use crate::compression::Prefixes;
 use crate::start::Rest;
 use crate::topic::Topic;
 
@@ -27,6 +28,8 @@ pub(super) struct Slot {
     pub(super) dictionary: Option<Name>,
     /// Bytes that a dictionary would have saved so far.
     pub(super) missed: u64,
+    /// Opaque payloads that the subscriber keeps as prefixes.
+    pub(super) prefixes: Option<Box<Prefixes>>,
     /// The next message is to be plain: the last could not be used.
     pub(super) plainly: bool,
 }
@@ -39,7 +42,18 @@ impl Slot {
         prompt: bool,
         rest: Option<Rest>,
     ) -> Self {
-        Self { topic, key, max_age, prompt, rest, queued: false, dictionary: None, missed: 0, plainly: false }
+        Self {
+            topic,
+            key,
+            max_age,
+            prompt,
+            rest,
+            queued: false,
+            dictionary: None,
+            missed: 0,
+            prefixes: None,
+            plainly: false,
+        }
     }
 
     fn is_fresh(&self) -> bool {
@@ -121,22 +135,23 @@ impl Slots {
         self.lanes.is_empty()
     }
 
-    /// Stops reading the topics that `keep` does not want. Returns the dictionaries that are needed no more.
-    pub(super) fn retain(&mut self, keep: impl Fn(&Topic) -> bool) -> Vec<Name> {
+    /// Stops reading the topics that `keep` does not want. Returns the dictionaries that are needed no more, and how many topics had prefixes.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Topic) -> bool) -> (Vec<Name>, usize) {
         let Self { slots, by_topic, lanes, fresh } = self;
-        let mut retired = Vec::new();
+        let (mut retired, mut prefixes) = (Vec::new(), 0);
         slots.retain(|_, slot| {
             if keep(&slot.topic) {
                 return true;
             }
             slot.topic.leave(slot.key);
             retired.extend(slot.dictionary);
+            prefixes += usize::from(slot.prefixes.is_some());
             by_topic.remove(&slot.topic.id);
             *fresh -= usize::from(slot.is_fresh());
             false
         });
         lanes.retain(|number| slots.contains(*number as usize));
-        retired
+        (retired, prefixes)
     }
 
     pub(super) fn leave_all(&mut self) {

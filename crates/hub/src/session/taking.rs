@@ -8,9 +8,10 @@ use nyx_protocol::choose::Link;
 use nyx_protocol::compress::dictionary::{Dictionary, Name};
 use nyx_protocol::control;
 use nyx_stream::Flight;
+use nyx_stream::policy::Pull;
 
 use super::slots::Slot;
-use crate::compression::Taker;
+use crate::compression::{Prefixes, Taker, opaque};
 
 /// A subscriber that takes blocks.
 #[derive(Debug)]
@@ -20,6 +21,11 @@ pub(super) struct Taking {
     dictionary_bytes: usize,
     /// Dictionaries that it holds.
     dictionaries: usize,
+    /// Topics of which it keeps prefixes at most, and bytes of each.
+    prefixes_max: usize,
+    prefix_bytes: usize,
+    /// Topics of which it keeps some.
+    prefixes: usize,
     drain: Drain,
     /// Whether it knows that it may compress what it publishes.
     pub(super) told_allowed: bool,
@@ -31,6 +37,9 @@ impl Taking {
             dictionaries_max: blocks.dictionaries as usize,
             dictionary_bytes: (blocks.dictionary_bytes as usize).min(Dictionary::BYTES_MAX),
             dictionaries: 0,
+            prefixes: 0,
+            prefixes_max: blocks.prefixes as usize,
+            prefix_bytes: (blocks.prefix_bytes as usize).min(PREFIX_BYTES_MAX),
             drain: Drain::default(),
             told_allowed: true,
         }
@@ -63,6 +72,28 @@ impl Taking {
         Some(out)
     }
 
+    /// Puts in the place of opaque payloads what they are to be sent as to `slot`.
+    pub(super) fn encode(&mut self, now: Instant, slot: &mut Slot, link: &Link, pull: &mut Pull, acked: u64) {
+        for chunk in pull.chunks.iter_mut().filter(|chunk| opaque::is_candidate(chunk, link)) {
+            if slot.prefixes.is_none() && self.prefixes < self.prefixes_max {
+                slot.prefixes = Some(Box::new(Prefixes::new(self.prefix_bytes)));
+                self.prefixes += 1;
+            }
+            let mut prefixes = slot.prefixes.as_deref_mut();
+            if let Some(prefixes) = &mut prefixes {
+                prefixes.handle_acked(acked);
+            }
+            let packed = slot.topic.encode(now, chunk.clone(), link, prefixes);
+            pull.bytes = pull.bytes - chunk.len() + packed.len();
+            *chunk = packed;
+        }
+    }
+
+    /// So many topics have no prefixes any more.
+    pub(super) const fn forget_prefixes(&mut self, topics: usize) {
+        self.prefixes = self.prefixes.saturating_sub(topics);
+    }
+
     /// A dictionary is needed no more.
     pub(super) fn retire(&mut self, name: Name, out: &mut BytesMut) {
         self.dictionaries = self.dictionaries.saturating_sub(1);
@@ -79,6 +110,9 @@ impl Taking {
 const fn retire(name: Name) -> control::Retire {
     control::Retire { id: name.id, version: name.version }
 }
+
+/// Of a larger payload a hub keeps no version for each subscriber.
+const PREFIX_BYTES_MAX: usize = 1 << 20;
 
 /// What a path drains, as far as is seen from when things arrive.
 ///

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use nyx_core::Instant;
 use nyx_protocol::compress::dictionary::{Name, Store};
+use nyx_protocol::compress::{Block, Encoding, reference};
 use nyx_protocol::control::{self, Body, ErrorCode, Hello, Subscribe};
 use nyx_protocol::pack::Unpacker;
 use nyx_protocol::state::{Document, Limits, Patch, Value};
@@ -71,6 +72,10 @@ pub(crate) struct Client {
     pub(crate) blocks: Option<control::Blocks>,
     pub(crate) dictionaries: Store,
     unpacker: Unpacker,
+    /// Contents that it was asked to keep, by topic.
+    prefixes: HashMap<u32, reference::Receiver>,
+    /// Messages that were made with one of them.
+    pub(crate) by_prefix: u64,
     /// Bytes of data messages that arrived, and messages with blocks among them.
     pub(crate) data_bytes: u64,
     pub(crate) packed: u64,
@@ -97,6 +102,8 @@ impl Default for Client {
             blocks: None,
             dictionaries: Store::new(4, 16 * 1024),
             unpacker: Unpacker::new(),
+            prefixes: HashMap::new(),
+            by_prefix: 0,
             data_bytes: 0,
             packed: 0,
             transcript: Vec::new(),
@@ -230,6 +237,10 @@ impl Client {
         }
     }
 
+    pub(crate) fn forget_prefixes(&mut self) {
+        self.prefixes.clear();
+    }
+
     /// The plain messages of a run.
     fn unpack(&mut self, run: &[u8]) -> BytesMut {
         let message = Messages::new(run).next().expect("whole messages");
@@ -238,9 +249,21 @@ impl Client {
         }
         assert!(self.blocks.is_some(), "a block for a client that takes none");
         self.packed += 1;
-        let (mut plain, held) = (BytesMut::new(), &self.dictionaries);
-        let unpacked = self.unpacker.unpack(&message, |block| held.reference(block), 16 << 20, &mut plain);
-        unpacked.expect("what the hub made can be read");
+        let (topic, mut plain) = (message.header.topic, BytesMut::new());
+        let (held, kept) = (&self.dictionaries, self.prefixes.get(&topic));
+        let mut by_prefix = false;
+        let reference = |block: &Block<'_>| {
+            by_prefix = matches!(block.encoding(), Encoding::Prefix(_));
+            if by_prefix { kept.expect("something was kept").reference(block) } else { held.reference(block) }
+        };
+        let unpacked = self.unpacker.unpack(&message, reference, 16 << 20, &mut plain);
+        self.by_prefix += u64::from(by_prefix);
+        if unpacked.expect("what the hub made can be read").keep {
+            let content = Messages::new(&plain).next().expect("one message").payload.to_vec();
+            let limit = self.blocks.expect("it takes some").prefix_bytes as usize;
+            let receiver = self.prefixes.entry(topic).or_insert_with(|| reference::Receiver::new(limit));
+            receiver.keep(message.header.sequence.into(), &content.into()).expect("within the limit");
+        }
         plain
     }
 

@@ -111,11 +111,12 @@ impl Sim {
         id
     }
 
-    /// The same of one that takes blocks, and holds four dictionaries.
+    /// The same of one that takes blocks, and holds four dictionaries and the prefixes of two topics.
     pub(crate) fn block_taker(&mut self, down: Impairment, pattern: &str) -> usize {
         let id = self.connect(down);
         let client = &mut self.nodes[id].client;
-        client.blocks = Some(Blocks { dictionaries: 4, dictionary_bytes: 16 * 1024, ..Default::default() });
+        client.blocks =
+            Some(Blocks { dictionaries: 4, dictionary_bytes: 16 * 1024, prefixes: 2, prefix_bytes: 100_000 });
         client.hello(true);
         client.subscribe(pattern, 0);
         self.settle();
