@@ -82,11 +82,7 @@ impl Topic {
             id,
             name,
             max_age: spec.max_age.or(config.max_age(spec.kind)).filter(|_| spec.kind != Kind::State),
-            lane: spec.lane.unwrap_or(match spec.kind {
-                Kind::State | Kind::Audio => Lane::High,
-                Kind::Event => Lane::Medium,
-                Kind::Frame => Lane::Low,
-            }),
+            lane: spec.lane.unwrap_or(spec.kind.lane()),
             spec,
             epoch,
             copies,

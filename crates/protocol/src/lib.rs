@@ -3,6 +3,7 @@
 //! - [`wire`]: the 16-byte header, the scanner that finds whole messages and runs of them in a read buffer, and the
 //!   patching of headers in place.
 //! - [`control`]: control messages (protobuf) and how they travel.
+//! - [`batch`]: when a batch of messages is sent, and in which order.
 //! - [`topic`]: names and patterns.
 //! - [`state`]: documents, patches and deltas.
 //! - [`compress`]: payloads as zstd blocks, dictionaries, bounded decompression.
@@ -12,6 +13,7 @@
 //! `docs/WIRE.md` is the specification, `docs/RECORD.md` that of recordings.
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod choose;
 pub mod compress;
 pub mod control;
