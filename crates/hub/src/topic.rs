@@ -112,7 +112,7 @@ impl Topic {
     }
 
     /// Takes `run` off the front of `buffer` into the ring; copies it if it is small against the memory of `pinned` bytes that
-    /// it would keep.
+    /// it would keep. Returns the number of its first item.
     ///
     /// # Errors
     /// Publishers have to wait, until the given moment at most; `publisher` is woken when it may try again. Nothing was taken.
@@ -123,18 +123,19 @@ impl Topic {
         run: Run,
         pinned: usize,
         publisher: Option<&Arc<Shared>>,
-    ) -> Result<(), Instant> {
+    ) -> Result<u64, Instant> {
         let mut inside = self.inside.lock();
         let Inside { store: Store::Ring(ring), audience, tally } = &mut *inside else {
             debug_assert!(false, "a session compares kinds first");
             buffer.advance(run.len);
-            return Ok(());
+            return Ok(0);
         };
         if self.is_lossless() {
             audience.admit(now, ring.appended_bytes(), self.patience, publisher)?;
         }
         tally.messages += u64::from(run.count);
         tally.bytes += run.len as u64;
+        let first = ring.next_sequence();
         let copied = run.len < pinned / 4;
         let mut left = run.len;
         while left > 0 {
@@ -158,15 +159,15 @@ impl Topic {
             left -= len;
         }
         audience.notify();
-        Ok(())
+        Ok(first)
     }
 
-    /// Applies a patch to the document. Says whether that changed anything.
-    pub(crate) fn publish_patch(&self, patch: &Patch, wire_bytes: usize) -> Result<bool, PatchError> {
+    /// Applies a patch to the document. Says whether that changed anything, and which version there is now.
+    pub(crate) fn publish_patch(&self, patch: &Patch, wire_bytes: usize) -> Result<(bool, u64), PatchError> {
         let mut inside = self.inside.lock();
         let Inside { store: Store::Document(shelf), audience, tally } = &mut *inside else {
             debug_assert!(false, "a session compares kinds first");
-            return Ok(false);
+            return Ok((false, 0));
         };
         let patched = shelf.patch(patch)?;
         tally.messages += 1;
@@ -177,7 +178,7 @@ impl Topic {
         if patched != Patched::Unchanged {
             audience.notify();
         }
-        Ok(patched != Patched::Unchanged)
+        Ok((patched != Patched::Unchanged, shelf.document().version()))
     }
 
     /// Adds a reader, which wants items that are at most `max_age` old. It is asked once whether there is something for it already.

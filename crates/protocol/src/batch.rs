@@ -210,11 +210,8 @@ mod tests {
     }
 
     fn policies() -> impl Strategy<Value = Policy> {
-        (prop_oneof![Just(0), 1u64..200], 0u64..20, 1usize..10_000).prop_map(|(linger, count, bytes)| Policy {
-            linger: ms(linger),
-            count,
-            bytes,
-        })
+        (prop_oneof![Just(0), 1u64..200], 0u64..20, 1usize..10_000)
+            .prop_map(|(linger, count, bytes)| Policy { linger: ms(linger), count, bytes })
     }
 
     proptest! {

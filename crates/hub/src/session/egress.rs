@@ -45,6 +45,7 @@ impl Session {
         {
             taken += self.pull(now, number, allowance.min(TURN_BYTES), &mut data);
         }
+        self.results.write(&mut self.outbox);
         if self.hub.is_draining() && self.phase != Phase::Ended && self.slots.is_idle() && data.is_empty() {
             control::put(
                 &mut self.outbox,

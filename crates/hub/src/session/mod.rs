@@ -3,6 +3,7 @@
 //! - `ingest`: bytes in.
 //! - `budget`: how fast that may be.
 //! - `requests`: what control messages do.
+//! - `results`: what publishers are told of what they published.
 //! - `slots`: the topics that it reads.
 //! - `egress`: bytes out.
 
@@ -10,6 +11,7 @@ mod budget;
 mod egress;
 mod ingest;
 mod requests;
+mod results;
 mod slots;
 
 use std::collections::VecDeque;
@@ -27,6 +29,7 @@ use crate::hub::Hub;
 use crate::shared::{Mail, Shared};
 use crate::topic::Topic;
 use budget::Budget;
+use results::Results;
 use slots::Slots;
 
 /// One peer of a [`Hub`]: bytes in, bytes out, deadlines.
@@ -50,6 +53,7 @@ pub struct Session {
     owes_until: Option<Instant>,
     /// Control messages that wait to be sent.
     outbox: BytesMut,
+    results: Results,
     aliases: Vec<Option<Alias>>,
     subscriptions: Vec<Subscription>,
     slots: Slots,
@@ -73,10 +77,16 @@ enum Phase {
     Ended,
 }
 
-enum Alias {
+struct Alias {
+    target: Target,
+    /// Whether its publisher wants to know what became of each message.
+    results: bool,
+}
+
+enum Target {
     Topic(Arc<Topic>),
     /// The topic was refused: what comes on this alias is counted and discarded.
-    Refused(ErrorCode),
+    Refused(ErrorCode, String),
 }
 
 struct Subscription {
@@ -149,6 +159,7 @@ impl Session {
             budget,
             owes_until: None,
             outbox: BytesMut::new(),
+            results: Results::default(),
             aliases: Vec::new(),
             subscriptions: Vec::new(),
             slots: Slots::default(),
@@ -239,6 +250,8 @@ impl Session {
             fatal: true,
             ..Default::default()
         };
+        // What was taken before is told before.
+        self.results.write(&mut self.outbox);
         self.refuse(error);
         self.end();
         Closed

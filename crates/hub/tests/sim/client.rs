@@ -114,6 +114,13 @@ impl Client {
         self.send(control::Advertise { alias, topic: topic.to_owned(), kind, ..Default::default() });
     }
 
+    /// The same, and asks what becomes of each message.
+    pub(crate) fn advertise_with_results(&mut self, alias: u32, topic: &str, kind: Kind) {
+        let kind = control::Kind::from(kind).into();
+        let topic = topic.to_owned();
+        self.send(control::Advertise { alias, topic, kind, results: true, ..Default::default() });
+    }
+
     pub(crate) fn publish(&mut self, alias: u32, kind: Kind, payload: &[u8]) {
         wire::put_message(&mut self.outgoing, Header { topic: alias, ..Header::data(kind) }, payload);
     }
@@ -166,6 +173,19 @@ impl Client {
             _ => None,
         });
         codes.collect()
+    }
+
+    /// What became of each message on `alias`: its number, or why not.
+    pub(crate) fn results(&self, alias: u32) -> Vec<Result<u64, ErrorCode>> {
+        let outcomes = self.control.iter().filter_map(|body| match body {
+            Body::Results(results) if results.alias == alias => Some(&results.outcomes),
+            _ => None,
+        });
+        let each = |outcome: &control::Outcome| {
+            let fate = outcome.sequence.ok_or(outcome.code());
+            (0..outcome.count).map(move |n| fate.map(|first| first + n))
+        };
+        outcomes.flatten().flat_map(each).collect()
     }
 
     pub(crate) fn has_goodbye(&self) -> bool {
