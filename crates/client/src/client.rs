@@ -6,7 +6,7 @@ use nyx_transport::Address;
 use tokio::sync::oneshot;
 
 use crate::error::{AdvertiseError, ConnectError, FlushError, SubscribeError};
-use crate::publish::{self, Audio, Events, Frames, Handle, Publisher, State};
+use crate::publish::{self, Acknowledged, Audio, Events, Frames, Handle, Publisher, State};
 use crate::registry::subscribe_message;
 use crate::shared::{Open, Shared};
 use crate::subscribe::{self, Subscription};
@@ -57,7 +57,23 @@ impl Client {
     /// When the hub refuses the topic, for example because it exists and has another kind.
     pub async fn events(&self, name: Name, options: publish::Options) -> Result<Events, AdvertiseError> {
         let codec = options.codec;
-        Ok(Events::new(self.advertise(name, Kind::Event, None, options).await?, codec))
+        Ok(Events::new(self.advertise(name, Kind::Event, None, false, options).await?, codec))
+    }
+
+    /// Publishes events on a topic, and is told of each what became of it.
+    ///
+    /// # Cancel safety
+    /// As [`events`](Self::events).
+    ///
+    /// # Errors
+    /// As [`events`](Self::events).
+    pub async fn acknowledged(
+        &self,
+        name: Name,
+        options: publish::Options,
+    ) -> Result<Acknowledged, AdvertiseError> {
+        let codec = options.codec;
+        Ok(Acknowledged::new(self.advertise(name, Kind::Event, None, true, options).await?, codec))
     }
 
     /// Publishes frames on a topic.
@@ -68,7 +84,7 @@ impl Client {
     /// # Errors
     /// As [`events`](Self::events).
     pub async fn frames(&self, name: Name, options: publish::Options) -> Result<Frames, AdvertiseError> {
-        self.advertise(name, Kind::Frame, None, options).await.map(Frames)
+        self.advertise(name, Kind::Frame, None, false, options).await.map(Frames)
     }
 
     /// Publishes sound on a topic.
@@ -85,7 +101,7 @@ impl Client {
         samples: Samples,
         options: publish::Options,
     ) -> Result<Audio, AdvertiseError> {
-        Ok(Audio::new(self.advertise(name, Kind::Audio, Some(format), options).await?, samples))
+        Ok(Audio::new(self.advertise(name, Kind::Audio, Some(format), false, options).await?, samples))
     }
 
     /// Publishes a document on a topic.
@@ -96,7 +112,7 @@ impl Client {
     /// # Errors
     /// As [`events`](Self::events).
     pub async fn state(&self, name: Name, options: publish::Options) -> Result<State, AdvertiseError> {
-        self.advertise(name, Kind::State, None, options).await.map(State)
+        self.advertise(name, Kind::State, None, false, options).await.map(State)
     }
 
     async fn advertise(
@@ -104,6 +120,7 @@ impl Client {
         name: Name,
         kind: Kind,
         audio: Option<AudioFormat>,
+        results: bool,
         options: publish::Options,
     ) -> Result<Handle, AdvertiseError> {
         let (answer, answered) = oneshot::channel();
@@ -113,7 +130,7 @@ impl Client {
             if registry.is_closed {
                 return Err(AdvertiseError::Closed);
             }
-            let make = |alias| Publisher::new(alias, name.clone(), kind, audio, &options);
+            let make = |alias| Publisher::new(alias, name.clone(), kind, audio, results, &options);
             let (publisher, is_new) = registry.advertise(make, answer).ok_or(AdvertiseError::TooMany)?;
             if is_new {
                 shared.outgoing.put_control(publisher.advertise.clone());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nyx_protocol::batch;
 use nyx_transport::tcp;
 
 /// How a client connects, and comes back.
@@ -25,6 +26,9 @@ pub struct Config {
     /// Whether [`Client::connect`](crate::Client::connect) goes on trying when the first attempt fails. Default false: then it
     /// fails, and says what to do.
     pub wait_for_server: bool,
+    /// When what was sent is written. Default [`NATURAL`](batch::Policy::NATURAL): as soon as the connection takes it, all that has
+    /// gathered meanwhile. A policy that lingers holds events back to fill a batch; frames, sound, state and flushing send it off.
+    pub batch: batch::Policy,
     /// How the socket is set up.
     pub tcp: tcp::Options,
 }
@@ -37,6 +41,7 @@ impl Default for Config {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             wait_for_server: false,
+            batch: batch::Policy::default(),
             tcp: tcp::Options::default(),
         }
     }

@@ -6,7 +6,7 @@ use nyx_core::Clock;
 
 use crate::backoff::Backoff;
 use crate::connection::{self, End, Link, Session};
-use crate::outgoing::Segment;
+use crate::outgoing::{Fate, Segment};
 use crate::shared::Shared;
 use crate::subscribe::{Delivery, Reconnected};
 
@@ -92,6 +92,11 @@ fn finish(shared: &Shared, end: &End, unwritten: Vec<Segment>) {
     let mut registry = shared.registry.lock();
     let keep = registry.aliases_to_keep();
     let (unsent, appended) = shared.outgoing.end(unwritten, |header| keep.contains(&header.topic));
+    for (publisher, refusal) in
+        registry.publishers().filter_map(|publisher| Some((publisher, publisher.final_refusal()?)))
+    {
+        shared.outgoing.give_up(publisher.alias, &Fate::Refused(refusal));
+    }
     let written = appended - unsent;
     let unconfirmed = written.saturating_sub(registry.pings.confirmed());
     registry.pings.give_up(written);

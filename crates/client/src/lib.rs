@@ -11,6 +11,7 @@
 //! | handle | made by | sends |
 //! | --- | --- | --- |
 //! | [`publish::Events`] | [`Client::events`] | [`send`](publish::Events::send), `send_text`, `send_json`, `send_stamped`, [`send_batch`](publish::Events::send_batch) |
+//! | [`publish::Acknowledged`] | [`Client::acknowledged`] | [`publish`](publish::Acknowledged::publish), [`publish_batch`](publish::Acknowledged::publish_batch): events, and what became of each |
 //! | [`publish::Frames`] | [`Client::frames`] | [`publish::Frame`] |
 //! | [`publish::Audio`] | [`Client::audio`] | chunks of samples |
 //! | [`publish::State`] | [`Client::state`] | [`set`](publish::State::set): a whole value, of which the difference travels; [`patch`](publish::State::patch) |
@@ -82,6 +83,7 @@ pub use client::Client;
 pub use codec::{AudioFormat, EventCodec, FrameCodec, Samples};
 pub use config::Config;
 pub use error::{AdvertiseError, ConnectError, FlushError, Refusal, SubscribeError};
+pub use nyx_protocol::batch;
 pub use nyx_protocol::control::ErrorCode;
 pub use nyx_protocol::control::Lane;
 pub use nyx_protocol::state::{Document, Patch, Rules, RulesError, Value};

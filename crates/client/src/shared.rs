@@ -40,9 +40,9 @@ impl Shared {
     pub(crate) fn new(address: Address, config: Config) -> Self {
         Self {
             address,
+            outgoing: Arc::new(Outgoing::new(config.batch)),
             config,
             clock: Monotonic::new(),
-            outgoing: Arc::default(),
             registry: Mutex::default(),
             history: Mutex::default(),
             max_message_bytes: AtomicUsize::new(16 * 1024 * 1024),

@@ -1,6 +1,7 @@
 //! The driver of one connection: read, hand out, write, sleep.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use nyx_protocol::control::{self, Ack, Body, Pong};
 use nyx_protocol::wire::{self, Scan};
 use nyx_transport::write::Queue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Interval, MissedTickBehavior, Sleep};
 
 use super::keepalive::{Keepalive, Verdict};
 use super::pending::Pending;
@@ -35,6 +36,8 @@ pub(crate) struct Session<'a> {
     taken: Vec<Segment>,
     keepalive: Keepalive,
     tick: Interval,
+    /// Wakes the task when a batch has lingered for long enough. Nobody looks whether it has fired.
+    alarm: Option<Pin<Box<Sleep>>>,
     deaf: bool,
 }
 
@@ -51,6 +54,7 @@ impl<'a> Session<'a> {
             taken: Vec::new(),
             keepalive: Keepalive::new(shared.clock.now()),
             tick,
+            alarm: None,
             deaf: false,
         }
     }
@@ -88,7 +92,18 @@ impl<'a> Session<'a> {
         if self.shared.is_closing() && self.queue.is_empty() && self.shared.outgoing.waiting() == 0 {
             return Err(End::Closed);
         }
-        Ok(has_read || has_written || !self.shared.outgoing.park(cx.waker(), is_busy))
+        if has_read || has_written {
+            return Ok(true);
+        }
+        match self.shared.outgoing.park(cx.waker(), is_busy) {
+            None => Ok(true),
+            // The alarm of a batch that lingers.
+            Some(Some(time)) => {
+                self.alarm = Some(Box::pin(tokio::time::sleep(time)));
+                Ok(self.alarm.as_mut().is_some_and(|alarm| alarm.as_mut().poll(cx).is_ready()))
+            }
+            Some(None) => Ok(false),
+        }
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
@@ -146,7 +161,10 @@ impl<'a> Session<'a> {
         // Confirmation now and then keeps small what is uncertain when the connection is lost.
         if verdict == Verdict::Ping || !registry.pings.covers(messages) {
             let ping = registry.pings.add(messages, true, None);
-            shared.outgoing.put_control(ping);
+            match verdict {
+                Verdict::Ping => shared.outgoing.put_control(ping),
+                _ => shared.outgoing.put_patiently(ping),
+            }
         }
         Ok(())
     }
@@ -155,7 +173,7 @@ impl<'a> Session<'a> {
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(bool, bool), End> {
         self.put_ack(false);
         if self.queue.bytes() < REFILL {
-            self.shared.outgoing.take(&mut self.taken);
+            self.shared.outgoing.take(self.shared.is_closing(), &mut self.taken);
             for segment in self.taken.drain(..) {
                 self.pending.push(segment, &mut self.queue);
             }
@@ -203,6 +221,7 @@ fn handle_control(shared: &Shared, registry: &mut Registry, body: Body) -> Resul
         Body::Error(error) if error.fatal => return Err(End::Refused(Refusal::new(error, ""))),
         Body::Error(error) => registry.refuse(error),
         Body::Advertised(advertised) => registry.accepted(advertised.alias),
+        Body::Results(results) => registry.results(results, &shared.outgoing)?,
         Body::Subscribed(subscribed) => registry.subscribed(subscribed.id),
         Body::Announce(announce) => {
             let subscriptions = registry.subscriptions.iter();
