@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nyx_client::batch::Policy;
 use nyx_client::{Address, Client, Config, ConnectError};
 
 use crate::exit::{Failure, Outcome};
@@ -25,12 +26,23 @@ impl Server {
     pub(crate) async fn connect(&self, name: String) -> Outcome<Client> {
         connect(self.address.clone(), name).await
     }
+
+    /// The same, with what is sent batched as `batch` says.
+    pub(crate) async fn connect_batching(&self, name: String, batch: Policy) -> Outcome<Client> {
+        let mut config = Config::default();
+        (config.name, config.batch) = (name, batch);
+        connect_with(self.address.clone(), config).await
+    }
 }
 
 /// Connects to the hub at `address`; the console shows `name`.
 pub(crate) async fn connect(address: Address, name: String) -> Outcome<Client> {
     let mut config = Config::default();
     config.name = name;
+    connect_with(address, config).await
+}
+
+async fn connect_with(address: Address, config: Config) -> Outcome<Client> {
     Client::connect(address, config).await.map_err(|error| match error {
         ConnectError::Refused(refusal) => refusal.into(),
         error => Failure::unreachable(error),

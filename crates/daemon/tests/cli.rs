@@ -196,6 +196,30 @@ fn at_a_bitrate_everything_arrives_in_order() {
 }
 
 #[test]
+fn each_line_is_acknowledged_and_counted() {
+    let hub = Daemon::start();
+    let lines: String = (0..1_000).map(|n| format!("line {n}\n")).collect();
+    for extra in [&[][..], &["--linger", "5ms", "--batch", "7"], &["--rate", "100000/s"]] {
+        let output = publish(hub.native, &[&["a", "--acknowledged", "--json"], extra].concat(), &lines);
+        assert_done(&output);
+        let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+        let counts = ["items", "accepted", "refused", "in_doubt"].map(|key| summary[key].clone());
+        assert_eq!(counts, [1_000, 1_000, 0, 0].map(|count| json!(count)));
+    }
+}
+
+#[test]
+fn a_line_that_the_hub_does_not_take_is_told_and_is_a_failure() {
+    let hub = Daemon::with_config("[limits]\nmessage_bytes = \"1KiB\"\n");
+    let input = format!("good\n{}\ngood too\n", "x".repeat(2_000));
+    let output = publish(hub.native, &["a", "--acknowledged", "--json"], &input);
+    assert_fails(&output, 1, "stdin, line 2: a message of 2000 bytes is over the hub's limit");
+    assert!(stderr(&output).contains("1 of 3 lines were refused"), "{}", stderr(&output));
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+    assert_eq!((&summary["accepted"], &summary["refused"]), (&json!(2), &json!(1)));
+}
+
+#[test]
 fn images_that_are_young_enough_are_all_sent() {
     let hub = Daemon::start();
     let directory = TempDir::new().expect("a directory");
@@ -255,6 +279,7 @@ fn what_makes_no_sense_is_a_usage_error() {
         (&["pub", "a//b"][..], "no empty segment"),
         (&["pub", "a", "--loop"], "stdin can't be read twice"),
         (&["pub", "a", "--patch", "--kind", "event"], "--patch is for state"),
+        (&["pub", "a", "--acknowledged", "--kind", "state"], "--acknowledged is for events"),
         (&["pub", "a", "--fps", "0"], "no rate"),
         (&["pub", "a", "--bitrate", "0"], "a rate of zero"),
         (&["pub", "a", "--bitrate", "2MB/s", "--kind", "audio"], "--bitrate is for state, events and frames"),

@@ -45,7 +45,7 @@ fn the_other_kinds() {
 
 #[test]
 fn control_messages() {
-    let cases: [(Body, &str); 8] = [
+    let cases: [(Body, &str); 10] = [
         (
             control::Hello { version: 1, name: "a".into(), acknowledges: true }.into(),
             "0a 07 08 01 12 01 61 18 01",
@@ -89,6 +89,33 @@ fn control_messages() {
         ),
         (control::Ping { nonce: 1 }.into(), "62 02 08 01"),
         (control::Resync { topic_id: 5 }.into(), "72 02 08 05"),
+        (
+            control::Advertise {
+                alias: 3,
+                topic: "t".into(),
+                kind: control::Kind::Event.into(),
+                results: true,
+                ..Default::default()
+            }
+            .into(),
+            "22 0a 08 03 12 01 74 18 04 a0 01 01",
+        ),
+        (
+            control::Results {
+                alias: 3,
+                outcomes: vec![
+                    control::Outcome { count: 300, sequence: Some(7), ..Default::default() },
+                    control::Outcome {
+                        count: 1,
+                        code: control::ErrorCode::KindMismatch.into(),
+                        message: "no".into(),
+                        ..Default::default()
+                    },
+                ],
+            }
+            .into(),
+            "a2 01 13 08 03 12 05 08 ac 02 10 07 12 08 08 01 18 05 22 02 6e 6f",
+        ),
     ];
     for (body, payload) in cases {
         let payload = hex(payload);

@@ -3,6 +3,7 @@
 mod latest;
 mod media;
 mod publish;
+mod records;
 
 use axum::Extension;
 use axum::body::Body;
