@@ -9,6 +9,7 @@ use super::Options;
 /// Every bench that is neither here nor a suite is one of criterion's.
 pub(super) const PROGRAMS: &[Program] = &[
     Program { name: "relay", bin: "relay", brief: &["--smoke"], measures_daemon: true, wants: &[] },
+    Program { name: "requests", bin: "requests", brief: &["--smoke"], measures_daemon: true, wants: &[] },
     Program {
         name: "protocol",
         bin: "protocol",

@@ -1,0 +1,102 @@
+//! Small records to a server that answers each: how many, how soon, and at what price?
+//!
+//! The server is a process of its own, the clients are in this one; both are on 127.0.0.1. *Nyx* is the `nyx serve` binary with its
+//! defaults and nyx-client, which publishes batches and waits for the result of each record. *HTTP* is one `POST` for each record, over
+//! connections that are kept alive, to an axum handler that reads the body and answers 202; its client is a few lines on a socket, so
+//! that no client library is to blame.
+//!
+//! Two loads: *saturated*, so many records under way at a time, and as fast as they are answered; and *paced*, 100,000 records a
+//! second in bursts of a millisecond, which shows what that costs of a core. A round trip counts from the call that sends a record to
+//! the result in its sender's hand.
+
+mod cpu;
+mod http;
+mod measure;
+mod nyx;
+mod table;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+pub use crate::relay::Error;
+use crate::relay::process::Server;
+use measure::Measured;
+
+/// Send small records to a server that answers each, and print rates, round trips and processor time.
+#[derive(Debug, Parser)]
+#[command(name = "requests")]
+pub struct Args {
+    /// Length of each measured window, in seconds
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Bytes of a record
+    #[arg(long, default_value_t = 128)]
+    bytes: usize,
+    /// A quick check that every record is answered: windows of 0.2 s. Fails if one is not
+    #[arg(long)]
+    smoke: bool,
+    /// The `nyx` binary [default: the one beside this program]
+    #[arg(long)]
+    nyx: Option<PathBuf>,
+    /// Be the HTTP server
+    #[arg(long, hide = true)]
+    serve_http: bool,
+}
+
+impl Args {
+    fn window(&self) -> Duration {
+        Duration::from_secs_f64(if self.smoke { 0.2 } else { self.seconds })
+    }
+}
+
+/// Runs all contenders and prints the table.
+///
+/// # Errors
+/// When a server does not start, or a record is not answered.
+pub async fn run(args: &Args) -> Result<(), Error> {
+    if args.serve_http {
+        return http::serve().await;
+    }
+    let mut rows = Vec::new();
+    let server = crate::relay::nyx::serve(args.nyx.clone()).await?;
+    let measured = records(args, &server).await;
+    server.end().await;
+    rows.extend(measured?);
+    let server = Server::own(["--serve-http"]).await?;
+    let measured = posts(args, &server).await;
+    server.end().await;
+    rows.push(measured?);
+    table::print(&rows)?;
+    Ok(())
+}
+
+async fn records(args: &Args, server: &Server) -> Result<[Measured; 2], Error> {
+    let records = nyx::Records::connect(server.address, args.bytes).await?;
+    let of =
+        |load| measure::Run { what: "records, acknowledged", contender: "nyx", load, server: server.id() };
+    let saturated = measure::Load::Saturated { senders: SENDERS, batch: BATCH };
+    let saturated = measure::run(of(saturated), args.window(), &records).await?;
+    let paced = measure::Load::Paced { per_second: PACE };
+    Ok([saturated, measure::run(of(paced), args.window(), &records).await?])
+}
+
+async fn posts(args: &Args, server: &Server) -> Result<Measured, Error> {
+    let posts = http::Posts::connect(server.address, args.bytes, CONNECTIONS).await?;
+    let load = measure::Load::Saturated { senders: CONNECTIONS, batch: 1 };
+    let run = measure::Run { what: "records, acknowledged", contender: "http", load, server: server.id() };
+    measure::run(run, args.window(), &posts).await
+}
+
+/// Batches of Nyx under way at a time.
+const SENDERS: usize = 8;
+
+/// Records in each: about what one read of the hub holds.
+const BATCH: usize = 256;
+
+/// Connections of the HTTP client, of which each has one request under way: more gain nothing on two cores.
+const CONNECTIONS: usize = 32;
+
+/// Records a second of the paced load.
+const PACE: u32 = 100_000;
