@@ -8,6 +8,7 @@
 //! - [`state`]: documents, patches and deltas.
 //! - [`compress`]: payloads as zstd blocks, dictionaries, bounded decompression.
 //! - [`choose`]: which of these pays, by measurement.
+//! - [`requests`]: how many requests are under way, and which is next.
 //! - [`record`]: what was published, in a file that can be played again.
 //!
 //! `docs/WIRE.md` is the specification, `docs/RECORD.md` that of recordings.
@@ -18,6 +19,7 @@ pub mod choose;
 pub mod compress;
 pub mod control;
 pub mod record;
+pub mod requests;
 pub mod state;
 pub mod topic;
 pub mod wire;
