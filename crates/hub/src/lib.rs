@@ -43,6 +43,7 @@ pub mod config;
 mod document;
 mod hub;
 mod publish;
+mod router;
 mod session;
 mod shared;
 mod start;

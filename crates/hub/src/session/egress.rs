@@ -67,6 +67,9 @@ impl Session {
         for topic in mail.created.drain(..) {
             self.join(topic, Start::Beginning);
         }
+        for body in mail.calls.drain(..) {
+            self.pass_on(body);
+        }
         for number in mail.ready.drain(..) {
             self.slots.enqueue(number);
         }

@@ -1,5 +1,6 @@
 //! One peer.
 //!
+//! - `calls`: requests that it makes and serves.
 //! - `ingest`: bytes in.
 //! - `budget`: how fast that may be.
 //! - `requests`: what control messages do.
@@ -8,6 +9,7 @@
 //! - `egress`: bytes out.
 
 mod budget;
+mod calls;
 mod egress;
 mod ingest;
 mod requests;
@@ -29,6 +31,7 @@ use crate::hub::Hub;
 use crate::shared::{Mail, Shared};
 use crate::topic::Topic;
 use budget::Budget;
+use calls::Calls;
 use results::Results;
 use slots::Slots;
 
@@ -54,6 +57,7 @@ pub struct Session {
     /// Control messages that wait to be sent.
     outbox: BytesMut,
     results: Results,
+    calls: Calls,
     aliases: Vec<Option<Alias>>,
     subscriptions: Vec<Subscription>,
     slots: Slots,
@@ -160,6 +164,7 @@ impl Session {
             owes_until: None,
             outbox: BytesMut::new(),
             results: Results::default(),
+            calls: Calls::default(),
             aliases: Vec::new(),
             subscriptions: Vec::new(),
             slots: Slots::default(),
@@ -195,7 +200,8 @@ impl Session {
                 };
                 let alive = silence.min(ping);
                 let alive = self.speaks.then_some(alive);
-                [alive, self.paused_until, self.owes_until].into_iter().flatten().min()
+                let deadline = self.calls.next_deadline();
+                [alive, deadline, self.paused_until, self.owes_until].into_iter().flatten().min()
             }
         }
     }
@@ -208,6 +214,7 @@ impl Session {
         if self.owes_until.is_some_and(|until| until <= now) {
             self.owes_until = None;
         }
+        self.expire_calls(now);
         match self.phase {
             Phase::Greeting { deadline } if deadline <= now => {
                 self.fail(ErrorCode::Timeout, "no hello came in time: send Hello first");
@@ -262,6 +269,7 @@ impl Session {
         self.phase = Phase::Ended;
         (self.paused_until, self.owes_until) = (None, None);
         self.hub.unwatch(&self.shared, None);
+        self.end_calls();
         self.subscriptions.clear();
         self.slots.leave_all();
         self.aliases.clear();

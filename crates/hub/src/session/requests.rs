@@ -51,6 +51,11 @@ impl Session {
             }
             Body::Pong(pong) => self.handle_pong(now, pong.nonce),
             Body::Resync(resync) => self.handle_resync(resync.topic_id),
+            Body::Serve(serve) => self.handle_serve(now, serve),
+            Body::Unserve(unserve) => self.handle_unserve(unserve.id),
+            Body::Request(request) => self.handle_request(now, request),
+            Body::Reply(reply) => self.handle_reply(now, reply),
+            Body::Cancel(cancel) => self.handle_cancel(cancel.id),
             // A second hello, or what only a hub sends: nothing that we could act on, nothing that harms.
             _ => self.refuse(control::Error {
                 code: ErrorCode::Unexpected.into(),

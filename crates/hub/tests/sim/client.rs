@@ -175,6 +175,27 @@ impl Client {
         codes.collect()
     }
 
+    /// The requests that this server was sent.
+    pub(crate) fn requests(&self) -> Vec<control::Request> {
+        let requests = self.control.iter().filter_map(|body| match body {
+            Body::Request(request) => Some(request.clone()),
+            _ => None,
+        });
+        requests.collect()
+    }
+
+    /// The answers to this requester, by the number of the request.
+    pub(crate) fn replies(&self) -> BTreeMap<u64, (control::Status, Vec<u8>)> {
+        let mut replies = BTreeMap::new();
+        for body in &self.control {
+            if let Body::Reply(reply) = body {
+                let before = replies.insert(reply.id, (reply.status(), reply.body.to_vec()));
+                assert_eq!(before, None, "a request is answered once");
+            }
+        }
+        replies
+    }
+
     /// What became of each message on `alias`: its number, or why not.
     pub(crate) fn results(&self, alias: u32) -> Vec<Result<u64, ErrorCode>> {
         let outcomes = self.control.iter().filter_map(|body| match body {
