@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use crate::error::{AdvertiseError, ConnectError, FlushError, SubscribeError};
 use crate::publish::{self, Acknowledged, Audio, Events, Frames, Handle, Publisher, State};
 use crate::registry::subscribe_message;
+use crate::requests::{self, Requests, ServeError, Serving};
 use crate::shared::{Open, Shared};
 use crate::subscribe::{self, Subscription};
 use crate::{AudioFormat, Config, Kind, Name, Pattern, Samples, Stats, connection, driver};
@@ -142,6 +143,47 @@ impl Client {
             Ok(Err(refusal)) => Err(AdvertiseError::Refused(refusal)),
             Err(_) => Err(AdvertiseError::Closed),
         }
+    }
+
+    /// Sends requests to a service. Whether anybody serves it shows when one is sent.
+    pub fn requests(&self, service: Name, options: requests::Options) -> Requests {
+        Requests::new(self.open.clone(), service, options)
+    }
+
+    /// Serves a service: each request is given to `handler`, and what that returns is the answer; its error, as text, is a no. Each
+    /// handler runs on a task of its own, which is dropped when nobody waits for the answer any more. After the connection
+    /// was lost the service is there again with the next one.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it is ready may leave the service, until the client is closed.
+    ///
+    /// # Errors
+    /// When the hub refuses the name, or one service too many.
+    pub async fn serve<F, Fut, P, E>(
+        &self,
+        service: Name,
+        options: requests::ServeOptions,
+        handler: F,
+    ) -> Result<Serving, ServeError>
+    where
+        F: Fn(requests::Incoming) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<P, E>> + Send + 'static,
+        P: publish::Payload + 'static,
+        E: std::fmt::Display + 'static,
+    {
+        let shared = &self.open.shared;
+        let (answer, answered) = oneshot::channel();
+        let serving = {
+            // The registry's lock keeps a connection from beginning meanwhile.
+            let registry = shared.registry.lock();
+            if registry.is_closed {
+                return Err(ServeError::Closed);
+            }
+            let id = shared.services.lock().add(service.clone(), &options, handler, answer);
+            shared.outgoing.put_control(requests::serve_message(id, &service, options.concurrency));
+            Serving::new(id, self.open.clone())
+        };
+        answered.await.unwrap_or(Err(ServeError::Closed)).map(|()| serving)
     }
 
     /// Subscribes to all topics that `pattern` selects, present and future. Ready when the hub has named the present ones.

@@ -33,6 +33,10 @@
 //! # }
 //! ```
 //!
+//! # Requests
+//!
+//! [`Client::requests`] asks a service, [`Client::serve`] answers for one; see [`requests`].
+//!
 //! # Subscribing
 //!
 //! [`Client::subscribe`] makes a [`Subscription`] to all topics that a [`Pattern`] selects, present and future.
@@ -73,6 +77,7 @@ mod outgoing;
 mod pings;
 pub mod publish;
 mod registry;
+pub mod requests;
 mod route;
 mod sequence;
 mod shared;
@@ -90,6 +95,7 @@ pub use nyx_protocol::state::{Document, Patch, Rules, RulesError, Value};
 pub use nyx_protocol::topic::{Name, NameError, Pattern};
 pub use nyx_protocol::wire::{Kind, Message};
 pub use nyx_transport::address::{Address, AddressError};
+pub use requests::{RequestError, ServeError};
 pub use stats::Stats;
 pub use subscribe::{Batch, Item, RecvError, Subscription, Topic};
 

@@ -3,6 +3,7 @@
 //! - `serve`: listeners and connections around a [`nyx_hub::Hub`]; `http`: its HTTP surface.
 //! - `publish`, `subscribe`: files and pipes in, files and pipes out.
 //! - `record`, `play`: what was published, into a file and again out of it.
+//! - `requests`: asking services, and being one.
 //! - `demo`: a server with producers of its own.
 //! - `netem`: a network that is slower than this machine's.
 //!
@@ -20,6 +21,7 @@ mod pace;
 mod play;
 mod publish;
 mod record;
+mod requests;
 mod serve;
 mod subscribe;
 mod tell;

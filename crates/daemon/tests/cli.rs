@@ -220,6 +220,29 @@ fn a_line_that_the_hub_does_not_take_is_told_and_is_a_failure() {
 }
 
 #[test]
+fn a_command_answers_requests_and_its_failures_are_theirs() {
+    let hub = Daemon::start();
+    let missing = run(nyx(hub.native, &["request", "text/upper", "hello"]), b"");
+    assert_fails(&missing, 1, "nobody serves this");
+    let mut server = nyx(hub.native, &["reply", "text/upper", "--exec", "grep -v bad | tr a-z A-Z | grep ."])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nyx starts");
+    let mut line = String::new();
+    let mut words = BufReader::new(server.stderr.take().expect("a pipe"));
+    words.read_line(&mut line).expect("it says that it serves");
+    assert!(line.contains("serving `text/upper`"), "{line}");
+    let one = run(nyx(hub.native, &["request", "text/upper", "hello"]), b"");
+    assert_done(&one);
+    assert_eq!(one.stdout, b"HELLO\n");
+    let many = run(nyx(hub.native, &["request", "text/upper"]), b"one\nbad\nthree\n");
+    assert_fails(&many, 1, "line 2: the server says no: exit status: 1");
+    assert_eq!((&many.stdout[..], stderr(&many).contains("1 of 3 requests")), (&b"ONE\nTHREE\n"[..], true));
+    server.kill().expect("it is there");
+    server.wait().expect("it ends");
+}
+
+#[test]
 fn images_that_are_young_enough_are_all_sent() {
     let hub = Daemon::start();
     let directory = TempDir::new().expect("a directory");

@@ -1,7 +1,6 @@
 //! The driver of one connection: read, hand out, write, sleep.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,9 +9,10 @@ use bytes::BytesMut;
 use nyx_core::Clock;
 use nyx_protocol::control::{self, Ack, Body, Pong};
 use nyx_protocol::wire::{self, Scan};
+use nyx_transport::alarm::Alarm;
 use nyx_transport::write::Queue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Interval, MissedTickBehavior, Sleep};
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::keepalive::{Keepalive, Verdict};
 use super::pending::Pending;
@@ -36,8 +36,8 @@ pub(crate) struct Session<'a> {
     taken: Vec<Segment>,
     keepalive: Keepalive,
     tick: Interval,
-    /// Wakes the task when a batch has lingered for long enough. Nobody looks whether it has fired.
-    alarm: Option<Pin<Box<Sleep>>>,
+    /// Wakes the task when a batch has lingered for long enough, or a request has waited for too long.
+    alarm: Alarm,
     deaf: bool,
 }
 
@@ -54,7 +54,7 @@ impl<'a> Session<'a> {
             taken: Vec::new(),
             keepalive: Keepalive::new(shared.clock.now()),
             tick,
-            alarm: None,
+            alarm: Alarm::default(),
             deaf: false,
         }
     }
@@ -83,6 +83,7 @@ impl<'a> Session<'a> {
     /// One turn. `false`: there is nothing to do, and the task will be woken when there is.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let has_read = self.read(cx)?;
+        self.expire_calls();
         if self.tick.poll_tick(cx).is_ready() {
             self.on_tick()?;
             // The timer is registered only by a poll that finds it pending.
@@ -95,15 +96,15 @@ impl<'a> Session<'a> {
         if has_read || has_written {
             return Ok(true);
         }
-        match self.shared.outgoing.park(cx.waker(), is_busy) {
-            None => Ok(true),
-            // The alarm of a batch that lingers.
-            Some(Some(time)) => {
-                self.alarm = Some(Box::pin(tokio::time::sleep(time)));
-                Ok(self.alarm.as_mut().is_some_and(|alarm| alarm.as_mut().poll(cx).is_ready()))
-            }
-            Some(None) => Ok(false),
+        let Some(lingers) = self.shared.outgoing.park(cx.waker(), is_busy) else { return Ok(true) };
+        let expires = self.shared.calls.next_deadline();
+        if lingers.is_none() && expires.is_none() {
+            return Ok(false);
         }
+        let now = self.shared.clock.now();
+        let lingers = lingers.map(|time| now + time);
+        let deadline = lingers.into_iter().chain(expires).min();
+        Ok(self.alarm.poll(cx, now, deadline).is_ready())
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
@@ -120,6 +121,14 @@ impl<'a> Session<'a> {
                 Ok(true)
             }
             Poll::Ready(Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// Gives up the requests whose time has passed.
+    fn expire_calls(&self) {
+        let Shared { calls, outgoing, clock, .. } = self.shared;
+        if calls.next_deadline().is_some() {
+            calls.expire(clock.now(), outgoing);
         }
     }
 
@@ -231,6 +240,10 @@ fn handle_control(shared: &Shared, registry: &mut Registry, body: Body) -> Resul
         Body::Gap(gap) => registry.dispatch.gap(&gap),
         Body::Ping(ping) => shared.outgoing.put_control(Pong { nonce: ping.nonce }),
         Body::Pong(pong) => registry.pings.pong(pong.nonce),
+        Body::Served(served) => shared.services.lock().served(served),
+        Body::Request(request) => shared.services.lock().handle(request, &shared.outgoing),
+        Body::Cancel(cancel) => shared.services.lock().cancel(cancel.id),
+        Body::Reply(reply) => shared.calls.reply(reply, &shared.outgoing, shared.clock.now()),
         Body::Goodbye(goodbye) => return Err(End::Goodbye(goodbye.reason)),
         // What only a client sends is no reason to give up.
         _ => {}

@@ -153,6 +153,12 @@ impl Buffer {
         self.put_in_lane(Lane::Low, 0, body);
     }
 
+    /// Appends a control message that needs no place among the others. Nobody lets it linger.
+    pub(super) fn put_unordered(&mut self, lane: Lane, body: Body) {
+        self.put_in_lane(lane, 1, body);
+        self.batch.hurry();
+    }
+
     fn put_in_lane(&mut self, lane: Lane, count: u64, body: Body) {
         let gathered = self.batch.lane_mut(lane);
         let before = gathered.tail_with(&mut self.pool, HEADER_LEN);

@@ -16,7 +16,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use nyx_core::clock::Monotonic;
 use nyx_core::{Clock as _, Instant, Lane};
 use nyx_protocol::batch::Policy;
-use nyx_protocol::control::Body;
+use nyx_protocol::control::{Body, Reply, Request};
 use nyx_protocol::wire::{Flags, Header, TIMESTAMP_LEN};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -46,6 +46,16 @@ impl Default for Outgoing {
 pub(crate) enum Blocked {
     /// Too much is waiting.
     Full,
+    /// The client was closed.
+    Closed,
+}
+
+/// Whether anything can be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Connected,
+    /// There may be a connection again.
+    Disconnected,
     /// The client was closed.
     Closed,
 }
@@ -246,6 +256,36 @@ impl Outgoing {
         let mut buffer = self.buffer.lock();
         if buffer.session != 0 {
             buffer.put_patiently(body.into());
+            unpark(buffer);
+        }
+    }
+
+    /// Appends a request, if there is a connection. Whoever asks bounds how many there are.
+    pub(crate) fn put_request(&self, lane: Lane, request: Request) -> bool {
+        let mut buffer = self.buffer.lock();
+        let connected = buffer.session != 0;
+        if connected {
+            buffer.put_unordered(lane, request.into());
+            unpark(buffer);
+        }
+        connected
+    }
+
+    /// Whether there is a connection.
+    pub(crate) fn reach(&self) -> Reach {
+        let buffer = self.buffer.lock();
+        match buffer.session {
+            _ if buffer.closed => Reach::Closed,
+            0 => Reach::Disconnected,
+            _ => Reach::Connected,
+        }
+    }
+
+    /// Appends an answer, if the connection is still that on which the request came.
+    pub(crate) fn put_reply(&self, session: u64, reply: Reply) {
+        let mut buffer = self.buffer.lock();
+        if session != 0 && buffer.session == session {
+            buffer.put_unordered(Lane::High, reply.into());
             unpark(buffer);
         }
     }

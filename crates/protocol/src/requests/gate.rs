@@ -60,6 +60,11 @@ impl<T> Gate<T> {
         self.cap.limit()
     }
 
+    /// Whether any request waits.
+    pub fn is_waiting(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// A request waits to go.
     ///
     /// # Errors
