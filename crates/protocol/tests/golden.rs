@@ -45,7 +45,7 @@ fn the_other_kinds() {
 
 #[test]
 fn control_messages() {
-    let cases: [(Body, &str); 10] = [
+    let cases: [(Body, &str); 15] = [
         (
             control::Hello { version: 1, name: "a".into(), acknowledges: true }.into(),
             "0a 07 08 01 12 01 61 18 01",
@@ -116,6 +116,28 @@ fn control_messages() {
             .into(),
             "a2 01 13 08 03 12 05 08 ac 02 10 07 12 08 08 01 18 05 22 02 6e 6f",
         ),
+        (
+            control::Serve { id: 1, service: "s".into(), concurrency: 16 }.into(),
+            "aa 01 07 08 01 12 01 73 18 10",
+        ),
+        (control::Served { id: 1, ..Default::default() }.into(), "b2 01 02 08 01"),
+        (
+            control::Request {
+                id: 300,
+                service: "s".into(),
+                body: "hi".into(),
+                deadline_ms: 500,
+                lane: control::Lane::High.into(),
+                serve_id: 0,
+            }
+            .into(),
+            "c2 01 0f 08 ac 02 12 01 73 1a 02 68 69 20 f4 03 28 01",
+        ),
+        (
+            control::Reply { id: 300, status: control::Status::Failed.into(), body: "no".into() }.into(),
+            "ca 01 09 08 ac 02 10 01 1a 02 6e 6f",
+        ),
+        (control::Cancel { id: 300 }.into(), "d2 01 03 08 ac 02"),
     ];
     for (body, payload) in cases {
         let payload = hex(payload);

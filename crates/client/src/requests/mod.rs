@@ -15,7 +15,7 @@
 //! let upper = Name::new("text/upper")?;
 //! let _serving = client
 //!     .serve(upper.clone(), requests::ServeOptions::default(), |request: requests::Incoming| async move {
-//!         Ok(request.body.to_ascii_uppercase())
+//!         Ok::<_, String>(request.body.to_ascii_uppercase())
 //!     })
 //!     .await?;
 //! let requests = client.requests(upper, requests::Options::default());
