@@ -3,7 +3,8 @@
 //! [`relay`] is the bench of the whole path: real sockets, real processes, the same work for every contender. The
 //! benches of single primitives are criterion's, in the folder `benches/benches`; [`primitives`] makes their table, and
 //! [`counts`] counts the instructions of the hot operations. [`updates`] makes the table of bytes per update of a state document,
-//! from [`traces`] that are made by seed. [`audio`] measures the capture of sound.
+//! from [`traces`] that are made by seed. [`requests`] sends records that are answered one by one, [`audio`] measures the capture of
+//! sound.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,7 @@ pub mod audio;
 pub mod counts;
 pub mod primitives;
 pub mod relay;
+pub mod requests;
 pub mod traces;
 pub mod updates;
 

@@ -10,7 +10,9 @@ use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 use nyx_core::Instant;
 use nyx_hub::{Config, Hub, Ingest, Peer, Session, Transport};
-use nyx_protocol::control::{self, Ack, Advertise, Body, Hello, Ping, Pong, Subscribe};
+use nyx_protocol::control::{
+    self, Ack, Advertise, Body, Cancel, Hello, Ping, Pong, Reply, Request, Serve, Subscribe, Unserve,
+};
 use nyx_protocol::wire::{self, Flags, Header, Kind, Messages, Scan};
 
 fuzz_target!(|input: &[u8]| {
@@ -19,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
     let mut witness = Witness::new(&hub, now);
     let mut stranger = Stranger::new(&hub, now);
     for (step, bytes) in nyx_fuzz::steps(input) {
-        match step % 10 {
+        match step % 12 {
             0 => {
                 now = now + Duration::from_millis(10) * bytes.iter().map(|byte| u32::from(*byte)).sum();
                 witness.show_life(now);
@@ -69,6 +71,26 @@ fn message(step: u8, bytes: &[u8]) -> BytesMut {
         7 => {
             let pattern = if rest.is_empty() { "**".to_owned() } else { text };
             control::put(&mut out, Subscribe { id: first.into(), pattern, ..Default::default() });
+        }
+        10 => {
+            let (alias, kind) = (u32::from(first % 5), i32::from(first / 5 % 5));
+            control::put(
+                &mut out,
+                Advertise { alias, kind, topic: text, results: true, ..Default::default() },
+            );
+        }
+        11 => {
+            let (id, service) = (u64::from(first / 6), text);
+            match first % 6 {
+                0 => control::put(&mut out, Serve { id: id as u32, service, concurrency: 2 }),
+                1 => control::put(&mut out, Unserve { id: id as u32 }),
+                2 => control::put(&mut out, Cancel { id }),
+                3 => control::put(&mut out, Reply { id, status: 0, body: service.into() }),
+                _ => {
+                    let deadline_ms = u32::from(first) * 10;
+                    control::put(&mut out, Request { id, service, deadline_ms, ..Default::default() });
+                }
+            }
         }
         8 => {
             control::put(&mut out, Ack { bytes: u64::from(first) * 10 });

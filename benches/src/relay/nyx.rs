@@ -23,12 +23,7 @@ pub struct Nyx;
 
 impl Contender for Nyx {
     fn serve<'a>(&'a self, args: &'a Args) -> Pending<'a, Server> {
-        Box::pin(async {
-            let (native, http) = (free_address()?, free_address()?);
-            let mut command = Command::new(args.nyx.clone().map_or_else(beside_this_program, Ok)?);
-            command.args(["serve", "--native", &native.to_string(), "--http", &http.to_string()]);
-            Server::program(command, native, "cargo build --release -p nyx-daemon").await
-        })
+        Box::pin(serve(args.nyx.clone()))
     }
 
     fn publish<'a>(&'a self, address: SocketAddr, feed: Feed) -> Pending<'a, ()> {
@@ -51,6 +46,14 @@ impl Contender for Nyx {
             Ok(subscription)
         })
     }
+}
+
+/// Starts `nyx serve` with its defaults: this binary, or the one beside this program.
+pub(crate) async fn serve(nyx: Option<PathBuf>) -> Result<Server, Error> {
+    let (native, http) = (free_address()?, free_address()?);
+    let mut command = Command::new(nyx.map_or_else(beside_this_program, Ok)?);
+    command.args(["serve", "--native", &native.to_string(), "--http", &http.to_string()]);
+    Server::program(command, native, "cargo build --release -p nyx-daemon").await
 }
 
 struct Publisher {

@@ -180,7 +180,19 @@ impl Server {
     /// # Errors
     /// When it does not start or does not listen.
     pub async fn hosted(name: Name) -> Result<Self, Error> {
-        let mut worker = Worker::start("server", ["serve", name.as_str()])?;
+        Self::own(["serve", name.as_str()]).await
+    }
+
+    /// A server that this same program is when it has these arguments.
+    ///
+    /// # Errors
+    /// When it does not start or does not listen.
+    pub async fn own<I>(args: I) -> Result<Self, Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<OsStr>,
+    {
+        let mut worker = Worker::start("server", args)?;
         match worker.report(STARTUP).await? {
             Report::Listening(address) => Ok(Self { address, process: ServerProcess::Hosted(worker) }),
             other => Err(worker.out_of_turn(&other)),
@@ -219,6 +231,14 @@ impl Server {
         let started = timeout(STARTUP, listening).await.map_err(late).flatten();
         let server = Self { address, process: ServerProcess::Program { child, words } };
         started.inspect_err(|_| server.show_words()).map(|()| server)
+    }
+
+    /// The number of its process, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        match &self.process {
+            ServerProcess::Hosted(worker) => worker.child.id(),
+            ServerProcess::Program { child, .. } => child.id(),
+        }
     }
 
     /// Shows what the server last said on stderr, if it is a program; the bench's own processes say it at once.

@@ -6,8 +6,9 @@ use nyx_transport::Address;
 use tokio::sync::oneshot;
 
 use crate::error::{AdvertiseError, ConnectError, FlushError, SubscribeError};
-use crate::publish::{self, Audio, Events, Frames, Handle, Publisher, State};
+use crate::publish::{self, Acknowledged, Audio, Events, Frames, Handle, Publisher, State};
 use crate::registry::subscribe_message;
+use crate::requests::{self, Requests, ServeError, Serving};
 use crate::shared::{Open, Shared};
 use crate::subscribe::{self, Subscription};
 use crate::{AudioFormat, Compression, Config, Kind, Name, Pattern, Samples, Stats, connection, driver};
@@ -57,7 +58,23 @@ impl Client {
     /// When the hub refuses the topic, for example because it exists and has another kind.
     pub async fn events(&self, name: Name, options: publish::Options) -> Result<Events, AdvertiseError> {
         let codec = options.codec;
-        Ok(Events::new(self.advertise(name, Kind::Event, None, options).await?, codec))
+        Ok(Events::new(self.advertise(name, Kind::Event, None, false, options).await?, codec))
+    }
+
+    /// Publishes events on a topic, and is told of each what became of it.
+    ///
+    /// # Cancel safety
+    /// As [`events`](Self::events).
+    ///
+    /// # Errors
+    /// As [`events`](Self::events).
+    pub async fn acknowledged(
+        &self,
+        name: Name,
+        options: publish::Options,
+    ) -> Result<Acknowledged, AdvertiseError> {
+        let codec = options.codec;
+        Ok(Acknowledged::new(self.advertise(name, Kind::Event, None, true, options).await?, codec))
     }
 
     /// Publishes frames on a topic.
@@ -68,7 +85,7 @@ impl Client {
     /// # Errors
     /// As [`events`](Self::events).
     pub async fn frames(&self, name: Name, options: publish::Options) -> Result<Frames, AdvertiseError> {
-        self.advertise(name, Kind::Frame, None, options).await.map(Frames)
+        self.advertise(name, Kind::Frame, None, false, options).await.map(Frames)
     }
 
     /// Publishes sound on a topic.
@@ -85,7 +102,7 @@ impl Client {
         samples: Samples,
         options: publish::Options,
     ) -> Result<Audio, AdvertiseError> {
-        Ok(Audio::new(self.advertise(name, Kind::Audio, Some(format), options).await?, samples))
+        Ok(Audio::new(self.advertise(name, Kind::Audio, Some(format), false, options).await?, samples))
     }
 
     /// Publishes a document on a topic.
@@ -96,7 +113,7 @@ impl Client {
     /// # Errors
     /// As [`events`](Self::events).
     pub async fn state(&self, name: Name, options: publish::Options) -> Result<State, AdvertiseError> {
-        self.advertise(name, Kind::State, None, options).await.map(State)
+        self.advertise(name, Kind::State, None, false, options).await.map(State)
     }
 
     async fn advertise(
@@ -104,6 +121,7 @@ impl Client {
         name: Name,
         kind: Kind,
         audio: Option<AudioFormat>,
+        results: bool,
         options: publish::Options,
     ) -> Result<Handle, AdvertiseError> {
         let (answer, answered) = oneshot::channel();
@@ -116,7 +134,7 @@ impl Client {
             if registry.is_closed {
                 return Err(AdvertiseError::Closed);
             }
-            let make = |alias| Publisher::new(alias, name.clone(), kind, audio, &options);
+            let make = |alias| Publisher::new(alias, name.clone(), kind, audio, results, &options);
             let (publisher, is_new) = registry.advertise(make, answer).ok_or(AdvertiseError::TooMany)?;
             if is_new {
                 shared.outgoing.put_control(publisher.advertise.clone());
@@ -128,6 +146,47 @@ impl Client {
             Ok(Err(refusal)) => Err(AdvertiseError::Refused(refusal)),
             Err(_) => Err(AdvertiseError::Closed),
         }
+    }
+
+    /// Sends requests to a service. Whether anybody serves it shows when one is sent.
+    pub fn requests(&self, service: Name, options: requests::Options) -> Requests {
+        Requests::new(self.open.clone(), service, options)
+    }
+
+    /// Serves a service: each request is given to `handler`, and what that returns is the answer; its error, as text, is a no. Each
+    /// handler runs on a task of its own, which is dropped when nobody waits for the answer any more. After the connection
+    /// was lost the service is there again with the next one.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it is ready may leave the service, until the client is closed.
+    ///
+    /// # Errors
+    /// When the hub refuses the name, or one service too many.
+    pub async fn serve<F, Fut, P, E>(
+        &self,
+        service: Name,
+        options: requests::ServeOptions,
+        handler: F,
+    ) -> Result<Serving, ServeError>
+    where
+        F: Fn(requests::Incoming) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<P, E>> + Send + 'static,
+        P: publish::Payload + 'static,
+        E: std::fmt::Display + 'static,
+    {
+        let shared = &self.open.shared;
+        let (answer, answered) = oneshot::channel();
+        let serving = {
+            // The registry's lock keeps a connection from beginning meanwhile.
+            let registry = shared.registry.lock();
+            if registry.is_closed {
+                return Err(ServeError::Closed);
+            }
+            let id = shared.services.lock().add(service.clone(), &options, handler, answer);
+            shared.outgoing.put_control(requests::serve_message(id, &service, options.concurrency));
+            Serving::new(id, self.open.clone())
+        };
+        answered.await.unwrap_or(Err(ServeError::Closed)).map(|()| serving)
     }
 
     /// Subscribes to all topics that `pattern` selects, present and future. Ready when the hub has named the present ones.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nyx_protocol::batch;
 use nyx_transport::{tcp, tls};
 
 use crate::Token;
@@ -35,6 +36,9 @@ pub struct Config {
     /// Whom to trust at `nyxs://`, and the certificate to show there. Files are read with each connection, so they may be renewed.
     /// Default: whom the system trusts, and none.
     pub tls: tls::client::Config,
+    /// When what was sent is written. Default [`NATURAL`](batch::Policy::NATURAL): as soon as the connection takes it, all that has
+    /// gathered meanwhile. A policy that lingers holds events back to fill a batch; frames, sound, state and flushing send it off.
+    pub batch: batch::Policy,
     /// How the socket is set up.
     pub tcp: tcp::Options,
 }
@@ -50,6 +54,7 @@ impl Default for Config {
             token: None,
             send_token_in_clear: false,
             tls: tls::client::Config::default(),
+            batch: batch::Policy::default(),
             tcp: tcp::Options::default(),
         }
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use nyx_core::Clock;
+use nyx_protocol::control::Body;
 
 use crate::backoff::Backoff;
 use crate::connection::{self, End, Link, Session};
-use crate::outgoing::Segment;
+use crate::outgoing::{Fate, Segment};
+use crate::requests::RequestError;
 use crate::shared::Shared;
 use crate::subscribe::{Delivery, Reconnected};
 
@@ -72,12 +74,15 @@ fn begin(shared: &Shared, number: u64) {
     if shared.outgoing.waiting() == 0 {
         registry.prune();
     }
-    let prelude = registry.prelude();
+    let mut prelude = registry.prelude();
+    prelude.extend(shared.services.lock().prelude().map(Body::from));
     shared.outgoing.begin(number, prelude);
     registry.publishers().for_each(|publisher| publisher.resend(&shared.outgoing));
     for ping in registry.pings.connect() {
         shared.outgoing.put_control(ping);
     }
+    drop(registry);
+    shared.calls.unblock(&shared.outgoing, shared.clock.now());
 }
 
 fn announce_return(shared: &Shared, reconnected: Reconnected) {
@@ -89,9 +94,15 @@ fn announce_return(shared: &Shared, reconnected: Reconnected) {
 
 /// Keeps what can go out on the next connection, and counts what may be lost.
 fn finish(shared: &Shared, end: &End, unwritten: Vec<Segment>) {
+    shared.services.lock().disconnect();
     let mut registry = shared.registry.lock();
     let keep = registry.aliases_to_keep();
     let (unsent, appended) = shared.outgoing.end(unwritten, |header| keep.contains(&header.topic));
+    for (publisher, refusal) in
+        registry.publishers().filter_map(|publisher| Some((publisher, publisher.final_refusal()?)))
+    {
+        shared.outgoing.give_up(publisher.alias, &Fate::Refused(refusal));
+    }
     let written = appended - unsent;
     let unconfirmed = written.saturating_sub(registry.pings.confirmed());
     registry.pings.give_up(written);
@@ -99,4 +110,6 @@ fn finish(shared: &Shared, end: &End, unwritten: Vec<Segment>) {
     let mut history = shared.history.lock();
     history.maybe_lost += unconfirmed;
     history.last_error = Some(end.to_string());
+    drop((registry, history));
+    shared.calls.fail_all(&RequestError::Disconnected, &shared.outgoing, shared.clock.now());
 }

@@ -11,6 +11,7 @@
 //! | handle | made by | sends |
 //! | --- | --- | --- |
 //! | [`publish::Events`] | [`Client::events`] | [`send`](publish::Events::send), `send_text`, `send_json`, `send_stamped`, [`send_batch`](publish::Events::send_batch) |
+//! | [`publish::Acknowledged`] | [`Client::acknowledged`] | [`publish`](publish::Acknowledged::publish), [`publish_batch`](publish::Acknowledged::publish_batch): events, and what became of each |
 //! | [`publish::Frames`] | [`Client::frames`] | [`publish::Frame`] |
 //! | [`publish::Audio`] | [`Client::audio`] | chunks of samples |
 //! | [`publish::State`] | [`Client::state`] | [`set`](publish::State::set): a whole value, of which the difference travels; [`patch`](publish::State::patch) |
@@ -31,6 +32,10 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Requests
+//!
+//! [`Client::requests`] asks a service, [`Client::serve`] answers for one; see [`requests`].
 //!
 //! # Subscribing
 //!
@@ -72,6 +77,7 @@ mod outgoing;
 mod pings;
 pub mod publish;
 mod registry;
+pub mod requests;
 mod route;
 mod sequence;
 mod shared;
@@ -84,6 +90,7 @@ pub use client::Client;
 pub use codec::{AudioFormat, EventCodec, FrameCodec, Samples};
 pub use config::Config;
 pub use error::{AdvertiseError, ConnectError, FlushError, Refusal, SubscribeError};
+pub use nyx_protocol::batch;
 pub use nyx_protocol::choose::{Pin as Compression, PinError as CompressionError};
 pub use nyx_protocol::control::ErrorCode;
 pub use nyx_protocol::control::Lane;
@@ -92,6 +99,7 @@ pub use nyx_protocol::topic::{Name, NameError, Pattern};
 pub use nyx_protocol::wire::{Kind, Message};
 pub use nyx_transport::address::{Address, AddressError};
 pub use nyx_transport::tls;
+pub use requests::{RequestError, ServeError};
 pub use stats::Stats;
 pub use subscribe::{Batch, Item, RecvError, Subscription, Topic};
 pub use token::Token;

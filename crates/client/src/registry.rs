@@ -8,6 +8,8 @@ use nyx_protocol::control::{self, Body, Hello, Subscribe};
 use tokio::sync::oneshot;
 
 use crate::dispatch::Dispatch;
+use crate::error::ProtocolError;
+use crate::outgoing::{Excess, Fate, Outgoing};
 use crate::pings::Pings;
 use crate::publish::Publisher;
 use crate::subscribe::{Inbox, RecvError};
@@ -110,6 +112,26 @@ impl Registry {
                 let _ = answer.send(Ok(()));
             }
         }
+    }
+
+    /// The hub says what became of messages on an alias.
+    pub(crate) fn results(
+        &self,
+        results: control::Results,
+        outgoing: &Outgoing,
+    ) -> Result<(), ProtocolError> {
+        let publisher = self.publishers.get(results.alias as usize).and_then(Option::as_ref);
+        let subject = publisher.map_or("", |entry| entry.publisher.topic.as_str());
+        let fate = |outcome: control::Outcome| match outcome.sequence {
+            Some(sequence) => (outcome.count, Fate::Accepted(sequence)),
+            None => {
+                let error =
+                    control::Error { code: outcome.code, message: outcome.message, ..Default::default() };
+                (outcome.count, Fate::Refused(Refusal::new(error, subject)))
+            }
+        };
+        let resolved = outgoing.resolve(results.alias, results.outcomes.into_iter().map(fate));
+        resolved.map_err(|Excess| ProtocolError::Unexpected("results of messages that were not sent"))
     }
 
     pub(crate) fn subscribe(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use nyx_core::Clock as _;
 use nyx_core::clock::Monotonic;
 use nyx_protocol::control::{Resync, Unsubscribe};
 use nyx_transport::Address;
@@ -11,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::outgoing::Outgoing;
 use crate::registry::Registry;
+use crate::requests::{Calls, RequestError, Services};
 use crate::{Config, Name};
 
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Monotonic,
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) registry: Mutex<Registry>,
+    pub(crate) calls: Calls,
+    pub(crate) services: Mutex<Services>,
     pub(crate) history: Mutex<History>,
     max_message_bytes: AtomicUsize,
     /// Whether a publisher has blocks made however fast the connection is.
@@ -44,10 +48,12 @@ impl Shared {
     pub(crate) fn new(address: Address, config: Config) -> Self {
         Self {
             address,
+            outgoing: Arc::new(Outgoing::new(config.batch)),
             config,
             clock: Monotonic::new(),
-            outgoing: Arc::default(),
             registry: Mutex::default(),
+            calls: Calls::default(),
+            services: Mutex::default(),
             history: Mutex::default(),
             max_message_bytes: AtomicUsize::new(16 * 1024 * 1024),
             insists_on_blocks: AtomicBool::new(false),
@@ -126,6 +132,9 @@ impl Shared {
     /// The task's last act.
     pub(crate) fn end(&self) {
         self.outgoing.close();
+        self.calls.fail_all(&RequestError::Closed, &self.outgoing, self.clock.now());
+        self.calls.unblock(&self.outgoing, self.clock.now());
+        self.services.lock().close();
         self.registry.lock().close();
         self.ended.notify_waiters();
     }

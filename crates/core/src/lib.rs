@@ -1,6 +1,7 @@
 //! What every Nyx crate stands on, without a runtime or a socket.
 //!
 //! - [`clock`]: instants that are plain values, a fast monotonic clock, a manual one.
+//! - [`Lane`]: how urgent things are that share a connection.
 //! - [`limit`]: quotas, and limiters for one owner, for many threads, for millions of keys.
 //! - [`units`]: [`ByteSize`] and [`Bitrate`], parsed and printed.
 //! - [`pool`]: buffers in size classes for any thread, frozen into [`bytes::Bytes`], and read buffers that are carved up;
@@ -8,12 +9,14 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+mod lane;
 pub mod limit;
 pub mod pool;
 mod sync;
 pub mod units;
 
 pub use clock::{Clock, Instant};
+pub use lane::Lane;
 pub use units::{Bitrate, ByteSize};
 
 #[cfg(doctest)]

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::{self, Outcome};
-use crate::{capture, config, demo, netem, play, publish, record, serve, subscribe, token};
+use crate::{capture, config, demo, netem, play, publish, record, requests, serve, subscribe, token};
 
 /// Real-time data, delivered fresh: state, frames, audio and events, to many subscribers at once.
 #[derive(Parser)]
@@ -21,6 +21,8 @@ enum Command {
     Serve(serve::Args),
     Pub(publish::Args),
     Sub(subscribe::Args),
+    Request(requests::ask::Args),
+    Reply(requests::reply::Args),
     Record(record::Args),
     Play(play::Args),
     Capture(capture::Args),
@@ -42,6 +44,8 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::Pub(args) => publish::run(args),
             Command::Sub(args) => subscribe::run(args),
+            Command::Request(args) => requests::ask::run(args),
+            Command::Reply(args) => requests::reply::run(args),
             Command::Record(args) => record::run(args),
             Command::Play(args) => play::run(args),
             Command::Capture(args) => capture::run(args),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use nyx_client::batch::Policy;
 use nyx_client::{Address, Client, Config, ConnectError, Token, tls};
 
 use crate::exit::{Failure, Outcome};
@@ -76,12 +77,23 @@ impl Server {
     pub(crate) async fn connect(&self, name: String) -> Outcome<Client> {
         connect(self.address.clone(), name, &self.access).await
     }
+
+    /// The same, with what is sent batched as `batch` says.
+    pub(crate) async fn connect_batching(&self, name: String, batch: Policy) -> Outcome<Client> {
+        let mut config = Config::default();
+        (config.name, config.batch) = (name, batch);
+        connect_with(self.address.clone(), config, &self.access).await
+    }
 }
 
 /// Connects to the hub at `address`; the console shows `name`.
 pub(crate) async fn connect(address: Address, name: String, access: &Access) -> Outcome<Client> {
     let mut config = Config::default();
     config.name = name;
+    connect_with(address, config, access).await
+}
+
+async fn connect_with(address: Address, mut config: Config, access: &Access) -> Outcome<Client> {
     config.token = access.credentials.token()?.map(Token::new);
     config.send_token_in_clear = access.in_clear;
     config.tls.roots.clone_from(&access.ca);

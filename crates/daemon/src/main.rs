@@ -5,6 +5,7 @@
 //! - `record`, `play`: what was published, into a file and again out of it.
 //! - `token`: who may come in, and `nyx token`.
 //! - `capture`: what a device hears or an application plays.
+//! - `requests`: asking services, and being one.
 //! - `demo`: a server with producers of its own.
 //! - `netem`: a network that is slower than this machine's.
 //!
@@ -23,6 +24,7 @@ mod pace;
 mod play;
 mod publish;
 mod record;
+mod requests;
 mod serve;
 mod subscribe;
 mod tell;

@@ -196,6 +196,53 @@ fn at_a_bitrate_everything_arrives_in_order() {
 }
 
 #[test]
+fn each_line_is_acknowledged_and_counted() {
+    let hub = Daemon::start();
+    let lines: String = (0..1_000).map(|n| format!("line {n}\n")).collect();
+    for extra in [&[][..], &["--linger", "5ms", "--batch", "7"], &["--rate", "100000/s"]] {
+        let output = publish(hub.native, &[&["a", "--acknowledged", "--json"], extra].concat(), &lines);
+        assert_done(&output);
+        let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+        let counts = ["items", "accepted", "refused", "in_doubt"].map(|key| summary[key].clone());
+        assert_eq!(counts, [1_000, 1_000, 0, 0].map(|count| json!(count)));
+    }
+}
+
+#[test]
+fn a_line_that_the_hub_does_not_take_is_told_and_is_a_failure() {
+    let hub = Daemon::with_config("[limits]\nmessage_bytes = \"1KiB\"\n");
+    let input = format!("good\n{}\ngood too\n", "x".repeat(2_000));
+    let output = publish(hub.native, &["a", "--acknowledged", "--json"], &input);
+    assert_fails(&output, 1, "stdin, line 2: a message of 2000 bytes is over the hub's limit");
+    assert!(stderr(&output).contains("1 of 3 lines were refused"), "{}", stderr(&output));
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+    assert_eq!((&summary["accepted"], &summary["refused"]), (&json!(2), &json!(1)));
+}
+
+#[test]
+fn a_command_answers_requests_and_its_failures_are_theirs() {
+    let hub = Daemon::start();
+    let missing = run(nyx(hub.native, &["request", "text/upper", "hello"]), b"");
+    assert_fails(&missing, 1, "nobody serves this");
+    let mut server = nyx(hub.native, &["reply", "text/upper", "--exec", "grep -v bad | tr a-z A-Z | grep ."])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nyx starts");
+    let mut line = String::new();
+    let mut words = BufReader::new(server.stderr.take().expect("a pipe"));
+    words.read_line(&mut line).expect("it says that it serves");
+    assert!(line.contains("serving `text/upper`"), "{line}");
+    let one = run(nyx(hub.native, &["request", "text/upper", "hello"]), b"");
+    assert_done(&one);
+    assert_eq!(one.stdout, b"HELLO\n");
+    let many = run(nyx(hub.native, &["request", "text/upper"]), b"one\nbad\nthree\n");
+    assert_fails(&many, 1, "line 2: the server says no: exit status: 1");
+    assert_eq!((&many.stdout[..], stderr(&many).contains("1 of 3 requests")), (&b"ONE\nTHREE\n"[..], true));
+    server.kill().expect("it is there");
+    server.wait().expect("it ends");
+}
+
+#[test]
 fn images_that_are_young_enough_are_all_sent() {
     let hub = Daemon::start();
     let directory = TempDir::new().expect("a directory");
@@ -255,6 +302,7 @@ fn what_makes_no_sense_is_a_usage_error() {
         (&["pub", "a//b"][..], "no empty segment"),
         (&["pub", "a", "--loop"], "stdin can't be read twice"),
         (&["pub", "a", "--patch", "--kind", "event"], "--patch is for state"),
+        (&["pub", "a", "--acknowledged", "--kind", "state"], "--acknowledged is for events"),
         (&["pub", "a", "--fps", "0"], "no rate"),
         (&["pub", "a", "--bitrate", "0"], "a rate of zero"),
         (&["pub", "a", "--bitrate", "2MB/s", "--kind", "audio"], "--bitrate is for state, events and frames"),

@@ -305,6 +305,35 @@ fn an_event_source_goes_on_where_it_was() {
 }
 
 #[test]
+fn each_line_of_a_body_has_its_own_result() {
+    let server = Server::start();
+    let lines = |body: &str| server.post("/v1/topics/orders", "application/x-ndjson", body.as_bytes());
+    let all = lines("{\"id\":1}\n{\"id\":2}\n\n{\"id\":3}");
+    assert_eq!((all.status(), &all.json()["accepted"]), (202, &json!(3)));
+    assert_eq!(all.json()["results"], json!([{ "sequence": 0 }, { "sequence": 1 }, { "sequence": 2 }]));
+    let some = lines("[4]\nnonsense\r\n[5]\r\n");
+    assert_eq!((some.status(), &some.json()["refused"]), (207, &json!(1)));
+    let results = some.json()["results"].clone();
+    assert_eq!((&results[0], &results[2]), (&json!({ "sequence": 3 }), &json!({ "sequence": 4 })));
+    assert_eq!(results[1]["error"]["code"], "bad_json");
+    assert_eq!(server.get("/v1/topics/orders").json(), json!([5]));
+    assert_eq!(lines(" \n\n").error(), (400, "bad_request".into()));
+    assert_eq!(lines(&"1\n".repeat(10_001)).error(), (413, "too_large".into()));
+    server.post("/v1/topics/state", "application/json", b"{}");
+    let state = server.post("/v1/topics/state", "application/x-ndjson", b"{}");
+    assert_eq!(state.error(), (409, "kind_mismatch".into()));
+}
+
+#[test]
+fn lines_over_a_quota_are_refused_one_by_one() {
+    let server = Server::configured("[limits]\npublish_messages = \"1/min burst 3\"\n");
+    let answer = server.post("/v1/topics/a", "application/x-ndjson", b"1\n2\n3\n4\n5\n");
+    assert_eq!((answer.status(), &answer.json()["accepted"]), (207, &json!(3)));
+    assert_eq!(answer.json()["results"][4]["error"]["code"], "rate_limited");
+    assert!(answer.header("retry-after").parse::<u64>().unwrap() > 1);
+}
+
+#[test]
 fn a_head_that_drips_is_cut_off_and_nobody_else_notices() {
     let server = Server::configured("[limits]\nhandshake = \"200ms\"\n");
     let mut heads: Vec<_> = (0..20).map(|_| Connection::open(server.http())).collect();

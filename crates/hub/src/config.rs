@@ -30,6 +30,12 @@ pub struct Config {
     pub subscriptions: usize,
     /// Topics that one session publishes. Default 4,096.
     pub aliases: usize,
+    /// Services that one session serves. Default 256.
+    pub services: usize,
+    /// Requests of one session that are not answered. More are refused. Default 4,096.
+    pub requests: usize,
+    /// Requests that wait for one service because its servers have as many as they take. More are refused. Default 1,024.
+    pub waiting_requests: usize,
     /// Messages that one session may publish. One that sends more is not read from until it may: its acknowledgements, and
     /// so what it subscribes to, wait as long. Default: no limit.
     pub publish_messages: Option<Quota>,
@@ -69,6 +75,9 @@ impl Default for Config {
             document: state::Limits::default(),
             subscriptions: 256,
             aliases: 4_096,
+            services: 256,
+            requests: 4_096,
+            waiting_requests: 1_024,
             publish_messages: None,
             publish_bytes: None,
             lag_bytes: 1 << 20,

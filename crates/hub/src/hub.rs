@@ -16,6 +16,7 @@ use crate::access::Entry;
 use crate::compression::Engine;
 use crate::config::Config;
 use crate::document::random_epoch;
+use crate::router::Router;
 use crate::session::Session;
 use crate::shared::{Peer, Shared};
 use crate::spec::Spec;
@@ -39,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) sessions: Mutex<HashMap<u64, Arc<Shared>>>,
     next_session: AtomicU64,
     draining: AtomicBool,
+    pub(crate) router: Router,
     pub(crate) refusals: Refusals,
     pub(crate) slowed: Counter,
     pub(crate) ages: Histogram,
@@ -100,6 +102,7 @@ impl Hub {
             sessions: Mutex::default(),
             next_session: AtomicU64::new(1),
             draining: AtomicBool::new(false),
+            router: Router::default(),
             refusals: Refusals::default(),
             slowed: Counter::new(),
             ages: Histogram::new(),

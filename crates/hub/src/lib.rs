@@ -47,6 +47,7 @@ pub mod config;
 mod document;
 mod hub;
 mod publish;
+mod router;
 mod session;
 mod shared;
 mod spec;

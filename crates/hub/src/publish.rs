@@ -58,7 +58,7 @@ pub enum PublishError {
 }
 
 impl Hub {
-    /// Publishes one item of a kind other than state, on a topic that is created if need be.
+    /// Publishes one item of a kind other than state. Returns its number in the topic.
     ///
     /// # Errors
     /// Nothing was published then.
@@ -69,7 +69,7 @@ impl Hub {
         codec: u8,
         unix_micros: Option<u64>,
         payload: &[u8],
-    ) -> Result<(), PublishError> {
+    ) -> Result<u64, PublishError> {
         if topic.spec.kind == Kind::State {
             return Err(wrong_kind(topic));
         }
@@ -102,7 +102,7 @@ impl Hub {
         }
         let mut encoded = BytesMut::new();
         patch.encode(&mut encoded);
-        Ok(topic.publish_patch(patch, encoded.len())?)
+        Ok(topic.publish_patch(patch, encoded.len())?.0)
     }
 
     /// The newest that this topic has, if it has anything.

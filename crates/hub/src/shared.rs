@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 
+use nyx_protocol::control::Body;
 use nyx_stream::{Drops, Lane, Reason};
 use parking_lot::Mutex;
 
@@ -74,6 +75,9 @@ pub(crate) struct Mail {
     pub(crate) ready: Vec<u32>,
     /// Topics that were created and match one of its patterns.
     pub(crate) created: Vec<Arc<Topic>>,
+    /// Requests, answers and cancellations.
+    pub(crate) calls: Vec<Body>,
+    call_bytes: usize,
     waker: Option<Waker>,
 }
 
@@ -130,8 +134,11 @@ impl Shared {
         let mut left = self.mail.lock();
         mail.ready.clear();
         mail.created.clear();
+        mail.calls.clear();
+        left.call_bytes = 0;
         std::mem::swap(&mut left.ready, &mut mail.ready);
         std::mem::swap(&mut left.created, &mut mail.created);
+        std::mem::swap(&mut left.calls, &mut mail.calls);
     }
 
     pub(crate) fn wake(&self) {
@@ -152,6 +159,28 @@ impl Shared {
         }
     }
 
+    /// Something that concerns a request.
+    pub(crate) fn post(&self, body: impl Into<Body>) {
+        let body = body.into();
+        let mut mail = self.mail.lock();
+        mail.call_bytes += match &body {
+            Body::Request(request) => request.body.len(),
+            Body::Reply(reply) => reply.body.len(),
+            _ => 0,
+        };
+        mail.calls.push(body);
+        if mail.calls.len() == 1
+            && let Some(waker) = &mail.waker
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether it has taken enough of the requests and answers that were left for it.
+    pub(crate) fn has_room_for_calls(&self) -> bool {
+        self.mail.lock().call_bytes < CALL_BYTES
+    }
+
     /// A topic was created that matches a pattern. Said once for all patterns, one after the other.
     pub(crate) fn invite(&self, topic: Arc<Topic>) {
         let mut mail = self.mail.lock();
@@ -164,6 +193,9 @@ impl Shared {
         }
     }
 }
+
+/// Bytes of requests and answers that may wait for a session to take them.
+const CALL_BYTES: usize = 4 << 20;
 
 /// What a session counts for others to read. Only the session itself writes, so a load and a store make an addition.
 #[derive(Default)]

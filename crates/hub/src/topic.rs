@@ -96,11 +96,7 @@ impl Topic {
             opaque: Mutex::new(None),
             name,
             max_age: spec.max_age.or(config.max_age(spec.kind)).filter(|_| spec.kind != Kind::State),
-            lane: spec.lane.unwrap_or(match spec.kind {
-                Kind::State | Kind::Audio => Lane::High,
-                Kind::Event => Lane::Medium,
-                Kind::Frame => Lane::Low,
-            }),
+            lane: spec.lane.unwrap_or(spec.kind.lane()),
             spec,
             epoch,
             copies,
@@ -130,7 +126,7 @@ impl Topic {
     }
 
     /// Takes `run` off the front of `buffer` into the ring; copies it if it is small against the memory of `pinned` bytes that
-    /// it would keep. `content` is what a run that is a block holds, which was checked.
+    /// it would keep. `content` is what a run that is a block holds, which was checked. Returns the number of its first item.
     ///
     /// # Errors
     /// Publishers have to wait, until the given moment at most; `publisher` is woken when it may try again. Nothing was taken.
@@ -142,12 +138,12 @@ impl Topic {
         pinned: usize,
         publisher: Option<&Arc<Shared>>,
         content: Option<usize>,
-    ) -> Result<(), Instant> {
+    ) -> Result<u64, Instant> {
         let mut inside = self.inside.lock();
         let Inside { store: Store::Ring(ring), audience, tally } = &mut *inside else {
             debug_assert!(false, "a session compares kinds first");
             buffer.advance(run.len);
-            return Ok(());
+            return Ok(0);
         };
         if self.is_lossless() {
             audience.admit(now, ring.appended_bytes(), self.patience, publisher)?;
@@ -160,6 +156,7 @@ impl Topic {
             tally.blocks.before_bytes += content as u64;
             tally.blocks.after_bytes += run.len as u64;
         }
+        let first = ring.next_sequence();
         let copied = run.len < pinned / 4;
         let mut left = run.len;
         while left > 0 {
@@ -183,15 +180,15 @@ impl Topic {
             left -= len;
         }
         audience.notify();
-        Ok(())
+        Ok(first)
     }
 
-    /// Applies a patch to the document. Says whether that changed anything.
-    pub(crate) fn publish_patch(&self, patch: &Patch, wire_bytes: usize) -> Result<bool, PatchError> {
+    /// Applies a patch to the document. Says whether that changed anything, and which version there is now.
+    pub(crate) fn publish_patch(&self, patch: &Patch, wire_bytes: usize) -> Result<(bool, u64), PatchError> {
         let mut inside = self.inside.lock();
         let Inside { store: Store::Document(shelf), audience, tally } = &mut *inside else {
             debug_assert!(false, "a session compares kinds first");
-            return Ok(false);
+            return Ok((false, 0));
         };
         let patched = shelf.patch(patch)?;
         tally.messages += 1;
@@ -202,7 +199,7 @@ impl Topic {
         if patched != Patched::Unchanged {
             audience.notify();
         }
-        Ok(patched != Patched::Unchanged)
+        Ok((patched != Patched::Unchanged, shelf.document().version()))
     }
 
     /// Adds a reader, which wants items that are at most `max_age` old. It is asked once whether there is something for it already.

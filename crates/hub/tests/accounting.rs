@@ -162,7 +162,7 @@ fn an_adapter_s_errors_are_typed() {
         Err(PublishError::WrongKind { has: Kind::State, .. })
     ));
     assert!(matches!(hub.patch(&log, &Patch::Set(Value::Null)), Err(PublishError::WrongKind { .. })));
-    assert_eq!(hub.publish(now, &log, 0, None, &vec![0; limit]), Ok(()));
+    assert_eq!(hub.publish(now, &log, 0, None, &vec![0; limit]), Ok(0));
     let stamped = hub.publish(now, &log, 0, Some(1), &vec![0; limit]);
     assert_eq!(stamped, Err(PublishError::TooLarge { length: limit + 8, limit }));
 }

@@ -78,6 +78,28 @@ impl Kind {
     }
 }
 
+impl Lane {
+    /// The lane that was asked for; `None` where the sender leaves it to the kind.
+    pub const fn to_lane(self) -> Option<nyx_core::Lane> {
+        match self {
+            Self::Default => None,
+            Self::High => Some(nyx_core::Lane::High),
+            Self::Medium => Some(nyx_core::Lane::Medium),
+            Self::Low => Some(nyx_core::Lane::Low),
+        }
+    }
+}
+
+impl From<nyx_core::Lane> for Lane {
+    fn from(lane: nyx_core::Lane) -> Self {
+        match lane {
+            nyx_core::Lane::High => Self::High,
+            nyx_core::Lane::Medium => Self::Medium,
+            nyx_core::Lane::Low => Self::Low,
+        }
+    }
+}
+
 macro_rules! bodies {
     ($($message:ident),* $(,)?) => {
         $(impl From<$message> for Body {
@@ -107,6 +129,13 @@ bodies!(
     Dictionary,
     Retire,
     Compression,
+    Results,
+    Serve,
+    Served,
+    Unserve,
+    Request,
+    Reply,
+    Cancel,
 );
 
 impl std::fmt::Debug for Hello {

@@ -94,7 +94,7 @@ fn the_other_kinds() {
 fn control_messages() {
     let blocks =
         control::Blocks { dictionaries: 64, dictionary_bytes: 16_384, prefixes: 8, prefix_bytes: 1 << 20 };
-    let cases: [(Body, &str); 13] = [
+    let cases: [(Body, &str); 20] = [
         (
             control::Hello { version: 1, name: "a".into(), acknowledges: true, ..Default::default() }.into(),
             "0a 07 08 01 12 01 61 18 01",
@@ -149,6 +149,55 @@ fn control_messages() {
         ),
         (control::Ping { nonce: 1 }.into(), "62 02 08 01"),
         (control::Resync { topic_id: 5 }.into(), "72 02 08 05"),
+        (
+            control::Advertise {
+                alias: 3,
+                topic: "t".into(),
+                kind: control::Kind::Event.into(),
+                results: true,
+                ..Default::default()
+            }
+            .into(),
+            "22 0a 08 03 12 01 74 18 04 a0 01 01",
+        ),
+        (
+            control::Results {
+                alias: 3,
+                outcomes: vec![
+                    control::Outcome { count: 300, sequence: Some(7), ..Default::default() },
+                    control::Outcome {
+                        count: 1,
+                        code: control::ErrorCode::KindMismatch.into(),
+                        message: "no".into(),
+                        ..Default::default()
+                    },
+                ],
+            }
+            .into(),
+            "a2 01 13 08 03 12 05 08 ac 02 10 07 12 08 08 01 18 05 22 02 6e 6f",
+        ),
+        (
+            control::Serve { id: 1, service: "s".into(), concurrency: 16 }.into(),
+            "aa 01 07 08 01 12 01 73 18 10",
+        ),
+        (control::Served { id: 1, ..Default::default() }.into(), "b2 01 02 08 01"),
+        (
+            control::Request {
+                id: 300,
+                service: "s".into(),
+                body: "hi".into(),
+                deadline_ms: 500,
+                lane: control::Lane::High.into(),
+                serve_id: 0,
+            }
+            .into(),
+            "c2 01 0f 08 ac 02 12 01 73 1a 02 68 69 20 f4 03 28 01",
+        ),
+        (
+            control::Reply { id: 300, status: control::Status::Failed.into(), body: "no".into() }.into(),
+            "ca 01 09 08 ac 02 10 01 1a 02 6e 6f",
+        ),
+        (control::Cancel { id: 300 }.into(), "d2 01 03 08 ac 02"),
     ];
     for (body, payload) in cases {
         let payload = hex(payload);

@@ -11,46 +11,7 @@
 
 use std::collections::VecDeque;
 
-/// How urgent a topic is.
-///
-/// ```
-/// use nyx_stream::Lane;
-///
-/// assert_eq!(Lane::ALL.map(Lane::weight), [4, 2, 1]);
-/// assert_eq!(Lane::ALL.map(Lane::name), ["high", "medium", "low"]);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Lane {
-    /// Small and urgent: audio and state.
-    High,
-    /// Events.
-    Medium,
-    /// Large: frames.
-    Low,
-}
-
-impl Lane {
-    /// All lanes, most urgent first.
-    pub const ALL: [Self; 3] = [Self::High, Self::Medium, Self::Low];
-
-    /// Its share when all have something to send: 4, 2, 1.
-    pub const fn weight(self) -> i64 {
-        match self {
-            Self::High => 4,
-            Self::Medium => 2,
-            Self::Low => 1,
-        }
-    }
-
-    /// The lane's name in metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::High => "high",
-            Self::Medium => "medium",
-            Self::Low => "low",
-        }
-    }
-}
+pub use nyx_core::Lane;
 
 /// Bytes that a lane of weight 1 may send in a round: about a large packet's worth of small items.
 ///

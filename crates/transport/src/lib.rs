@@ -2,12 +2,14 @@
 //!
 //! - [`address`]: `nyx://host:port`, parsed once.
 //! - [`tcp`]: connecting and listening, with the kernel's unsent bytes bounded.
+//! - [`alarm`]: a timer for a deadline that moves.
 //! - [`read`]: non-blocking reads into pooled buffers; an idle connection holds no memory.
 //! - `tls` (with the feature of this name): the same, encrypted.
 //! - [`mod@write`]: a queue of [`bytes::Bytes`] that goes out in vectored writes.
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod alarm;
 pub mod read;
 pub mod tcp;
 #[cfg(feature = "tls")]

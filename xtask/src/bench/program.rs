@@ -10,6 +10,7 @@ use super::Options;
 pub(super) const PROGRAMS: &[Program] = &[
     Program { name: "relay", bin: "relay", brief: &["--smoke"], measures_daemon: true, wants: &[] },
     Program { name: "audio", bin: "audio", brief: &["--brief"], measures_daemon: true, wants: &[] },
+    Program { name: "requests", bin: "requests", brief: &["--smoke"], measures_daemon: true, wants: &[] },
     Program {
         name: "protocol",
         bin: "protocol",

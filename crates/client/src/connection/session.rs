@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use nyx_core::Clock;
 use nyx_protocol::control::{self, Ack, Body, Pong, Resync};
 use nyx_protocol::wire::{self, Scan};
+use nyx_transport::alarm::Alarm;
 use nyx_transport::write::Queue;
 use tokio::io::{AsyncReadExt, AsyncWrite as _, AsyncWriteExt};
 use tokio::time::{Interval, MissedTickBehavior};
@@ -39,6 +40,8 @@ pub(crate) struct Session<'a> {
     packed: Vec<Packed>,
     keepalive: Keepalive,
     tick: Interval,
+    /// Wakes the task when a batch has lingered for long enough, or a request has waited for too long.
+    alarm: Alarm,
     deaf: bool,
 }
 
@@ -57,6 +60,7 @@ impl<'a> Session<'a> {
             packed: Vec::new(),
             keepalive: Keepalive::new(shared.clock.now()),
             tick,
+            alarm: Alarm::default(),
             deaf: false,
         }
     }
@@ -85,6 +89,7 @@ impl<'a> Session<'a> {
     /// One turn. `false`: there is nothing to do, and the task will be woken when there is.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let has_read = self.read(cx)?;
+        self.expire_calls();
         if self.tick.poll_tick(cx).is_ready() {
             self.on_tick()?;
             // The timer is registered only by a poll that finds it pending.
@@ -94,7 +99,18 @@ impl<'a> Session<'a> {
         if self.shared.is_closing() && self.queue.is_empty() && self.shared.outgoing.waiting() == 0 {
             return Err(End::Closed);
         }
-        Ok(has_read || has_written || !self.shared.outgoing.park(cx.waker(), is_busy))
+        if has_read || has_written {
+            return Ok(true);
+        }
+        let Some(lingers) = self.shared.outgoing.park(cx.waker(), is_busy) else { return Ok(true) };
+        let expires = self.shared.calls.next_deadline();
+        if lingers.is_none() && expires.is_none() {
+            return Ok(false);
+        }
+        let now = self.shared.clock.now();
+        let lingers = lingers.map(|time| now + time);
+        let deadline = lingers.into_iter().chain(expires).min();
+        Ok(self.alarm.poll(cx, now, deadline).is_ready())
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
@@ -114,6 +130,14 @@ impl<'a> Session<'a> {
                 Ok(true)
             }
             Poll::Ready(Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// Gives up the requests whose time has passed.
+    fn expire_calls(&self) {
+        let Shared { calls, outgoing, clock, .. } = self.shared;
+        if calls.next_deadline().is_some() {
+            calls.expire(clock.now(), outgoing);
         }
     }
 
@@ -160,7 +184,10 @@ impl<'a> Session<'a> {
         // Confirmation now and then keeps small what is uncertain when the connection is lost.
         if verdict == Verdict::Ping || !registry.pings.covers(messages) {
             let ping = registry.pings.add(messages, true, None);
-            shared.outgoing.put_control(ping);
+            match verdict {
+                Verdict::Ping => shared.outgoing.put_control(ping),
+                _ => shared.outgoing.put_patiently(ping),
+            }
         }
         Ok(())
     }
@@ -169,7 +196,7 @@ impl<'a> Session<'a> {
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(bool, bool), End> {
         self.put_ack(false);
         if self.queue.bytes() < REFILL {
-            self.shared.outgoing.take(&mut self.taken);
+            self.shared.outgoing.take(self.shared.is_closing(), &mut self.taken);
             self.pack();
         }
         if self.queue.is_empty() {
@@ -245,6 +272,7 @@ fn handle_control(
         Body::Error(error) if error.fatal => return Err(End::Refused(Refusal::new(error, ""))),
         Body::Error(error) => registry.refuse(error),
         Body::Advertised(advertised) => registry.accepted(advertised.alias),
+        Body::Results(results) => registry.results(results, &shared.outgoing)?,
         Body::Subscribed(subscribed) => registry.subscribed(subscribed.id),
         Body::Announce(announce) => {
             let subscriptions = registry.subscriptions.iter();
@@ -259,6 +287,10 @@ fn handle_control(
         Body::Retire(retire) => registry.dispatch.unpacking.retire(&retire),
         Body::Ping(ping) => shared.outgoing.put_control(Pong { nonce: ping.nonce }),
         Body::Pong(pong) => registry.pings.pong(pong.nonce),
+        Body::Served(served) => shared.services.lock().served(served),
+        Body::Request(request) => shared.services.lock().handle(request, &shared.outgoing),
+        Body::Cancel(cancel) => shared.services.lock().cancel(cancel.id),
+        Body::Reply(reply) => shared.calls.reply(reply, &shared.outgoing, shared.clock.now()),
         Body::Goodbye(goodbye) => return Err(End::Goodbye(goodbye.reason)),
         // What only a client sends is no reason to give up.
         _ => {}

@@ -1,27 +1,33 @@
 //! The outgoing buffer, behind its lock.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use nyx_core::pool::read::{self, ReadPool};
+use nyx_core::{Instant, Lane};
+use nyx_protocol::batch::{Batcher, Due, Policy};
 use nyx_protocol::control::{self, Body};
-use nyx_protocol::wire::{HEADER_LEN, Header, TIMESTAMP_LEN};
+use nyx_protocol::wire::{HEADER_LEN, Header, Kind, TIMESTAMP_LEN};
 
+use super::gathered::Gathered;
+use super::ledger::Ledger;
 use super::{Blocked, Envelope, LARGE, LIVE, Segment};
 use crate::publish::Payload;
 
 #[derive(Debug)]
 pub(super) struct Buffer {
-    /// Sealed segments, older than the tail.
+    /// Sealed segments, older than the batch.
     sealed: VecDeque<Segment>,
-    /// Whole messages that the next ones are appended to.
-    tail: BytesMut,
+    /// What gathers, by lane. A control message stands behind all that was appended before it, and in front of what comes after.
+    batch: Batcher<Gathered>,
     pool: ReadPool,
     /// Bytes here, and taken by the writer but not yet written.
     pub(super) waiting: usize,
     /// Data messages appended ever.
     pub(super) messages: u64,
+    /// Of these, the ones whose results are awaited.
+    pub(super) ledger: Ledger,
     /// The number of the connection, 0 while there is none.
     pub(super) session: u64,
     pub(super) closed: bool,
@@ -29,42 +35,57 @@ pub(super) struct Buffer {
     pub(super) poked: bool,
     /// The writer's waker while it sleeps.
     pub(super) parked: Option<Waker>,
+    /// Until when it sleeps, if a batch lingers.
+    alarm: Option<Instant>,
     /// The writer sleeps because the socket is full, so that more to write is no reason to wake it.
     busy: bool,
     /// Someone waits for room until no more than this is waiting.
     starved: Option<usize>,
+    /// Someone waits for results to come.
+    unanswered: bool,
     /// Someone waits with a frame, sound or state: until they had room, bulk keeps to their bound too, or it would fill the
     /// buffer above it for ever.
     live_waits: bool,
 }
 
-impl Default for Buffer {
-    fn default() -> Self {
+impl Buffer {
+    pub(super) fn new(policy: Policy) -> Self {
         let mut config = read::Config::default();
         // The outgoing bound in buffers of the pool, so that a publisher at full speed reuses its memory.
         config.retain = super::BULK / config.buffer_bytes + 2;
         Self {
             sealed: VecDeque::new(),
-            tail: BytesMut::new(),
+            batch: Batcher::new(policy),
             pool: ReadPool::new(config),
             waiting: 0,
             messages: 0,
+            ledger: Ledger::default(),
             session: 0,
             closed: false,
             poked: false,
             parked: None,
+            alarm: None,
             busy: false,
             starved: None,
+            unanswered: false,
             live_waits: false,
         }
     }
-}
 
-impl Buffer {
-    /// Whether more may be appended while `bound` bytes may wait; if not, room will be told of.
-    pub(super) fn admit(&mut self, bound: usize) -> Result<(), Blocked> {
+    /// Whether a batch may wait for more, so that it matters what time it is.
+    pub(super) const fn lingers(&self) -> bool {
+        self.batch.policy().lingers()
+    }
+
+    /// Whether more may be appended while `bound` bytes may wait, and, if it is `tracked`, while results are awaited; if not, room
+    /// will be told of.
+    pub(super) fn admit(&mut self, bound: usize, tracked: bool) -> Result<(), Blocked> {
         if self.closed {
             return Err(Blocked::Closed);
+        }
+        if tracked && self.ledger.unresolved() >= UNRESOLVED_MAX {
+            self.unanswered = true;
+            return Err(Blocked::Full);
         }
         let bound = if self.live_waits { bound.min(LIVE) } else { bound };
         if self.waiting >= bound {
@@ -75,77 +96,119 @@ impl Buffer {
         Ok(())
     }
 
-    pub(super) fn put_data(&mut self, envelope: Envelope, payload: impl Payload) {
+    pub(super) fn put_data(&mut self, now: Instant, envelope: &Envelope, payload: impl Payload) {
         let len = payload.as_ref().len();
-        let before = self.tail_with(HEADER_LEN + TIMESTAMP_LEN + if len < LARGE { len } else { 0 });
-        envelope.put_head(&mut self.tail, len);
+        let gathered = self.batch.lane_mut(envelope.lane);
+        let before = gathered
+            .tail_with(&mut self.pool, HEADER_LEN + TIMESTAMP_LEN + if len < LARGE { len } else { 0 });
+        envelope.put_head(&mut gathered.tail, len);
+        let mut bytes = gathered.tail.len() - before;
         if len < LARGE {
-            self.tail.extend_from_slice(payload.as_ref());
-            self.waiting += self.tail.len() - before;
+            gathered.tail.extend_from_slice(payload.as_ref());
+            bytes += len;
         } else {
-            self.waiting += self.tail.len() - before + len;
-            self.seal(payload.into_bytes());
+            bytes += len;
+            gathered.seal(payload.into_bytes());
         }
-        self.messages += 1;
+        self.count(now, envelope, 1, bytes);
     }
 
-    pub(super) fn put_block(&mut self, block: BytesMut, count: u64) {
+    pub(super) fn put_block(&mut self, now: Instant, envelope: &Envelope, block: BytesMut, count: u64) {
+        let (gathered, bytes) = (self.batch.lane_mut(envelope.lane), block.len());
+        if bytes < LARGE {
+            gathered.tail_with(&mut self.pool, bytes);
+            gathered.tail.extend_from_slice(&block);
+        } else {
+            gathered.push(block);
+        }
+        self.count(now, envelope, count, bytes);
+    }
+
+    fn count(&mut self, now: Instant, envelope: &Envelope, count: u64, bytes: usize) {
         self.messages += count;
-        self.waiting += block.len();
-        if block.len() < LARGE {
-            self.tail_with(block.len());
-            self.tail.extend_from_slice(&block);
-        } else {
-            self.seal(Bytes::new());
-            self.sealed.push_back(Segment::plain(block.freeze()));
+        self.waiting += bytes;
+        self.batch.add(now, count, bytes);
+        // Only events linger: everything else ages.
+        if envelope.header.kind != Some(Kind::Event) {
+            self.batch.hurry();
         }
     }
 
+    /// Appends a control message behind everything that was appended before.
     pub(super) fn put_control(&mut self, body: Body) {
-        let before = self.tail_with(HEADER_LEN);
-        // Control messages are rare and small; should the tail be short, it grows.
-        control::put(&mut self.tail, body);
-        self.waiting += self.tail.len() - before;
+        // What is in the high lane stays in front of it anyway.
+        let others = [Lane::Medium, Lane::Low];
+        if others.into_iter().any(|lane| !self.batch.lane_mut(lane).is_empty()) {
+            self.seal();
+        }
+        self.put_in_lane(Lane::High, 1, body);
+        self.batch.hurry();
     }
 
-    /// Makes room in the tail and returns its length.
-    fn tail_with(&mut self, bytes: usize) -> usize {
-        if self.tail.capacity() - self.tail.len() < bytes {
-            self.seal(Bytes::new());
-            let full = std::mem::replace(&mut self.tail, BytesMut::new());
-            if full.capacity() > 0 {
-                self.pool.put(full);
-            }
-            self.tail = self.pool.take();
+    /// Appends a control message that waits with the batch, behind everything that is in it now.
+    pub(super) fn put_patiently(&mut self, body: Body) {
+        if self.batch.count() == 0 {
+            return self.put_control(body);
         }
-        self.tail.len()
+        self.put_in_lane(Lane::Low, 0, body);
     }
 
-    fn seal(&mut self, body: Bytes) {
-        if !self.tail.is_empty() {
-            self.sealed.push_back(Segment { head: self.tail.split().freeze(), body });
-        }
+    /// Appends a control message that needs no place among the others. Nobody lets it linger.
+    pub(super) fn put_unordered(&mut self, lane: Lane, body: Body) {
+        self.put_in_lane(lane, 1, body);
+        self.batch.hurry();
+    }
+
+    fn put_in_lane(&mut self, lane: Lane, count: u64, body: Body) {
+        let gathered = self.batch.lane_mut(lane);
+        let before = gathered.tail_with(&mut self.pool, HEADER_LEN);
+        // Control messages are small; should the tail be short, it grows.
+        control::put(&mut gathered.tail, body);
+        let bytes = gathered.tail.len() - before;
+        self.waiting += bytes;
+        self.batch.add(Instant::ZERO, count, bytes);
+    }
+
+    /// What is in the batch waits no longer.
+    pub(super) fn hurry(&mut self) {
+        self.batch.hurry();
+    }
+
+    /// The batch ends.
+    fn seal(&mut self) {
+        self.sealed.extend(self.batch.drain().flat_map(|(_, gathered)| gathered.take()));
     }
 
     /// The writer's waker, if what was appended is a reason to wake it.
     pub(super) fn unpark(&mut self) -> Option<Waker> {
-        if self.busy { None } else { self.parked.take() }
+        // It has set its alarm for a batch that lingers.
+        let is_awaited = matches!(self.batch.due(), Due::At(at) if self.alarm == Some(at));
+        if self.busy || is_awaited { None } else { self.parked.take() }
     }
 
-    pub(super) fn park(&mut self, waker: &Waker, busy: bool) -> bool {
-        let is_empty = self.sealed.is_empty() && self.tail.is_empty();
-        if std::mem::take(&mut self.poked) || !(busy || is_empty) {
-            return false;
+    /// Leaves the writer's waker, unless there is work. Returns until when it may sleep, if not until it is woken.
+    pub(super) fn park(&mut self, now: Instant, waker: &Waker, busy: bool) -> Option<Option<Instant>> {
+        let due = self.batch.due();
+        let has_work = !self.sealed.is_empty() || due.is_due(now);
+        if std::mem::take(&mut self.poked) || (has_work && !busy) {
+            return None;
         }
         if !self.parked.as_ref().is_some_and(|parked| parked.will_wake(waker)) {
             self.parked = Some(waker.clone());
         }
         self.busy = busy;
-        true
+        self.alarm = match due {
+            Due::At(at) if !busy => Some(at),
+            _ => None,
+        };
+        Some(self.alarm)
     }
 
-    pub(super) fn take(&mut self, to: &mut Vec<Segment>) {
-        self.seal(Bytes::new());
+    /// Moves what is to be written by now to `to`.
+    pub(super) fn take(&mut self, now: Instant, to: &mut Vec<Segment>) {
+        if self.batch.due().is_due(now) {
+            self.seal();
+        }
         to.extend(self.sealed.drain(..));
     }
 
@@ -161,8 +224,14 @@ impl Buffer {
         enough
     }
 
+    /// Whether so many results have come that someone who waits for them may go on.
+    pub(super) fn answered(&mut self) -> bool {
+        let enough = self.unanswered && self.ledger.unresolved() <= UNRESOLVED_MAX / 2;
+        self.unanswered &= !enough;
+        enough
+    }
+
     pub(super) fn begin(&mut self, session: u64, first: Vec<Body>) {
-        self.seal(Bytes::new());
         let mut prelude = BytesMut::new();
         first.into_iter().for_each(|body| control::put(&mut prelude, body));
         if !prelude.is_empty() {
@@ -172,98 +241,38 @@ impl Buffer {
         self.session = session;
     }
 
-    pub(super) fn end(&mut self, unwritten: Vec<Segment>, keep: impl Fn(&Header) -> bool) -> u64 {
-        self.seal(Bytes::new());
+    /// The connection is lost: keeps the data that `keep` wants. Returns how many data messages were not written.
+    pub(super) fn end(
+        &mut self,
+        unwritten: Vec<Segment>,
+        keep: impl Fn(&Header) -> bool,
+        wakers: &mut Vec<Waker>,
+    ) -> u64 {
+        self.seal();
         let all: Vec<_> = unwritten.into_iter().chain(self.sealed.drain(..)).collect();
-        let count = all.iter().flat_map(Segment::headers).filter(|header| header.kind.is_some()).count();
+        let (mut count, mut tracked) = (0, HashMap::new());
+        for header in all.iter().flat_map(Segment::headers).filter(|header| header.kind.is_some()) {
+            count += 1;
+            if self.ledger.has(header.topic) {
+                *tracked.entry(header.topic).or_default() += 1;
+            }
+        }
+        self.ledger.disconnect(&tracked, wakers);
         self.sealed = all
             .into_iter()
             .filter_map(|segment| segment.filter(|header| header.kind.is_some() && keep(header)))
             .collect();
         self.waiting = self.sealed.iter().map(Segment::len).sum();
         self.starved = None;
+        self.unanswered = false;
         self.live_waits = false;
         self.session = 0;
-        count as u64
+        count
     }
 }
+
+/// Records that may be without a result: at a million a second, more than a round trip of 50 ms needs.
+const UNRESOLVED_MAX: u64 = 65_536;
 
 #[cfg(test)]
-mod tests {
-    use nyx_protocol::control::Ping;
-    use nyx_protocol::wire::Kind;
-
-    use super::*;
-
-    fn event(alias: u32) -> Envelope {
-        Envelope { header: Header { topic: alias, ..Header::data(Kind::Event) }, unix_micros: None }
-    }
-
-    fn taken(buffer: &mut Buffer) -> Vec<Segment> {
-        let mut out = Vec::new();
-        buffer.take(&mut out);
-        out
-    }
-
-    #[test]
-    fn small_messages_gather_and_large_ones_stand_apart() {
-        let mut buffer = Buffer::default();
-        buffer.put_data(event(1), &b"small"[..]);
-        buffer.put_data(event(1), vec![7; LARGE]);
-        buffer.put_data(event(1), &b"after"[..]);
-        let segments = taken(&mut buffer);
-        let sizes: Vec<_> = segments.iter().map(|segment| (segment.head.len(), segment.body.len())).collect();
-        assert_eq!(sizes, [(21 + 16, LARGE), (21, 0)]);
-        assert_eq!(buffer.waiting, 21 + 16 + LARGE + 21);
-    }
-
-    #[test]
-    fn who_waits_for_room_is_told_when_half_is_written() {
-        let mut buffer = Buffer::default();
-        buffer.put_data(event(1), &[0; 84][..]);
-        assert_eq!(buffer.admit(100), Err(Blocked::Full));
-        assert!(!buffer.written(20));
-        assert!(buffer.written(30));
-        assert_eq!(buffer.admit(100), Ok(()));
-    }
-
-    #[test]
-    fn bulk_leaves_room_for_who_waits_with_something_live() {
-        let mut buffer = Buffer::default();
-        buffer.put_data(event(1), vec![0; 2 * LIVE]);
-        assert_eq!(buffer.admit(super::super::BULK), Ok(()));
-        assert_eq!(buffer.admit(LIVE), Err(Blocked::Full));
-        assert_eq!(buffer.admit(super::super::BULK), Err(Blocked::Full));
-        assert!(buffer.written(2 * LIVE));
-        assert_eq!((buffer.admit(LIVE), buffer.admit(super::super::BULK)), (Ok(()), Ok(())));
-    }
-
-    #[test]
-    fn a_lost_connection_leaves_whole_data_messages() {
-        let mut buffer = Buffer::default();
-        buffer.begin(1, vec![]);
-        buffer.put_data(event(1), &b"one"[..]);
-        buffer.put_control(Ping { nonce: 1 }.into());
-        buffer.put_data(event(2), &b"two"[..]);
-        let in_flight = taken(&mut buffer);
-        buffer.put_data(event(1), &b"three"[..]);
-        assert_eq!(buffer.end(in_flight, |header| header.topic == 1), 3);
-        let kept: Vec<_> = taken(&mut buffer).iter().flat_map(Segment::headers).map(|h| h.length).collect();
-        assert_eq!((kept, buffer.waiting, buffer.session), (vec![3, 5], 19 + 21, 0));
-    }
-
-    #[test]
-    fn a_writer_sleeps_only_when_there_is_nothing_to_do() {
-        let mut buffer = Buffer::default();
-        let waker = Waker::noop();
-        buffer.put_data(event(1), &b"one"[..]);
-        assert!(!buffer.park(waker, false));
-        assert!(buffer.park(waker, true));
-        assert!(buffer.unpark().is_none());
-        buffer.poked = true;
-        assert!(!buffer.park(waker, true));
-        taken(&mut buffer);
-        assert!(buffer.park(waker, false));
-        assert!(buffer.unpark().is_some());
-    }
-}
+mod tests;

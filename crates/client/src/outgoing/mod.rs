@@ -1,29 +1,44 @@
 //! What waits to be written: one buffer that every publisher appends to, and one task that empties it.
 //!
-//! Batching is natural: the task writes what has gathered while it was writing before. It is woken only when it had
-//! nothing to do. The buffer outlives connections; what of it belongs to one of them only is dropped with it.
+//! Batching is natural, unless the client was told to linger: the task writes what has gathered while it was writing before. It is
+//! woken only when it had nothing to do. What has gathered goes out by lanes, the high one first. The buffer outlives connections;
+//! what of it belongs to one of them only is dropped with it.
 
 mod buffer;
+mod gathered;
+mod ledger;
 mod segment;
 
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use nyx_protocol::control::Body;
+use nyx_core::clock::Monotonic;
+use nyx_core::{Clock as _, Instant, Lane};
+use nyx_protocol::batch::Policy;
+use nyx_protocol::control::{Body, Reply, Request};
 use nyx_protocol::wire::{Flags, Header, TIMESTAMP_LEN};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use buffer::Buffer;
+pub(crate) use ledger::{Entry, Excess, Fate};
 pub(crate) use segment::Segment;
 
 use crate::publish::Payload;
 
 /// The outgoing buffer of a client.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outgoing {
     buffer: Mutex<Buffer>,
     room: Notify,
+    clock: Monotonic,
+}
+
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self::new(Policy::default())
+    }
 }
 
 /// Why nothing was appended.
@@ -35,11 +50,23 @@ pub(crate) enum Blocked {
     Closed,
 }
 
+/// Whether anything can be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Connected,
+    /// There may be a connection again.
+    Disconnected,
+    /// The client was closed.
+    Closed,
+}
+
 /// A data message that waits for its payload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Envelope {
     pub(crate) header: Header,
     pub(crate) unix_micros: Option<u64>,
+    /// Its place within a batch.
+    pub(crate) lane: Lane,
 }
 
 impl Envelope {
@@ -65,22 +92,33 @@ pub(crate) const LIVE: usize = 64 * 1024;
 pub(crate) const LARGE: usize = 16 * 1024;
 
 impl Outgoing {
-    /// Appends a message unless `bound` bytes are waiting.
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self { buffer: Mutex::new(Buffer::new(policy)), room: Notify::new(), clock: Monotonic::new() }
+    }
+
+    /// The time, if it matters.
+    fn now(&self, buffer: &Buffer) -> Instant {
+        if buffer.lingers() { self.clock.now() } else { Instant::ZERO }
+    }
+
+    /// Appends a message unless `bound` bytes are waiting; with an entry, its result is awaited.
     pub(crate) fn try_append<P: Payload>(
         &self,
         bound: usize,
         envelope: Envelope,
         payload: P,
+        entry: Option<Entry>,
     ) -> Result<(), (P, Blocked)> {
         let mut buffer = self.buffer.lock();
-        if let Err(blocked) = buffer.admit(bound) {
+        if let Err(blocked) = buffer.admit(bound, entry.is_some() && bound < usize::MAX) {
             return Err((payload, blocked));
         }
-        buffer.put_data(envelope, payload);
-        let writer = buffer.unpark();
-        // The writer begins by taking the lock.
-        drop(buffer);
-        wake(writer);
+        if let Some(entry) = entry {
+            buffer.ledger.push(envelope.header.topic, entry);
+        }
+        let now = self.now(&buffer);
+        buffer.put_data(now, &envelope, payload);
+        unpark(buffer);
         Ok(())
     }
 
@@ -91,11 +129,32 @@ impl Outgoing {
         envelope: Envelope,
         payload: P,
     ) -> Result<(), P> {
+        self.append_if(bound, envelope, payload, || None).await
+    }
+
+    /// The same with the entry that `entry` makes: the message's result is awaited.
+    pub(crate) async fn append_tracked<P: Payload>(
+        &self,
+        bound: usize,
+        envelope: Envelope,
+        payload: P,
+        entry: impl Fn() -> Entry,
+    ) -> Result<(), P> {
+        self.append_if(bound, envelope, payload, || Some(entry())).await
+    }
+
+    async fn append_if<P: Payload>(
+        &self,
+        bound: usize,
+        envelope: Envelope,
+        payload: P,
+        entry: impl Fn() -> Option<Entry>,
+    ) -> Result<(), P> {
         let mut payload = payload;
         // Nearly always there is room; being told of it is arranged for only when there is not.
         let mut room = None;
         loop {
-            match self.try_append(bound, envelope, payload) {
+            match self.try_append(bound, envelope, payload, entry()) {
                 Ok(()) => return Ok(()),
                 Err((payload, Blocked::Closed)) => return Err(payload),
                 Err((returned, Blocked::Full)) => payload = returned,
@@ -106,11 +165,12 @@ impl Outgoing {
         }
     }
 
-    /// Waits until fewer than `bound` bytes wait; `false` when the client was closed.
-    pub(crate) async fn has_room(&self, bound: usize) -> bool {
+    /// Waits until fewer than `bound` bytes wait, and for what is `tracked` until not too many results are awaited; `false` when the
+    /// client was closed.
+    pub(crate) async fn has_room(&self, bound: usize, tracked: bool) -> bool {
         loop {
             let room = self.room.notified();
-            let admitted = self.buffer.lock().admit(bound);
+            let admitted = self.buffer.lock().admit(bound, tracked);
             match admitted {
                 Ok(()) => return true,
                 Err(Blocked::Closed) => return false,
@@ -119,11 +179,55 @@ impl Outgoing {
         }
     }
 
-    /// Appends whole messages, `count` of them, whatever is waiting.
-    pub(crate) fn append_block(&self, block: BytesMut, count: u64) {
+    /// Appends whole messages, `count` of them, whatever is waiting; with an entry, their results are awaited.
+    pub(crate) fn append_block(
+        &self,
+        envelope: &Envelope,
+        block: BytesMut,
+        count: u64,
+        entry: Option<Entry>,
+    ) {
         let mut buffer = self.buffer.lock();
-        buffer.put_block(block, count);
-        wake(buffer.unpark());
+        if buffer.closed {
+            drop(buffer);
+            let settled =
+                entry.and_then(|entry| entry.promise.settle(entry.first, entry.count, Fate::Closed));
+            return wake(settled);
+        }
+        if let Some(entry) = entry {
+            buffer.ledger.push(envelope.header.topic, entry);
+        }
+        let now = self.now(&buffer);
+        buffer.put_block(now, envelope, block, count);
+        unpark(buffer);
+    }
+
+    /// The hub says what became of the next messages of `alias`.
+    pub(crate) fn resolve(
+        &self,
+        alias: u32,
+        outcomes: impl IntoIterator<Item = (u64, Fate)>,
+    ) -> Result<(), Excess> {
+        let mut wakers = Vec::new();
+        let (resolved, has_room) = {
+            let mut buffer = self.buffer.lock();
+            let mut outcomes = outcomes.into_iter();
+            let resolved =
+                outcomes.try_for_each(|(count, fate)| buffer.ledger.resolve(alias, count, fate, &mut wakers));
+            (resolved, buffer.answered())
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        if has_room {
+            self.room.notify_waiters();
+        }
+        resolved
+    }
+
+    /// What waits of `alias` will never be sent.
+    pub(crate) fn give_up(&self, alias: u32, fate: &Fate) {
+        let mut wakers = Vec::new();
+        self.buffer.lock().ledger.give_up(alias, fate, &mut wakers);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Appends a message if the connection is still number `session`.
@@ -131,8 +235,9 @@ impl Outgoing {
         let mut buffer = self.buffer.lock();
         let current = session != 0 && buffer.session == session;
         if current {
-            buffer.put_data(envelope, payload);
-            wake(buffer.unpark());
+            let now = self.now(&buffer);
+            buffer.put_data(now, &envelope, payload);
+            unpark(buffer);
         }
         current
     }
@@ -142,7 +247,46 @@ impl Outgoing {
         let mut buffer = self.buffer.lock();
         if buffer.session != 0 {
             buffer.put_control(body.into());
-            wake(buffer.unpark());
+            unpark(buffer);
+        }
+    }
+
+    /// The same, but a batch that lingers may go on lingering.
+    pub(crate) fn put_patiently(&self, body: impl Into<Body>) {
+        let mut buffer = self.buffer.lock();
+        if buffer.session != 0 {
+            buffer.put_patiently(body.into());
+            unpark(buffer);
+        }
+    }
+
+    /// Appends a request, if there is a connection. Whoever asks bounds how many there are.
+    pub(crate) fn put_request(&self, lane: Lane, request: Request) -> bool {
+        let mut buffer = self.buffer.lock();
+        let connected = buffer.session != 0;
+        if connected {
+            buffer.put_unordered(lane, request.into());
+            unpark(buffer);
+        }
+        connected
+    }
+
+    /// Whether there is a connection.
+    pub(crate) fn reach(&self) -> Reach {
+        let buffer = self.buffer.lock();
+        match buffer.session {
+            _ if buffer.closed => Reach::Closed,
+            0 => Reach::Disconnected,
+            _ => Reach::Connected,
+        }
+    }
+
+    /// Appends an answer, if the connection is still that on which the request came.
+    pub(crate) fn put_reply(&self, session: u64, reply: Reply) {
+        let mut buffer = self.buffer.lock();
+        if session != 0 && buffer.session == session {
+            buffer.put_unordered(Lane::High, reply.into());
+            unpark(buffer);
         }
     }
 
@@ -170,19 +314,26 @@ impl Outgoing {
 
     /// Refuses everything from now on.
     pub(crate) fn close(&self) {
-        let waker = {
+        let mut wakers = Vec::new();
+        {
             let mut buffer = self.buffer.lock();
             buffer.closed = true;
             buffer.poked = true;
-            buffer.parked.take()
-        };
-        wake(waker);
+            buffer.ledger.close(&mut wakers);
+            wakers.extend(buffer.parked.take());
+        }
+        wakers.into_iter().for_each(Waker::wake);
         self.room.notify_waiters();
     }
 
-    /// The writer's: moves what has gathered to `to`.
-    pub(crate) fn take(&self, to: &mut Vec<Segment>) {
-        self.buffer.lock().take(to);
+    /// The writer's: moves what is to be written to `to`; with `all`, also what might linger.
+    pub(crate) fn take(&self, all: bool, to: &mut Vec<Segment>) {
+        let mut buffer = self.buffer.lock();
+        if all {
+            buffer.hurry();
+        }
+        let now = self.now(&buffer);
+        buffer.take(now, to);
     }
 
     /// The writer's: `bytes` of its own wait too.
@@ -197,10 +348,12 @@ impl Outgoing {
         }
     }
 
-    /// The writer's: leaves a waker for when there is work, unless there is some already. With `busy` it has
-    /// something to write still, and only a poke wakes it.
-    pub(crate) fn park(&self, waker: &Waker, busy: bool) -> bool {
-        self.buffer.lock().park(waker, busy)
+    /// The writer's: leaves a waker for when there is work, unless there is some already: then it is `None`. With `busy` it has
+    /// something to write still, and only a poke wakes it. Otherwise, how long it may sleep if it is not woken before.
+    pub(crate) fn park(&self, waker: &Waker, busy: bool) -> Option<Option<Duration>> {
+        let mut buffer = self.buffer.lock();
+        let now = self.now(&buffer);
+        buffer.park(now, waker, busy).map(|alarm| alarm.map(|at| at.since(now)))
     }
 
     /// The writer's: begins connection `session` with what must come first; what has waited follows.
@@ -211,13 +364,22 @@ impl Outgoing {
     /// The writer's: the connection is lost, and these were not (wholly) written. Keeps of all that waits the data for which
     /// `keep` says so by its header, and returns how many data messages were not written, and how many ever appended.
     pub(crate) fn end(&self, unwritten: Vec<Segment>, keep: impl Fn(&Header) -> bool) -> (u64, u64) {
+        let mut wakers = Vec::new();
         let counts = {
             let mut buffer = self.buffer.lock();
-            (buffer.end(unwritten, keep), buffer.messages)
+            (buffer.end(unwritten, keep, &mut wakers), buffer.messages)
         };
+        wakers.into_iter().for_each(Waker::wake);
         self.room.notify_waiters();
         counts
     }
+}
+
+/// Wakes the writer, if there is a reason. It begins by taking the lock.
+fn unpark(mut buffer: MutexGuard<'_, Buffer>) {
+    let writer = buffer.unpark();
+    drop(buffer);
+    wake(writer);
 }
 
 fn wake(waker: Option<Waker>) {

@@ -1,10 +1,7 @@
 //! Events: messages in order, of which none is passed over without saying so.
 
-use bytes::BytesMut;
-use nyx_protocol::wire::HEADER_LEN;
-
-use super::{Handle, Payload, SendCause, SendError};
-use crate::outgoing::{BULK, LARGE};
+use super::{Handle, Payload, SendError, blocks};
+use crate::outgoing::BULK;
 use crate::{EventCodec, Name};
 
 /// Publishes events.
@@ -80,54 +77,6 @@ impl Events {
         &self,
         payloads: impl IntoIterator<Item = P>,
     ) -> Result<u64, SendError<P>> {
-        let envelope = self.handle.envelope(self.codec, None);
-        let outgoing = &self.handle.shared().outgoing;
-        let mut payloads = payloads.into_iter();
-        let mut sent = 0;
-        // Room is waited for before a block is gathered, and no wait follows: a bound may be passed by one block.
-        loop {
-            let has_room = outgoing.has_room(BULK).await;
-            let mut block = BytesMut::new();
-            let (mut count, mut gathered) = (0, 0);
-            let end = loop {
-                if gathered >= BLOCK {
-                    break None;
-                }
-                let Some(payload) = payloads.next() else { break Some(Ok(())) };
-                let len = payload.as_ref().len();
-                let checked = if has_room { self.handle.check(len, None) } else { Err(SendCause::Closed) };
-                if let Err(cause) = checked {
-                    break Some(Err(SendError { payload, cause }));
-                }
-                gathered += HEADER_LEN + len;
-                sent += 1;
-                if len >= LARGE {
-                    outgoing.append_block(std::mem::take(&mut block), std::mem::take(&mut count));
-                    // Full is no answer under an endless bound, and a client that was closed meanwhile is noticed next.
-                    let _ = outgoing.try_append(usize::MAX, envelope, payload);
-                    continue;
-                }
-                if block.capacity() - block.len() < HEADER_LEN + len {
-                    // The first few fit a small block; a long batch gets its full size at once.
-                    block.reserve(if block.is_empty() { SHORT.max(2 * len) } else { BLOCK + LARGE });
-                }
-                envelope.put_head(&mut block, len);
-                block.extend_from_slice(payload.as_ref());
-                count += 1;
-            };
-            if !block.is_empty() {
-                outgoing.append_block(block, count);
-            }
-            match end {
-                Some(result) => return result.map(|()| sent),
-                None => continue,
-            }
-        }
+        blocks::send(&self.handle, self.codec, payloads, None).await
     }
 }
-
-/// Bytes gathered before they are handed to the writer: enough that its lock costs nothing per message.
-const BLOCK: usize = 64 * 1024;
-
-/// The first size of a block.
-const SHORT: usize = 2048;

@@ -2,11 +2,14 @@
 //!
 //! Handles are cheap to clone; clones publish to the same topic, and each one's messages stay in order.
 
+mod acknowledged;
 mod audio;
+mod blocks;
 mod events;
 mod frames;
 mod payload;
 mod publisher;
+mod receipt;
 mod state;
 
 use std::time::Duration;
@@ -15,11 +18,14 @@ use nyx_protocol::control::Lane;
 use nyx_protocol::state::{PatchError, Rules};
 use thiserror::Error;
 
+pub use acknowledged::Acknowledged;
 pub use audio::Audio;
 pub use events::Events;
 pub use frames::{Frame, Frames};
 pub use payload::Payload;
 pub(crate) use publisher::{Handle, Publisher, cut};
+pub(crate) use receipt::Promise;
+pub use receipt::{Accepted, Receipt, Receipts, Refused};
 pub use state::State;
 
 use crate::{Compression, EventCodec, Refusal};
@@ -30,7 +36,8 @@ use crate::{Compression, EventCodec, Refusal};
 pub struct Options {
     /// How old an item may become before it is dropped instead of delivered, in whole milliseconds. Default: the kind's own.
     pub max_age: Option<Duration>,
-    /// The lane that the topic's messages take where they share a connection. Default: the kind's own.
+    /// The lane that the topic's messages take where they share a connection, and within a batch on the way to the hub. Default: the
+    /// kind's own.
     pub lane: Lane,
     /// A media type such as `image/jpeg`, at most 255 bytes. Default empty: not known.
     pub content_type: String,

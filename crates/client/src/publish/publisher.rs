@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::BytesMut;
+use nyx_core::Lane;
 use nyx_protocol::control::Advertise;
 use nyx_protocol::state::Patch;
 use nyx_protocol::wire::{Header, Kind, TIMESTAMP_LEN, codec};
@@ -21,6 +22,7 @@ pub(crate) struct Publisher {
     pub(crate) alias: u32,
     pub(crate) kind: Kind,
     pub(crate) topic: Name,
+    lane: Lane,
     pub(crate) advertise: Advertise,
     pub(crate) compression: Compression,
     /// What was sent last, for state.
@@ -44,6 +46,7 @@ impl Publisher {
         topic: Name,
         kind: Kind,
         audio: Option<AudioFormat>,
+        results: bool,
         options: &Options,
     ) -> Self {
         let audio = audio.map(|format| nyx_protocol::control::AudioFormat {
@@ -59,11 +62,13 @@ impl Publisher {
             audio,
             max_age_ms: max_age,
             lane: options.lane as i32,
+            results,
         };
         Self {
             alias,
             kind,
             topic,
+            lane: options.lane.to_lane().unwrap_or(kind.lane()),
             advertise,
             compression: options.compression,
             slot: Mutex::new(Slot::new(options.rules.clone())),
@@ -97,10 +102,15 @@ impl Publisher {
     pub(crate) fn put(&self, outgoing: &Outgoing, slot: &mut Slot, session: u64, patch: &Patch) {
         let mut payload = BytesMut::new();
         patch.encode(&mut payload);
-        let header = Header { codec: codec::STATE_PATCH, topic: self.alias, ..Header::data(self.kind) };
-        if !outgoing.append_in_session(session, Envelope { header, unix_micros: None }, payload.freeze()) {
+        let envelope = self.envelope(codec::STATE_PATCH, None);
+        if !outgoing.append_in_session(session, envelope, payload.freeze()) {
             slot.forget_session();
         }
+    }
+
+    fn envelope(&self, codec: u8, unix_micros: Option<u64>) -> Envelope {
+        let header = Header { codec, topic: self.alias, ..Header::data(self.kind) };
+        Envelope { header, unix_micros, lane: self.lane }
     }
 
     /// A refusal that the publisher must hear of before it sends more.
@@ -129,7 +139,13 @@ impl Publisher {
 
     /// Whether the hub refused the topic itself.
     pub(crate) fn is_gone(&self) -> bool {
-        self.refused.lock().as_ref().is_some_and(|refused| refused.is_final)
+        self.final_refusal().is_some()
+    }
+
+    /// The refusal of the topic itself.
+    pub(crate) fn final_refusal(&self) -> Option<Refusal> {
+        let refused = self.refused.lock();
+        refused.as_ref().filter(|refused| refused.is_final).map(|refused| refused.refusal.clone())
     }
 }
 
@@ -158,8 +174,7 @@ impl Handle {
     }
 
     pub(crate) fn envelope(&self, codec: impl Into<u8>, unix_micros: Option<u64>) -> Envelope {
-        let data = Header::data(self.publisher.kind);
-        Envelope { header: Header { codec: codec.into(), topic: self.publisher.alias, ..data }, unix_micros }
+        self.publisher.envelope(codec.into(), unix_micros)
     }
 
     /// Whether a payload of `len` bytes may be sent now.

@@ -114,7 +114,7 @@ impl State {
                 Ok(())
             }
             Ok(false) => {
-                let appended = self.0.shared().outgoing.try_append(usize::MAX, envelope, payload);
+                let appended = self.0.shared().outgoing.try_append(usize::MAX, envelope, payload, None);
                 appended.map_err(|_| SendError { payload: patch, cause: SendCause::Closed })
             }
             Err(error) => Err(SendError { payload: patch, cause: error.into() }),
@@ -122,7 +122,7 @@ impl State {
     }
 
     async fn is_ready(&self) -> bool {
-        self.0.shared().outgoing.has_room(LIVE).await
+        self.0.shared().outgoing.has_room(LIVE, false).await
     }
 
     fn encode(&self, patch: &Patch) -> Result<Bytes, SendCause> {

@@ -153,9 +153,19 @@ impl Problem {
         Self { retry_after: Some(seconds.max(1)), ..Self::new(Code::RateLimited, text) }
     }
 
+    /// Seconds after which the same request may succeed, if it may.
+    pub(super) const fn retry_after(&self) -> Option<u64> {
+        self.retry_after
+    }
+
+    /// Code and message.
+    pub(super) fn error(&self) -> serde_json::Value {
+        serde_json::json!({ "code": self.code.name(), "message": self.message })
+    }
+
     pub(super) fn into_response(self) -> Response<Body> {
         self.code.count();
-        let error = serde_json::json!({ "error": { "code": self.code.name(), "message": self.message } });
+        let error = serde_json::json!({ "error": self.error() });
         let mut response = json(self.code.status(), &error);
         if self.code == Code::Unauthorized {
             // RFC 9110, section 15.5.2: it says how.

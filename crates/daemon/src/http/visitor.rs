@@ -117,6 +117,13 @@ impl Asker {
         self.visitor.permit()
     }
 
+    /// Charges the quotas of the address and of the token for publishing so many bytes now.
+    pub(super) fn admit_publish(&self, bytes: usize) -> Result<(), Problem> {
+        let (app, peer) = (&self.connection.app, self.connection.peer.ip());
+        let subject = self.permit().map(|permit| &*permit.subject);
+        Ok(app.gate.admit_publish(app.now(), peer, subject, bytes)?)
+    }
+
     fn allow(self, allowed: bool, what: Forbidden<'_>) -> Result<Self, Problem> {
         if allowed {
             return Ok(self);

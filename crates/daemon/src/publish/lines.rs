@@ -23,10 +23,10 @@ use crate::pace::Rate;
 use crate::tell;
 
 /// Whole lines that were read together.
-struct Block {
+pub(super) struct Block {
     text: Bytes,
     /// Where they stand, for error messages.
-    place: Arc<Place>,
+    pub(super) place: Arc<Place>,
     first_line: u64,
 }
 
@@ -38,11 +38,11 @@ impl queue::Item for Block {
 
 /// Lines from a thread of its own, since reading a file or a pipe blocks.
 pub(super) struct Lines {
-    blocks: queue::Receiver<Block>,
+    pub(super) blocks: queue::Receiver<Block>,
     /// How reading ended. Known when there are no more blocks.
-    ended: oneshot::Receiver<Outcome>,
-    turns: Turns,
-    notes: Notes,
+    pub(super) ended: oneshot::Receiver<Outcome>,
+    pub(super) turns: Turns,
+    pub(super) notes: Notes,
 }
 
 impl Lines {
@@ -108,7 +108,7 @@ impl Lines {
 }
 
 /// When each line may go.
-struct Turns {
+pub(super) struct Turns {
     pace: Option<Beat>,
     throttle: Throttle,
     clock: Monotonic,
@@ -116,11 +116,11 @@ struct Turns {
 
 impl Turns {
     /// Whether all may go at once.
-    const fn are_free(&self) -> bool {
+    pub(super) const fn are_free(&self) -> bool {
         self.pace.is_none() && !self.throttle.is_on()
     }
 
-    async fn wait(&mut self, bytes: usize) {
+    pub(super) async fn wait(&mut self, bytes: usize) {
         if let Some(beat) = &mut self.pace {
             let now = self.clock.now();
             let wait = beat.next(now) - now;
@@ -134,13 +134,13 @@ impl Turns {
 
 impl Block {
     /// The lines with their numbers, without what ends them.
-    fn lines(&self) -> impl Iterator<Item = (u64, &[u8])> {
+    pub(super) fn lines(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
         let lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         (self.first_line..).zip(lines)
     }
 
-    fn reject(&self, line: u64, why: &str, notes: &mut Notes, tally: &Tally) {
+    pub(super) fn reject(&self, line: u64, why: &str, notes: &mut Notes, tally: &Tally) {
         tally.reject(1);
         let place = &self.place;
         match notes.next() {
@@ -190,12 +190,12 @@ fn read_blocks(
     }
 }
 
-fn text(line: &[u8]) -> Result<&str, String> {
+pub(super) fn text(line: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(line)
         .map_err(|error| format!("no UTF-8 text from column {} on", error.valid_up_to() + 1))
 }
 
-fn check_json(line: &[u8]) -> Result<&str, String> {
+pub(super) fn check_json(line: &[u8]) -> Result<&str, String> {
     let text = text(line)?;
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Ok(_) => Ok(text),

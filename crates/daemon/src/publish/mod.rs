@@ -1,5 +1,6 @@
 //! `nyx pub`: files and pipes in.
 
+mod acknowledged;
 mod audio;
 mod frames;
 mod guess;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use nyx_client::batch::Policy;
 use nyx_client::{Client, Compression, EventCodec, Kind, Name, publish};
 use nyx_core::Bitrate;
 use nyx_core::clock::{Clock as _, Monotonic};
@@ -67,6 +69,15 @@ pub(crate) struct Args {
     /// Lines: publish this many a second, such as 100/s
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
+    /// Events: wait until the hub has said of each line what became of it; tell those that were refused, and exit with 1 if any was
+    #[arg(long)]
+    acknowledged: bool,
+    /// Events: hold lines back until --batch of them are there, but no longer than this, such as 100ms [default: send at once]
+    #[arg(long, value_name = "TIME")]
+    linger: Option<humantime::Duration>,
+    /// Events: send when so many have gathered [default: 10 with --linger]; alone it lingers for up to 100ms
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    batch: Option<u64>,
     /// Frames: publish this many a second [default: as they come from a pipe, 30 from files]
     #[arg(long, value_name = "RATE")]
     fps: Option<Rate>,
@@ -100,6 +111,7 @@ Examples:
   tail -f app.log | nyx pub logs/app
   ffmpeg -re -i film.mp4 -f mjpeg - | nyx pub camera/1
   nyx pub slides --fps 1 --loop *.png
+  nyx pub orders --acknowledged --json-lines orders.jsonl
   nyx pub logs/old --bitrate 2MB/s app.log.1
   nyx pub radio song.wav";
 
@@ -111,7 +123,7 @@ impl Args {
     async fn run(self) -> Outcome {
         let places = self.places()?;
         let mut signals = Signals::new()?;
-        let client = self.server.connect(format!("nyx pub {}", self.topic)).await?;
+        let client = self.server.connect_batching(format!("nyx pub {}", self.topic), self.policy()).await?;
         let mut background = JoinSet::new();
         background.spawn(connect::watch(client.clone()));
         let tally = Arc::new(Tally::default());
@@ -145,6 +157,10 @@ impl Args {
         }
         let interrupted = published?;
         closed?;
+        if tally.unaccepted() > 0 {
+            let (unaccepted, sent) = (tally.unaccepted(), tally.items());
+            return Err(anyhow!("{unaccepted} of {sent} lines were refused or are in doubt").into());
+        }
         // An image that the signal cut off is nobody's mistake.
         if tally.rejected() > 0 && !interrupted {
             let (rejected, sent) = (tally.rejected(), tally.items());
@@ -187,6 +203,12 @@ impl Args {
             }
             Kind::Event => {
                 options.codec = if self.json_lines { EventCodec::Json } else { EventCodec::Text };
+                if self.acknowledged {
+                    tally.acknowledge();
+                    let records = client.acknowledged(name, options).await?;
+                    let lines = lines::Lines::read(source, self.rate, throttle)?;
+                    return acknowledged::publish(lines, &records, self.json_lines, tally).await;
+                }
                 let events = client.events(name, options).await?;
                 lines::Lines::read(source, self.rate, throttle)?
                     .publish_events(&events, self.json_lines, tally)
@@ -200,6 +222,16 @@ impl Args {
             }
             Kind::Audio => audio::publish(source, !self.no_pace, client, &name, options, tally).await,
         }
+    }
+
+    fn policy(&self) -> Policy {
+        if self.linger.is_none() && self.batch.is_none() {
+            return Policy::NATURAL;
+        }
+        let mut policy = Policy::LINGERING;
+        policy.linger = self.linger.map_or(policy.linger, Duration::from);
+        policy.count = self.batch.unwrap_or(policy.count);
+        policy
     }
 
     fn places(&self) -> Outcome<Vec<Place>> {
@@ -229,6 +261,9 @@ impl Args {
             ("--patch", self.patch && kind != Kind::State, "state"),
             ("--json-lines", self.json_lines && kind != Kind::Event, "events"),
             ("--rate", self.rate.is_some() && !lines, "state and events"),
+            ("--acknowledged", self.acknowledged && kind != Kind::Event, "events"),
+            ("--linger", self.linger.is_some() && kind != Kind::Event, "events"),
+            ("--batch", self.batch.is_some() && kind != Kind::Event, "events"),
             ("--fps", self.fps.is_some() && kind != Kind::Frame, "frames"),
             ("--bitrate", self.bitrate.is_some() && kind == Kind::Audio, "state, events and frames"),
             ("--no-pace", self.no_pace && kind != Kind::Audio, "audio"),
@@ -245,7 +280,7 @@ impl Args {
     fn implied_kind(&self) -> Option<Kind> {
         let implied = [
             (self.patch || self.rules.given().is_some(), Kind::State),
-            (self.json_lines, Kind::Event),
+            (self.json_lines || self.acknowledged, Kind::Event),
             (self.fps.is_some(), Kind::Frame),
             (self.no_pace, Kind::Audio),
         ];

@@ -1,7 +1,7 @@
 //! What was published, for people and for scripts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use nyx_client::{Kind, Name};
@@ -17,9 +17,39 @@ pub(crate) struct Tally {
     bytes: AtomicU64,
     skipped: AtomicU64,
     rejected: AtomicU64,
+    /// Whether the hub says what becomes of each.
+    acknowledged: AtomicBool,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    in_doubt: AtomicU64,
 }
 
 impl Tally {
+    /// The hub says what becomes of each.
+    pub(crate) fn acknowledge(&self) {
+        self.acknowledged.store(true, Ordering::Relaxed);
+    }
+
+    /// The hub has accepted one.
+    pub(crate) fn accept(&self) {
+        add(&self.accepted, 1);
+    }
+
+    /// The hub has refused one, or it could not be sent.
+    pub(crate) fn refuse(&self) {
+        add(&self.refused, 1);
+    }
+
+    /// The connection was lost before the hub had answered.
+    pub(crate) fn doubt(&self) {
+        add(&self.in_doubt, 1);
+    }
+
+    /// Those that the hub is not known to have accepted.
+    pub(crate) fn unaccepted(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed) + self.in_doubt.load(Ordering::Relaxed)
+    }
+
     /// One was sent.
     pub(crate) fn send(&self, bytes: usize) {
         add(&self.items, 1);
@@ -57,6 +87,11 @@ impl Tally {
             bytes: self.bytes.load(Ordering::Relaxed),
             skipped: self.skipped.load(Ordering::Relaxed),
             rejected: self.rejected(),
+            results: self.acknowledged.load(Ordering::Relaxed).then(|| Results {
+                accepted: self.accepted.load(Ordering::Relaxed),
+                refused: self.refused.load(Ordering::Relaxed),
+                in_doubt: self.in_doubt.load(Ordering::Relaxed),
+            }),
             seconds: (time.as_secs_f64() * 1000.0).round() / 1000.0,
         }
     }
@@ -77,7 +112,17 @@ pub(crate) struct Summary {
     skipped: u64,
     /// Lines or images that are no good.
     rejected: u64,
+    #[serde(flatten)]
+    results: Option<Results>,
     seconds: f64,
+}
+
+/// What the hub said.
+#[derive(Clone, Debug, Serialize)]
+struct Results {
+    accepted: u64,
+    refused: u64,
+    in_doubt: u64,
 }
 
 /// Tells the rates on stderr once a second. Runs until dropped.
@@ -102,13 +147,19 @@ pub(crate) async fn report(tally: Arc<Tally>, topic: Name, kind: Kind) {
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { topic, kind, items, bytes, skipped, rejected, seconds } = self;
+        let Self { topic, kind, items, bytes, skipped, rejected, results, seconds } = self;
         write!(f, "{topic} ({kind}): {items} sent, {} in {seconds:.1} s", tell::bytes(*bytes as f64))?;
         if *skipped > 0 {
             write!(f, ", {skipped} skipped")?;
         }
         if *rejected > 0 {
             write!(f, ", {rejected} rejected")?;
+        }
+        if let Some(Results { accepted, refused, in_doubt }) = results {
+            write!(f, ", {accepted} accepted")?;
+            if refused + in_doubt > 0 {
+                write!(f, ", {refused} refused, {in_doubt} in doubt")?;
+            }
         }
         Ok(())
     }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use nyx_core::clock::{Clock, Instant, Monotonic};
 use nyx_hub::{Closed, Ingest, Session};
+use nyx_transport::alarm::Alarm;
 use nyx_transport::read::Reader;
 use nyx_transport::write::Queue;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Sleep;
 
 use super::doorstep::Visit;
 use super::meters::Traffic;
@@ -152,34 +152,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
 struct Moved {
     read: bool,
     closed: bool,
-}
-
-/// Wakes the task at a deadline. Deadlines mostly move back while a connection is in use; the timer is not touched then, and
-/// wakes once too early instead.
-#[derive(Default)]
-struct Alarm {
-    sleep: Option<Pin<Box<Sleep>>>,
-    at: Instant,
-}
-
-impl Alarm {
-    /// Ready when `deadline` has passed.
-    fn poll(&mut self, cx: &mut Context<'_>, now: Instant, deadline: Option<Instant>) -> Poll<()> {
-        let Some(deadline) = deadline else { return Poll::Pending };
-        if deadline <= now {
-            return Poll::Ready(());
-        }
-        loop {
-            match &mut self.sleep {
-                Some(sleep) if self.at <= deadline => match sleep.as_mut().poll(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(()) => self.sleep = None,
-                },
-                _ => {
-                    self.at = deadline;
-                    self.sleep = Some(Box::pin(tokio::time::sleep(deadline.since(now))));
-                }
-            }
-        }
-    }
 }

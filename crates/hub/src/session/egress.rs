@@ -49,6 +49,7 @@ impl Session {
         {
             taken += self.pull(now, number, allowance.min(TURN_BYTES), &mut data);
         }
+        self.results.write(&mut self.outbox);
         if self.hub.is_draining() && self.phase != Phase::Ended && self.slots.is_idle() && data.is_empty() {
             control::put(
                 &mut self.outbox,
@@ -69,6 +70,9 @@ impl Session {
         self.shared.collect(&mut mail);
         for topic in mail.created.drain(..) {
             self.join(topic, Start::Beginning);
+        }
+        for body in mail.calls.drain(..) {
+            self.pass_on(body);
         }
         for number in mail.ready.drain(..) {
             self.slots.enqueue(number);

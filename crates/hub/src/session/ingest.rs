@@ -10,7 +10,7 @@ use nyx_protocol::pack::{self, UnpackError};
 use nyx_protocol::state::Patch;
 use nyx_protocol::wire::{self, DecodeError, Kind, Messages, Run, Scan, codec};
 
-use super::{Alias, Closed, Ingest, Phase, Session};
+use super::{Closed, Ingest, Phase, Session, Target};
 use crate::compression::is_block;
 use crate::topic::Topic;
 
@@ -37,7 +37,8 @@ impl Session {
 
     fn take_messages(&mut self, now: Instant, buffer: &mut BytesMut) -> Result<Ingest, Closed> {
         loop {
-            if self.outbox.len() > OUTBOX_MAX || self.owes_until.is_some_and(|until| until > now) {
+            let is_full = self.outbox.len() > OUTBOX_MAX || self.results.is_full();
+            if is_full || self.owes_until.is_some_and(|until| until > now) {
                 return Ok(Ingest::Paused);
             }
             self.allocation.observe(buffer);
@@ -93,30 +94,40 @@ impl Session {
 
     /// Publishes a run, or answers why not. `Err`: it has to wait.
     fn take_run(&mut self, now: Instant, buffer: &mut BytesMut, run: Run) -> Result<(), Instant> {
-        match self.aliases.get(run.topic as usize) {
-            Some(Some(Alias::Topic(topic))) if topic.spec.kind == run.kind => {
-                if run.kind == Kind::State {
-                    let topic = topic.clone();
-                    self.take_patch(&topic, buffer.split_to(run.len), run.topic);
-                    return Ok(());
-                }
-                match check_block(buffer, run, self.hub.inner.config.message_bytes) {
-                    Ok(content) => {
-                        let (pinned, publisher) = (self.allocation.bytes, Some(&self.shared));
-                        return topic.publish_run(now, buffer, run, pinned, publisher, content);
+        match self.aliases.get(run.topic as usize).and_then(Option::as_ref) {
+            Some(alias) => match &alias.target {
+                Target::Topic(topic) if topic.spec.kind == run.kind => {
+                    if run.kind == Kind::State {
+                        let topic = topic.clone();
+                        self.take_patch(&topic, buffer.split_to(run.len), run.topic);
+                        return Ok(());
                     }
-                    Err(error) => self.refuse_block(run.topic, error),
+                    match check_block(buffer, run, self.hub.inner.config.message_bytes) {
+                        Ok(content) => {
+                            let (pinned, publisher) = (self.allocation.bytes, Some(&self.shared));
+                            let first = topic.publish_run(now, buffer, run, pinned, publisher, content)?;
+                            if alias.results {
+                                self.results.accept(run.topic, run.count, first);
+                            }
+                            return Ok(());
+                        }
+                        Err(error) => self.refuse_block(run, &error),
+                    }
                 }
-            }
-            Some(Some(Alias::Topic(topic))) => {
-                let text = format!("topic `{}` carries {}, not {}", topic.name, topic.spec.kind, run.kind);
-                self.refuse_alias(run.topic, ErrorCode::KindMismatch, text);
-            }
-            // It was told when it advertised.
-            Some(Some(Alias::Refused(code))) => {
-                self.hub.inner.refusals.count_many(*code, run.count.into());
-            }
-            _ => {
+                Target::Topic(topic) => {
+                    let text =
+                        format!("topic `{}` carries {}, not {}", topic.name, topic.spec.kind, run.kind);
+                    self.refuse_run(run, ErrorCode::KindMismatch, text);
+                }
+                // It was told when it advertised.
+                Target::Refused(code, text) => {
+                    self.hub.inner.refusals.count_many(*code, run.count.into());
+                    if alias.results {
+                        self.results.refuse(run.topic, run.count, *code, text);
+                    }
+                }
+            },
+            None => {
                 self.refuse_alias(run.topic, ErrorCode::UnknownAlias, "advertise the alias first".to_owned())
             }
         }
@@ -132,30 +143,46 @@ impl Session {
     }
 
     fn take_patch(&mut self, topic: &Arc<Topic>, message: BytesMut, alias: u32) {
-        let wire_bytes = message.len();
+        let run = Run { kind: Kind::State, topic: alias, len: message.len(), count: 1 };
         let message = match topic.unpacked(message.freeze()) {
             Ok(message) => message,
-            Err(error) => return self.refuse_block(alias, error),
+            Err(error) => return self.refuse_block(run, &error),
         };
         let Some(message) = Messages::new(&message).next() else { return };
         if message.header.codec != codec::STATE_PATCH {
             let text = format!("state is published as patches, codec 1, not codec {}", message.header.codec);
-            return self.refuse_alias(alias, ErrorCode::BadDocument, text);
+            return self.refuse_run(run, ErrorCode::BadDocument, text);
         }
         let outcome = Patch::decode(message.payload, &self.hub.inner.config.document)
             .map_err(|error| error.to_string())
-            .and_then(|patch| topic.publish_patch(&patch, wire_bytes).map_err(|error| error.to_string()));
-        if let Err(text) = outcome {
-            self.refuse_alias(alias, ErrorCode::BadDocument, text);
+            .and_then(|patch| topic.publish_patch(&patch, run.len).map_err(|error| error.to_string()));
+        match outcome {
+            Ok((_, version)) if self.wants_results(alias) => self.results.accept_patch(alias, version),
+            Ok(_) => {}
+            Err(text) => self.refuse_run(run, ErrorCode::BadDocument, text),
         }
     }
 
-    fn refuse_block(&mut self, alias: u32, error: UnpackError) {
+    fn refuse_block(&mut self, run: Run, error: &UnpackError) {
         let code = match error {
             UnpackError::Block(ParseError::TooLarge { .. }) => ErrorCode::TooLarge,
             _ => ErrorCode::Malformed,
         };
-        self.refuse_alias(alias, code, error.to_string());
+        self.refuse_run(run, code, error.to_string());
+    }
+
+    /// Tells the publisher that these messages were refused: by an error, or among its results.
+    fn refuse_run(&mut self, run: Run, code: ErrorCode, text: String) {
+        if self.wants_results(run.topic) {
+            self.hub.inner.refusals.count_many(code, run.count.into());
+            self.results.refuse(run.topic, run.count, code, &text);
+        } else {
+            self.refuse_alias(run.topic, code, text);
+        }
+    }
+
+    fn wants_results(&self, alias: u32) -> bool {
+        self.aliases.get(alias as usize).and_then(Option::as_ref).is_some_and(|alias| alias.results)
     }
 
     pub(super) fn refuse_alias(&mut self, alias: u32, code: ErrorCode, message: String) {

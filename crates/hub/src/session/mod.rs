@@ -1,17 +1,21 @@
 //! One peer.
 //!
 //! - `standing`: what it may do, and whether still.
+//! - `calls`: requests that it makes and serves.
 //! - `ingest`: bytes in.
 //! - `budget`: how fast that may be.
 //! - `requests`: what control messages do.
+//! - `results`: what publishers are told of what they published.
 //! - `slots`: the topics that it reads.
 //! - `taking`: the blocks that it takes.
 //! - `egress`: bytes out.
 
 mod budget;
+mod calls;
 mod egress;
 mod ingest;
 mod requests;
+mod results;
 mod slots;
 mod standing;
 mod taking;
@@ -32,6 +36,8 @@ use crate::hub::Hub;
 use crate::shared::{Mail, Shared};
 use crate::topic::Topic;
 use budget::Budget;
+use calls::Calls;
+use results::Results;
 use slots::Slots;
 use standing::Standing;
 use taking::Taking;
@@ -60,6 +66,8 @@ pub struct Session {
     owes_until: Option<Instant>,
     /// Control messages that wait to be sent.
     outbox: BytesMut,
+    results: Results,
+    calls: Calls,
     aliases: Vec<Option<Alias>>,
     subscriptions: Vec<Subscription>,
     slots: Slots,
@@ -83,10 +91,16 @@ enum Phase {
     Ended,
 }
 
-enum Alias {
+struct Alias {
+    target: Target,
+    /// Whether its publisher wants to know what became of each message.
+    results: bool,
+}
+
+enum Target {
     Topic(Arc<Topic>),
     /// The topic was refused: what comes on this alias is counted and discarded.
-    Refused(ErrorCode),
+    Refused(ErrorCode, String),
 }
 
 struct Subscription {
@@ -167,6 +181,8 @@ impl Session {
             budget,
             owes_until: None,
             outbox: BytesMut::new(),
+            results: Results::default(),
+            calls: Calls::default(),
             aliases: Vec::new(),
             subscriptions: Vec::new(),
             slots: Slots::default(),
@@ -202,8 +218,9 @@ impl Session {
                 };
                 let alive = silence.min(ping);
                 let alive = self.speaks.then_some(alive);
-                let expires = self.standing.expires();
-                [alive, self.paused_until, self.owes_until, expires].into_iter().flatten().min()
+                let ends = [self.standing.expires(), self.calls.next_deadline()];
+                let waits = [alive, self.paused_until, self.owes_until];
+                waits.into_iter().chain(ends).flatten().min()
             }
         }
     }
@@ -219,6 +236,7 @@ impl Session {
         if self.owes_until.is_some_and(|until| until <= now) {
             self.owes_until = None;
         }
+        self.expire_calls(now);
         match self.phase {
             Phase::Greeting { deadline } if deadline <= now => {
                 self.fail(ErrorCode::Timeout, "no hello came in time: send Hello first");
@@ -266,6 +284,8 @@ impl Session {
             fatal: true,
             ..Default::default()
         };
+        // What was taken before is told before.
+        self.results.write(&mut self.outbox);
         self.refuse(error);
         self.end();
         Closed
@@ -277,6 +297,7 @@ impl Session {
         (self.paused_until, self.owes_until) = (None, None);
         self.budget.give_back();
         self.hub.unwatch(&self.shared, None);
+        self.end_calls();
         self.subscriptions.clear();
         self.slots.leave_all();
         self.aliases.clear();

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nyx_core::Instant;
-use nyx_protocol::control::{self, Body, ErrorCode, Lane as WireLane};
+use nyx_protocol::control::{self, Body, ErrorCode};
 use nyx_protocol::topic::{Name, Pattern};
 use nyx_protocol::wire::Kind;
-use nyx_stream::Lane;
 use nyx_stream::flight::Mode;
 
 use super::slots::Slot;
 use super::taking::Taking;
-use super::{Alias, Closed, Phase, Session, Subscription};
+use super::{Alias, Closed, Phase, Session, Subscription, Target};
 use crate::shared::add;
 use crate::spec::Spec;
 use crate::start::Start;
@@ -50,9 +49,18 @@ impl Session {
             Body::Subscribe(subscribe) => self.handle_subscribe(now, subscribe),
             Body::Unsubscribe(unsubscribe) => self.handle_unsubscribe(unsubscribe.id),
             Body::Ack(ack) => self.handle_ack(now, ack.bytes),
-            Body::Ping(ping) => control::put(&mut self.outbox, control::Pong { nonce: ping.nonce }),
+            Body::Ping(ping) => {
+                // What a pong confirms has its results before it.
+                self.results.write(&mut self.outbox);
+                control::put(&mut self.outbox, control::Pong { nonce: ping.nonce });
+            }
             Body::Pong(pong) => self.handle_pong(now, pong.nonce),
             Body::Resync(resync) => self.handle_resync(resync.topic_id),
+            Body::Serve(serve) => self.handle_serve(now, serve),
+            Body::Unserve(unserve) => self.handle_unserve(unserve.id),
+            Body::Request(request) => self.handle_request(now, request),
+            Body::Reply(reply) => self.handle_reply(now, reply),
+            Body::Cancel(cancel) => self.handle_cancel(cancel.id),
             // A second hello, or what only a hub sends: nothing that we could act on, nothing that harms.
             _ => self.refuse(control::Error {
                 code: ErrorCode::Unexpected.into(),
@@ -109,16 +117,17 @@ impl Session {
             let text = format!("aliases are numbers below {limit} here: reuse them, or raise limits.aliases");
             return self.refuse_alias(alias, ErrorCode::Limit, text);
         }
-        let entry = match self.advertised_topic(&advertise) {
+        let target = match self.advertised_topic(&advertise) {
             Ok(topic) => {
                 control::put(&mut self.outbox, control::Advertised { alias, topic_id: topic.id });
-                Alias::Topic(topic)
+                Target::Topic(topic)
             }
             Err((code, text)) => {
-                self.refuse_alias(alias, code, text);
-                Alias::Refused(code)
+                self.refuse_alias(alias, code, text.clone());
+                Target::Refused(code, text)
             }
         };
+        let entry = Alias { target, results: advertise.results };
         let alias = alias as usize;
         if self.aliases.len() <= alias {
             self.aliases.resize_with(alias + 1, || None);
@@ -140,12 +149,7 @@ impl Session {
             content_type: advertise.content_type.chars().filter(|c| !c.is_control()).take(255).collect(),
             audio: advertise.audio,
             max_age: (advertise.max_age_ms > 0).then(|| Duration::from_millis(advertise.max_age_ms.into())),
-            lane: match advertise.lane() {
-                WireLane::Default => None,
-                WireLane::High => Some(Lane::High),
-                WireLane::Medium => Some(Lane::Medium),
-                WireLane::Low => Some(Lane::Low),
-            },
+            lane: advertise.lane().to_lane(),
             ..Spec::new(kind)
         };
         self.hub.create(&name, &spec).map_err(|error| {

@@ -141,6 +141,13 @@ impl Client {
         self.send(control::Advertise { alias, topic: topic.to_owned(), kind, ..Default::default() });
     }
 
+    /// The same, and asks what becomes of each message.
+    pub(crate) fn advertise_with_results(&mut self, alias: u32, topic: &str, kind: Kind) {
+        let kind = control::Kind::from(kind).into();
+        let topic = topic.to_owned();
+        self.send(control::Advertise { alias, topic, kind, results: true, ..Default::default() });
+    }
+
     pub(crate) fn publish(&mut self, alias: u32, kind: Kind, payload: &[u8]) {
         wire::put_message(&mut self.outgoing, Header { topic: alias, ..Header::data(kind) }, payload);
     }
@@ -193,6 +200,40 @@ impl Client {
             _ => None,
         });
         codes.collect()
+    }
+
+    /// The requests that this server was sent.
+    pub(crate) fn requests(&self) -> Vec<control::Request> {
+        let requests = self.control.iter().filter_map(|body| match body {
+            Body::Request(request) => Some(request.clone()),
+            _ => None,
+        });
+        requests.collect()
+    }
+
+    /// The answers to this requester, by the number of the request.
+    pub(crate) fn replies(&self) -> BTreeMap<u64, (control::Status, Vec<u8>)> {
+        let mut replies = BTreeMap::new();
+        for body in &self.control {
+            if let Body::Reply(reply) = body {
+                let before = replies.insert(reply.id, (reply.status(), reply.body.to_vec()));
+                assert_eq!(before, None, "a request is answered once");
+            }
+        }
+        replies
+    }
+
+    /// What became of each message on `alias`: its number, or why not.
+    pub(crate) fn results(&self, alias: u32) -> Vec<Result<u64, ErrorCode>> {
+        let outcomes = self.control.iter().filter_map(|body| match body {
+            Body::Results(results) if results.alias == alias => Some(&results.outcomes),
+            _ => None,
+        });
+        let each = |outcome: &control::Outcome| {
+            let fate = outcome.sequence.ok_or(outcome.code());
+            (0..outcome.count).map(move |n| fate.map(|first| first + n))
+        };
+        outcomes.flatten().flat_map(each).collect()
     }
 
     pub(crate) fn has_goodbye(&self) -> bool {

@@ -1,5 +1,6 @@
 //! What messages carry, and how it is encoded.
 
+use nyx_core::Lane;
 use thiserror::Error;
 
 /// What a data message carries.
@@ -27,6 +28,15 @@ impl Kind {
             3 => Some(Self::Audio),
             4 => Some(Self::Event),
             _ => None,
+        }
+    }
+
+    /// The lane that topics of this kind take unless they say otherwise: what is small and ages first, what is large last.
+    pub const fn lane(self) -> Lane {
+        match self {
+            Self::State | Self::Audio => Lane::High,
+            Self::Event => Lane::Medium,
+            Self::Frame => Lane::Low,
         }
     }
 

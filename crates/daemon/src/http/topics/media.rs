@@ -9,6 +9,8 @@ use crate::http::answer::{Code, Problem};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Media {
     Json,
+    /// JSON texts, one a line.
+    JsonLines,
     Text,
     Bytes,
     /// `image/…`.
@@ -28,6 +30,7 @@ impl Media {
         match essence.split_once('/') {
             Some((_, "json")) => Self::Json,
             Some((_, subtype)) if subtype.ends_with("+json") => Self::Json,
+            Some(("application", "x-ndjson" | "ndjson" | "jsonl" | "x-jsonl")) => Self::JsonLines,
             Some(("image", _)) => Self::Image(essence.to_owned()),
             Some(("audio", _)) => Self::Audio,
             Some(("text", "plain")) => Self::Text,
@@ -58,14 +61,17 @@ pub(super) fn kind(asked: Option<Kind>, media: &Media, existing: Option<Kind>) -
             "sound is published in chunks as it goes along, not by requests: use `nyx pub TOPIC --kind audio FILE.wav`".into(),
         );
     }
-    if let Some(asked) = asked {
+    if let Some(asked) = asked.filter(|asked| *media != Media::JsonLines || *asked == Kind::Event) {
         return Ok(asked);
+    }
+    if *media == Media::JsonLines && asked.is_some() {
+        return unsupported("lines of JSON are events: send a document or a frame by itself".into());
     }
     match media {
         Media::Json if existing == Some(Kind::Event) => Ok(Kind::Event),
         Media::Json => Ok(Kind::State),
         Media::Image(_) => Ok(Kind::Frame),
-        Media::Text | Media::Bytes => Ok(Kind::Event),
+        Media::JsonLines | Media::Text | Media::Bytes => Ok(Kind::Event),
         Media::Absent => unsupported(
             "say what the body is: content-type application/json, image/jpeg, text/plain or application/octet-stream, \
              or ?kind=state, frame or event"
@@ -96,6 +102,7 @@ mod tests {
         assert_eq!(media("Application/JSON; charset=utf-8"), Media::Json);
         assert_eq!(media("application/merge-patch+json"), Media::Json);
         assert_eq!(media("image/PNG"), Media::Image("image/png".into()));
+        assert_eq!(media("application/x-ndjson"), Media::JsonLines);
         assert_eq!(media("nonsense"), Media::Other("nonsense".into()));
         assert_eq!(Media::of(&HeaderMap::new()), Media::Absent);
     }
@@ -111,6 +118,8 @@ mod tests {
         assert_eq!(found(None, "image/avif", None), Ok(Kind::Frame));
         assert_eq!(found(None, "text/plain", None), Ok(Kind::Event));
         assert_eq!(found(Some(Kind::Frame), "application/octet-stream", None), Ok(Kind::Frame));
+        assert_eq!(found(None, "application/jsonl", None), Ok(Kind::Event));
+        assert_eq!(found(Some(Kind::State), "application/jsonl", None), Err(Code::UnsupportedMedia));
         for text in ["audio/wav", "text/html", "application/x-www-form-urlencoded"] {
             assert_eq!(found(None, text, None), Err(Code::UnsupportedMedia), "{text}");
         }

@@ -3,6 +3,7 @@
 mod latest;
 mod media;
 mod publish;
+mod records;
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};

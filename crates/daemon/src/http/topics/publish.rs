@@ -1,6 +1,6 @@
-//! One item per request.
+//! One item per request, or many events.
 //!
-//! `POST` publishes: a document that replaces the topic's, a frame, or an event. `PUT` takes documents alone. `PATCH` merges
+//! `POST` publishes: a document that replaces the topic's, a frame, an event, or events as lines of JSON. `PUT` takes documents alone. `PATCH` merges
 //! into a document, as RFC 7386 has it. What was queued is told with 202: who gets it when is decided later.
 
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use nyx_protocol::wire::{Kind, TIMESTAMP_LEN, codec};
 use serde::{Deserialize, Serialize};
 
 use super::media::{self, Media};
+use super::records;
 use crate::http::answer::{self, Code, Problem};
 use crate::http::body;
 use crate::http::routes::{Params, Topic};
@@ -55,6 +56,11 @@ pub(in crate::http) async fn post(
     let existing = app.hub.topic(&name).map(|topic| topic.spec().kind);
     let kind = media::kind(asked, &media, existing)?;
     let stamp = stamp(&headers)?;
+    if media == Media::JsonLines {
+        // Each line is charged by itself.
+        let body = read(&asker, body).await?;
+        return records::post(&asker, &name, stamp, &body).await;
+    }
     let body = take(&asker, body).await?;
     match kind {
         Kind::State => change(app, &name, &body, Patch::Set),
@@ -99,6 +105,13 @@ async fn document(
 
 /// The body, if its sender may publish it now.
 async fn take(asker: &Asker, body: Body) -> Result<Vec<u8>, Problem> {
+    let body = read(asker, body).await?;
+    asker.admit_publish(body.len())?;
+    Ok(body)
+}
+
+/// The body, if there is anybody to take it.
+async fn read(asker: &Asker, body: Body) -> Result<Vec<u8>, Problem> {
     let app = &*asker.connection.app;
     let config = app.hub.config();
     // What is published has a capture time, which counts.
@@ -110,8 +123,6 @@ async fn take(asker: &Asker, body: Body) -> Result<Vec<u8>, Problem> {
             "the hub is shutting down: come back when it has restarted",
         ));
     }
-    let subject = asker.permit().map(|permit| &*permit.subject);
-    app.gate.admit_publish(app.now(), asker.connection.peer.ip(), subject, body.len())?;
     Ok(body)
 }
 
@@ -192,14 +203,14 @@ async fn event(
 /// How often a publisher that is being slowed asks again: there is no session that could be woken.
 const ASK_EVERY: Duration = Duration::from_millis(10);
 
-/// Publishes; while subscribers lag, waits for them as long as the hub would have a session wait.
-async fn publish(
+/// Publishes; while subscribers lag, waits for them as long as the hub would have a session wait. Returns the item's number.
+pub(super) async fn publish(
     app: &App,
     topic: &Arc<HubTopic>,
     codec: u8,
     stamp: u64,
     body: &[u8],
-) -> Result<(), PublishError> {
+) -> Result<u64, PublishError> {
     let mut patience = None;
     loop {
         let now = app.now();

@@ -1,0 +1,18 @@
+//! Records that are answered, see [`nyx_benches::requests`].
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use nyx_benches::requests::{Args, run};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("requests: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The requests of a client that are under way.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bytes::Bytes;
+use nyx_core::Instant;
+use nyx_protocol::control::{Cancel, Reply};
+use nyx_protocol::requests::Ticket;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use super::RequestError;
+use super::line::Line;
+use crate::outgoing::Outgoing;
+
+pub(super) type Answer = Result<Bytes, RequestError>;
+
+/// Who waits for an answer.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    One(oneshot::Sender<Answer>),
+    /// The request has this place in its batch.
+    OfBatch(mpsc::UnboundedSender<(usize, Answer)>, usize),
+}
+
+impl Waiter {
+    /// Nobody may wait any more.
+    pub(super) fn tell(self, answer: Answer) {
+        match self {
+            Self::One(waiter) => drop(waiter.send(answer)),
+            Self::OfBatch(waiter, place) => drop(waiter.send((place, answer))),
+        }
+    }
+}
+
+/// Requests by number. Deadlines count here and at the hub; whoever notices first tells.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    last: AtomicU64,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    sent: HashMap<u64, Sent>,
+    deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
+    /// Where requests wait for a connection.
+    blocked: Vec<Arc<Line>>,
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) line: Arc<Line>,
+    pub(super) ticket: Ticket,
+    pub(super) waiter: Waiter,
+}
+
+impl Sent {
+    fn end(self, answer: Answer, outgoing: &Outgoing, calls: &Calls, now: Instant) {
+        let outcome =
+            answer.as_ref().map_or_else(RequestError::outcome, |_| nyx_protocol::requests::Outcome::Answered);
+        self.line.finish(self.ticket, outcome);
+        self.waiter.tell(answer);
+        self.line.pump(outgoing, calls, now);
+    }
+}
+
+impl Calls {
+    /// Numbers for so many requests: the first of them.
+    pub(super) fn numbers(&self, count: u64) -> u64 {
+        self.last.fetch_add(count, Relaxed)
+    }
+
+    pub(super) fn insert(&self, number: u64, sent: Sent, deadline: Option<Instant>) {
+        let inside = &mut *self.inside.lock();
+        inside.sent.insert(number, sent);
+        let Some(at) = deadline else { return };
+        inside.deadlines.push(Reverse((at, number)));
+        // Those that were answered must not gather until their time has come.
+        if inside.deadlines.len() > 2 * inside.sent.len() + STALE_MAX {
+            let Inside { sent, deadlines, .. } = inside;
+            deadlines.retain(|Reverse((_, number))| sent.contains_key(number));
+        }
+    }
+
+    /// Requests of this line wait for a connection. `false`: that was known.
+    pub(super) fn block(&self, line: &Arc<Line>) -> bool {
+        let blocked = &mut self.inside.lock().blocked;
+        let is_new = !blocked.iter().any(|known| Arc::ptr_eq(known, line));
+        if is_new {
+            blocked.push(line.clone());
+        }
+        is_new
+    }
+
+    /// There is a connection, or there will be none: goes on with what has waited for it.
+    pub(crate) fn unblock(&self, outgoing: &Outgoing, now: Instant) {
+        let blocked = std::mem::take(&mut self.inside.lock().blocked);
+        blocked.iter().for_each(|line| line.pump(outgoing, self, now));
+    }
+
+    pub(super) fn take(&self, number: u64) -> Option<Sent> {
+        self.inside.lock().sent.remove(&number)
+    }
+
+    /// The hub's answer. One that comes after the request was given up is passed over.
+    pub(crate) fn reply(&self, reply: Reply, outgoing: &Outgoing, now: Instant) {
+        if let Some(sent) = self.take(reply.id) {
+            sent.end(RequestError::result(reply), outgoing, self, now);
+        }
+    }
+
+    /// It can't be sent, or it is of no use any more.
+    pub(super) fn fail(&self, number: u64, error: RequestError, outgoing: &Outgoing, now: Instant) -> bool {
+        let sent = self.take(number);
+        let found = sent.is_some();
+        if let Some(sent) = sent {
+            sent.end(Err(error), outgoing, self, now);
+        }
+        found
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) fn cancel(&self, number: u64, outgoing: &Outgoing, now: Instant) {
+        if self.fail(number, RequestError::Cancelled, outgoing, now) {
+            outgoing.put_control(Cancel { id: number });
+        }
+    }
+
+    /// The next deadline, which may be that of a request that was answered meanwhile.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.inside.lock().deadlines.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Gives up the requests whose time has passed.
+    pub(crate) fn expire(&self, now: Instant, outgoing: &Outgoing) {
+        loop {
+            let number = {
+                let deadlines = &mut self.inside.lock().deadlines;
+                let due = deadlines.peek().is_some_and(|Reverse((at, _))| *at <= now);
+                let Some(Reverse((_, number))) = due.then(|| deadlines.pop()).flatten() else { return };
+                number
+            };
+            if self.fail(number, RequestError::Deadline, outgoing, now) {
+                outgoing.put_control(Cancel { id: number });
+            }
+        }
+    }
+
+    /// The connection is lost, or the client is closed.
+    pub(crate) fn fail_all(&self, error: &RequestError, outgoing: &Outgoing, now: Instant) {
+        let sent = {
+            let inside = &mut *self.inside.lock();
+            inside.deadlines.clear();
+            std::mem::take(&mut inside.sent)
+        };
+        for sent in sent.into_values() {
+            sent.end(Err(error.clone()), outgoing, self, now);
+        }
+    }
+}
+
+/// Deadlines that may be kept in vain.
+const STALE_MAX: usize = 64;

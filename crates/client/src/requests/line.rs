@@ -1,0 +1,117 @@
+//! What waits on this side for a service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nyx_core::{Instant, Lane};
+use nyx_protocol::control::{self, Request};
+use nyx_protocol::requests::{Gate, Outcome, Ticket};
+use parking_lot::Mutex;
+
+use super::RequestError;
+use super::calls::{Calls, Sent, Waiter};
+use crate::Name;
+use crate::outgoing::{Outgoing, Reach};
+
+/// A gate in front of a service. Locked alone, never with another lock inside.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) service: Name,
+    gate: Mutex<Gate<Waiting>>,
+}
+
+/// A request that was not sent yet.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) number: u64,
+    pub(super) body: Bytes,
+    pub(super) lane: Lane,
+    /// From sending to the answer.
+    pub(super) deadline: Option<Duration>,
+    pub(super) waiter: Waiter,
+}
+
+impl Line {
+    pub(super) const fn new(service: Name, gate: Gate<Waiting>) -> Self {
+        Self { service, gate: Mutex::new(gate) }
+    }
+
+    /// `false`: too many wait, and who waits for it has been told.
+    pub(super) fn push(&self, waiting: Waiting) {
+        let pushed = self.gate.lock().push(waiting.lane, waiting);
+        if let Err(waiting) = pushed {
+            waiting.waiter.tell(Err(RequestError::Full));
+        }
+    }
+
+    pub(super) fn finish(&self, ticket: Ticket, outcome: Outcome) {
+        self.gate.lock().finish(ticket, outcome);
+    }
+
+    /// Those of these numbers that still wait are not sent.
+    pub(super) fn withdraw(&self, numbers: &std::ops::Range<u64>) {
+        let withdrawn = self.gate.lock().remove(|waiting| !numbers.contains(&waiting.number));
+        // Outside the lock: wakers may do anything.
+        drop(withdrawn);
+    }
+
+    /// How many may be under way now.
+    pub(super) fn limit(&self) -> usize {
+        self.gate.lock().limit()
+    }
+
+    /// Whether anything waits.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.gate.lock().is_waiting()
+    }
+
+    /// Sends what may go. Without a connection it waits for one.
+    pub(super) fn pump(self: &Arc<Self>, outgoing: &Outgoing, calls: &Calls, now: Instant) {
+        loop {
+            match outgoing.reach() {
+                Reach::Connected => {
+                    let next = self.gate.lock().next();
+                    let Some((ticket, waiting)) = next else { return };
+                    self.send(ticket, waiting, outgoing, calls, now);
+                }
+                // Should there be a connection by then, nobody would come back to this line.
+                Reach::Disconnected if self.is_waiting() && calls.block(self) => {}
+                Reach::Disconnected => return,
+                Reach::Closed => {
+                    let left = self.gate.lock().remove(|_| false);
+                    left.into_iter().for_each(|waiting| waiting.waiter.tell(Err(RequestError::Closed)));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn send(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        waiting: Waiting,
+        outgoing: &Outgoing,
+        calls: &Calls,
+        now: Instant,
+    ) {
+        let Waiting { number, body, lane, deadline, waiter } = waiting;
+        let deadline_ms = deadline.map_or(0, |time| time.as_millis().clamp(1, u32::MAX.into()) as u32);
+        let request = Request {
+            id: number,
+            service: self.service.as_str().to_owned(),
+            body,
+            deadline_ms,
+            lane: control::Lane::from(lane).into(),
+            serve_id: 0,
+        };
+        // An answer may be there before this returns.
+        calls.insert(number, Sent { line: self.clone(), ticket, waiter }, deadline.map(|time| now + time));
+        if !outgoing.put_request(lane, request)
+            && let Some(sent) = calls.take(number)
+        {
+            self.finish(sent.ticket, Outcome::Abandoned);
+            sent.waiter.tell(Err(RequestError::Disconnected));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Asking.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nyx_core::{Clock as _, Lane};
+use nyx_protocol::requests::{BODY_MAX, Cap, Gate};
+use tokio::sync::{mpsc, oneshot};
+
+use super::RequestError;
+use super::batch::Batch;
+use super::calls::Waiter;
+use super::line::{Line, Waiting};
+use crate::Name;
+use crate::publish::Payload;
+use crate::shared::Open;
+
+/// How many requests are sent at a time, and how many may wait.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// How many may be under way. Default: [adaptive](Cap::adaptive), up to 1,024: as many as the service takes.
+    pub cap: Cap,
+    /// How many may wait on this side. Default 65,536.
+    pub waiting: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cap: Cap::adaptive(1_024), waiting: 65_536 }
+    }
+}
+
+/// How a request is sent.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SendOptions {
+    /// How long the answer may take from when the request is sent, not counting the time for which it waits on this side, in whole
+    /// milliseconds. `None`: for ever. Default 30 s.
+    pub deadline: Option<Duration>,
+    /// Whom it goes before where requests wait, here and at the hub. None starves. Default medium.
+    pub lane: Lane,
+}
+
+impl Default for SendOptions {
+    fn default() -> Self {
+        Self { deadline: Some(Duration::from_secs(30)), lane: Lane::Medium }
+    }
+}
+
+/// Sends requests to a service. Cheap to clone; clones share the cap.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    open: Arc<Open>,
+    line: Arc<Line>,
+}
+
+impl Requests {
+    pub(crate) fn new(open: Arc<Open>, service: Name, options: Options) -> Self {
+        let line = Line::new(service, Gate::new(options.cap, options.waiting));
+        Self { open, line: Arc::new(line) }
+    }
+
+    /// The service.
+    pub fn service(&self) -> &Name {
+        &self.line.service
+    }
+
+    /// How many requests may be under way now.
+    pub fn limit(&self) -> usize {
+        self.line.limit()
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it is ready cancels the request: it is not sent, or the server is told that nobody waits.
+    ///
+    /// # Errors
+    /// When there is no answer; each error says what that means.
+    pub async fn send<P: Payload>(&self, body: P) -> Result<Bytes, RequestError> {
+        self.send_with(body, SendOptions::default()).await
+    }
+
+    /// As [`send`](Self::send), with a deadline and a lane.
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_with<P: Payload>(&self, body: P, options: SendOptions) -> Result<Bytes, RequestError> {
+        let (waiter, answer) = oneshot::channel();
+        let number = self.open.shared.calls.numbers(1);
+        let under_way = UnderWay { requests: self.clone(), numbers: number..number + 1 };
+        self.push(number, body, options, Waiter::One(waiter));
+        self.pump();
+        let answer = answer.await.unwrap_or(Err(RequestError::Closed));
+        // It has its answer, so there is nothing to cancel.
+        under_way.forget();
+        answer
+    }
+
+    /// Sends many requests at once. The batch yields the results in the order of the requests when it is awaited, or
+    /// [one by one](Batch::next) as they come. One that fails fails alone. Dropping the batch cancels what is not answered.
+    pub fn send_batch<P: Payload>(&self, bodies: impl IntoIterator<Item = P>) -> Batch {
+        self.send_batch_with(bodies, SendOptions::default())
+    }
+
+    /// As [`send_batch`](Self::send_batch), with a deadline for each and a lane.
+    pub fn send_batch_with<P: Payload>(
+        &self,
+        bodies: impl IntoIterator<Item = P>,
+        options: SendOptions,
+    ) -> Batch {
+        let (waiter, answers) = mpsc::unbounded_channel();
+        let bodies: Vec<P> = bodies.into_iter().collect();
+        let count = bodies.len();
+        let first = self.open.shared.calls.numbers(count as u64);
+        let under_way = UnderWay { requests: self.clone(), numbers: first..first + count as u64 };
+        for (place, body) in bodies.into_iter().enumerate() {
+            self.push(first + place as u64, body, options, Waiter::OfBatch(waiter.clone(), place));
+        }
+        self.pump();
+        Batch::new(count, answers, under_way)
+    }
+
+    fn push<P: Payload>(&self, number: u64, body: P, options: SendOptions, waiter: Waiter) {
+        let length = body.as_ref().len();
+        if length > BODY_MAX {
+            return waiter.tell(Err(RequestError::TooLarge(length)));
+        }
+        let SendOptions { deadline, lane } = options;
+        self.line.push(Waiting { number, body: body.into_bytes(), lane, deadline, waiter });
+    }
+
+    fn pump(&self) {
+        let shared = &self.open.shared;
+        self.line.pump(&shared.outgoing, &shared.calls, shared.clock.now());
+    }
+}
+
+/// Requests that are cancelled when this is dropped.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    requests: Requests,
+    numbers: std::ops::Range<u64>,
+}
+
+impl UnderWay {
+    /// There is nothing to cancel any more.
+    pub(super) fn forget(mut self) {
+        self.numbers = 0..0;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if self.numbers.is_empty() {
+            return;
+        }
+        let Requests { open, line } = &self.requests;
+        line.withdraw(&self.numbers);
+        let shared = &open.shared;
+        for number in self.numbers.clone() {
+            shared.calls.cancel(number, &shared.outgoing, shared.clock.now());
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Requests of this peer, and services that it serves.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::time::Duration;
+
+use bytes::Bytes;
+use nyx_core::Instant;
+use nyx_protocol::control::{self, Body, ErrorCode, Reply, Request, Served, Status};
+use nyx_protocol::requests::BODY_MAX;
+use nyx_protocol::topic::Name;
+
+use super::Session;
+
+/// What a session has under way.
+#[derive(Default)]
+pub(super) struct Calls {
+    /// The router's number of each request that is not answered.
+    open: HashMap<u64, u64>,
+    /// When they are given up. Of those that were answered meanwhile, in vain.
+    deadlines: BinaryHeap<Reverse<(Instant, u64, u64)>>,
+    served: HashMap<u32, Name>,
+}
+
+impl Calls {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    fn await_until(&mut self, deadline: Option<Instant>, id: u64, number: u64) {
+        let Some(at) = deadline else { return };
+        self.deadlines.push(Reverse((at, id, number)));
+        // Those that were answered must not gather until their time has come.
+        if self.deadlines.len() > 2 * self.open.len() + STALE_MAX {
+            let Self { open, deadlines, .. } = self;
+            deadlines.retain(|Reverse((_, id, number))| open.get(id) == Some(number));
+        }
+    }
+}
+
+/// Deadlines that may be kept in vain.
+const STALE_MAX: usize = 64;
+
+/// Requests that one server may have at a time, whatever it says.
+const CONCURRENCY_MAX: u32 = 4096;
+
+const NOT_TO_SERVE: &str =
+    "your token does not allow to serve this: ask for one that may publish and read the service's name";
+
+impl Session {
+    pub(super) fn handle_serve(&mut self, now: Instant, serve: control::Serve) {
+        let id = serve.id;
+        let (code, message) = match self.serve(now, serve) {
+            Ok(()) => (ErrorCode::Unspecified, String::new()),
+            Err((code, message)) => {
+                self.hub.inner.refusals.count(code);
+                (code, message)
+            }
+        };
+        control::put(&mut self.outbox, Served { id, code: code.into(), message });
+    }
+
+    fn serve(&mut self, now: Instant, serve: control::Serve) -> Result<(), (ErrorCode, String)> {
+        let name = Name::new(&serve.service).map_err(|error| (ErrorCode::BadTopic, error.to_string()))?;
+        if name.is_reserved() {
+            let text = format!("service `{name}` is the hub's own: use a name that does not start with `$`");
+            return Err((ErrorCode::BadTopic, text));
+        }
+        // Whoever serves reads what is asked, and speaks in the service's name.
+        if !self.standing.may_publish(&name) || !self.standing.may_read(&name) {
+            return Err((ErrorCode::Forbidden, NOT_TO_SERVE.to_owned()));
+        }
+        let limit = self.hub.inner.config.services;
+        if self.calls.served.len() >= limit {
+            return Err((ErrorCode::Limit, format!("a session serves at most {limit} services")));
+        }
+        if self.calls.served.contains_key(&serve.id) {
+            return Err((ErrorCode::Unexpected, "the id is in use: choose another".to_owned()));
+        }
+        let concurrency = serve.concurrency.clamp(1, CONCURRENCY_MAX);
+        if !self.hub.inner.router.serve(now, &self.shared, &name, serve.id, concurrency) {
+            return Err((ErrorCode::Unexpected, format!("this session serves `{name}` already")));
+        }
+        self.calls.served.insert(serve.id, name);
+        Ok(())
+    }
+
+    pub(super) fn handle_unserve(&mut self, id: u32) {
+        if let Some(name) = self.calls.served.remove(&id) {
+            self.hub.inner.router.unserve(&self.shared, &name);
+        }
+    }
+
+    pub(super) fn handle_request(&mut self, now: Instant, request: Request) {
+        let id = request.id;
+        if self.calls.open.contains_key(&id) {
+            return self.refuse(control::Error {
+                code: ErrorCode::Unexpected.into(),
+                message: format!("request {id} is not answered yet: give each a number of its own"),
+                ..Default::default()
+            });
+        }
+        let time = Duration::from_millis(request.deadline_ms.into());
+        let deadline = (!time.is_zero()).then(|| now + time);
+        match self.route(now, request, deadline) {
+            Ok(number) => {
+                self.calls.open.insert(id, number);
+                self.calls.await_until(deadline, id, number);
+            }
+            Err(status) => {
+                let is_forbidden = status == Status::Forbidden;
+                self.hub.inner.refusals.count(if is_forbidden {
+                    ErrorCode::Forbidden
+                } else {
+                    ErrorCode::Limit
+                });
+                self.answer(id, status, Bytes::new());
+            }
+        }
+    }
+
+    fn route(&self, now: Instant, request: Request, deadline: Option<Instant>) -> Result<u64, Status> {
+        let inner = &self.hub.inner;
+        if request.body.len() > BODY_MAX {
+            return Err(Status::BadRequest);
+        }
+        // Before anything is looked up: whether there is such a service is not for everybody.
+        let name = Name::new(&request.service).map_err(|_| Status::NoServer)?;
+        if !self.standing.may_publish(&name) {
+            return Err(Status::Forbidden);
+        }
+        if self.calls.open.len() >= inner.config.requests || self.hub.is_draining() {
+            return Err(Status::Overloaded);
+        }
+        inner.router.request(now, &self.shared, request, deadline, inner.config.waiting_requests)
+    }
+
+    pub(super) fn handle_reply(&self, now: Instant, reply: Reply) {
+        self.hub.inner.router.reply(now, &self.shared, reply);
+    }
+
+    pub(super) fn handle_cancel(&mut self, id: u64) {
+        if let Some(number) = self.calls.open.remove(&id) {
+            self.hub.inner.router.cancel(number);
+            self.answer(id, Status::Cancelled, Bytes::new());
+        }
+    }
+
+    /// Gives up the requests whose time has passed.
+    pub(super) fn expire_calls(&mut self, now: Instant) {
+        while let Some(&Reverse((at, id, number))) = self.calls.deadlines.peek()
+            && at <= now
+        {
+            self.calls.deadlines.pop();
+            if self.calls.open.get(&id) == Some(&number) {
+                self.calls.open.remove(&id);
+                self.hub.inner.router.cancel(number);
+                self.answer(id, Status::Deadline, Bytes::new());
+            }
+        }
+    }
+
+    /// Something that concerns a request has come from another session.
+    pub(super) fn pass_on(&mut self, body: Body) {
+        // An answer may come after the request was given up.
+        if let Body::Reply(reply) = &body
+            && self.calls.open.remove(&reply.id).is_none()
+        {
+            return;
+        }
+        control::put(&mut self.outbox, body);
+    }
+
+    /// The session is over: what it waited for nobody wants, and what waited for it is told.
+    pub(super) fn end_calls(&mut self) {
+        let calls = std::mem::take(&mut self.calls);
+        calls.open.into_values().for_each(|number| self.hub.inner.router.cancel(number));
+        if !calls.served.is_empty() {
+            self.hub.inner.router.leave(&self.shared, calls.served.values());
+        }
+    }
+
+    fn answer(&mut self, id: u64, status: Status, body: Bytes) {
+        control::put(&mut self.outbox, Reply { id, status: status.into(), body });
+    }
+}
