@@ -2,12 +2,14 @@
 //!
 //! - [`address`]: `nyx://host:port`, parsed once.
 //! - [`tcp`]: connecting and listening, with the kernel's unsent bytes bounded.
+//! - [`pool`]: connections that are used again, with honest liveness.
 //! - [`read`]: non-blocking reads into pooled buffers; an idle connection holds no memory.
 //! - `tls` (with the feature of this name): the same, encrypted.
 //! - [`mod@write`]: a queue of [`bytes::Bytes`] that goes out in vectored writes.
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod pool;
 pub mod read;
 pub mod tcp;
 #[cfg(feature = "tls")]
