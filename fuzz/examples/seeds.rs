@@ -24,6 +24,7 @@ use nyx_protocol::record::{Data, Gap, Missing, Outage, Topic, Writer};
 use nyx_protocol::state::{Document, ListOp, Patch, Piece, Value};
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::{self, Flags, Header, Kind, codec};
+use nyx_transport::udp::fragment::Splitter;
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
@@ -44,6 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("dictionary", dictionary()),
         ("token_file", token_file()),
         ("jwt", jwt()),
+        ("udp_fragments", udp_fragments()?),
     ];
     for (target, seeds) in targets {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
@@ -335,6 +337,22 @@ fn jpeg_splitter() -> Seeds {
     };
     let stream = [image(10), b"noise".to_vec(), image(40), image(400), image(3)].concat();
     vec![("whole", [vec![0], stream.clone()].concat()), ("bytewise", [vec![1], stream].concat())]
+}
+
+fn udp_fragments() -> Result<Seeds, Box<dyn Error>> {
+    let mut splitter = Splitter::new(0);
+    let items = [vec![7; 600], b"small".to_vec(), Vec::new()];
+    let mut datagrams = Vec::new();
+    for item in &items {
+        datagrams.extend(splitter.split(item)?);
+    }
+    // A script's steps are short, so that of the large item nothing is whole; the headers are.
+    let straight = script(datagrams.iter().map(|datagram| (1, &datagram[..])));
+    let halves =
+        [[0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 8, 0, 0, 0, 2], [0, 0, 0, 10, 0, 0, 0, 9, 0, 0, 0, 8, 0, 1, 0, 2]];
+    let halves = halves.map(|header| [&header[..], b"half"].concat());
+    let backwards = script(halves.iter().rev().map(|datagram| (20, &datagram[..])));
+    Ok(vec![("straight", straight), ("backwards", backwards)])
 }
 
 fn record() -> Result<Seeds, Box<dyn Error>> {
