@@ -24,6 +24,7 @@ use nyx_protocol::record::{Data, Gap, Missing, Outage, Topic, Writer};
 use nyx_protocol::state::{Document, ListOp, Patch, Piece, Value};
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::{self, Flags, Header, Kind, codec};
+use nyx_transport::udp::fragment::Splitter;
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
@@ -43,7 +44,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("decompress", decompress()),
         ("dictionary", dictionary()),
         ("token_file", token_file()),
+        ("token_file", token_file()),
         ("jwt", jwt()),
+        ("udp_fragments", udp_fragments()?),
     ];
     for (target, seeds) in targets {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
@@ -337,6 +340,22 @@ fn jpeg_splitter() -> Seeds {
     vec![("whole", [vec![0], stream.clone()].concat()), ("bytewise", [vec![1], stream].concat())]
 }
 
+fn udp_fragments() -> Result<Seeds, Box<dyn Error>> {
+    let mut splitter = Splitter::new(0);
+    let items = [vec![7; 600], b"small".to_vec(), Vec::new()];
+    let mut datagrams = Vec::new();
+    for item in &items {
+        datagrams.extend(splitter.split(item)?);
+    }
+    // A script's steps are short, so that of the large item nothing is whole; the headers are.
+    let straight = script(datagrams.iter().map(|datagram| (1, &datagram[..])));
+    let halves =
+        [[0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 8, 0, 0, 0, 2], [0, 0, 0, 10, 0, 0, 0, 9, 0, 0, 0, 8, 0, 1, 0, 2]];
+    let halves = halves.map(|header| [&header[..], b"half"].concat());
+    let backwards = script(halves.iter().rev().map(|datagram| (20, &datagram[..])));
+    Ok(vec![("straight", straight), ("backwards", backwards)])
+}
+
 fn record() -> Result<Seeds, Box<dyn Error>> {
     let mut writer = Writer::create(Vec::new(), 1_700_000_000_000_000)?;
     let chat = writer.topic(&Topic::new(Name::new("lobby/chat")?, Kind::Event))?;
@@ -408,4 +427,22 @@ fn jwt() -> Seeds {
         ("other_algorithm", part(0, "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjIwMDB9.AAAA")),
         ("one_character", part(40, "x")),
     ]
+}
+
+/// As `nyx token` writes it.
+fn token_file() -> Seeds {
+    const FILE: &str = r#"[[token]]
+id = "k3v9d2m8q1xz"
+name = "camera 3"
+sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+publish = ["camera/3/**"]
+subscribe = []
+created = "2026-11-28T19:00:00Z"
+expires = "2027-11-28T19:00:00Z"
+
+[[revoked]]
+jti = "7d1f"
+until = "2026-12-01T00:00:00Z"
+"#;
+    vec![("token_and_revoked", FILE.as_bytes().to_vec())]
 }

@@ -68,7 +68,7 @@ impl Source for Beeps {
         let frames = frames.min((48_000 - first_frame % 48_000) as usize);
         let block = self.tone.next_block(frames)?;
         self.next_frame += frames as u64;
-        let is_tone = first_frame / 48_000 % 2 == 0;
+        let is_tone = (first_frame / 48_000).is_multiple_of(2);
         Ok(block.map(
             |block| if is_tone { block } else { Block { pcm: vec![0; block.pcm.len()].into(), ..block } },
         ))

@@ -172,8 +172,8 @@ fn block(format: Format, next_frame: &mut u64, frames: usize, sample: impl Fn(u6
     Block { first_frame, frames, pcm: pcm.into() }
 }
 
-/// The numbers of a [`Ramp`] begin again here: 0.68 s at 48 kHz. With [`RAMP_SCALE`] each step is one of 16 bits, and half a scale is
-/// free on both sides.
+/// The numbers of a [`Ramp`] begin again here: 0.68 s at 48 kHz. Each step is one of 16 bits, and half the scale is free
+/// on both sides.
 pub const RAMP_PERIOD: u64 = 32_768;
 
 const RAMP_SCALE: f32 = 32_768.0;

@@ -44,7 +44,7 @@ const golden = (name) => goldenFile("state_golden.txt").get(name);
 
 /** The fields of each control message of `wire_golden.txt`. */
 const GOLDEN_CONTROL = {
-  hello: { version: 1, name: "ada 1", acknowledges: true },
+  hello: { version: 1, name: "ada 1", acknowledges: true, token: "key" },
   welcome: { version: 1, sessionId: 2n ** 64n - 1n, server: "nyx", maxMessageBytes: 16 * 1024 * 1024 },
   error: { code: 7, message: "wrong", fatal: true, alias: 0, subscription: null, topicId: null },
   advertise: { alias: 3, topic: "radio", kindOfTopic: 3, contentType: "audio/pcm", audio: { sampleRate: 48_000, channels: 2 }, maxAgeMs: 200,

@@ -19,6 +19,7 @@ use nyx_stream::Lane;
 use serde::{Deserialize, Deserializer};
 
 use crate::exit::{Failure, Outcome};
+use crate::forward::Forward;
 
 mod auth;
 mod tls;
@@ -63,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) compression: compression::Compression,
     #[serde(rename = "topic")]
     pub(crate) topics: Vec<Topic>,
+    #[serde(rename = "forward")]
+    pub(crate) forwards: Vec<Forward>,
 }
 
 /// Where to listen.
@@ -391,6 +394,8 @@ mod tests {
             "[delivery]\npatience = 5",
             "[limits]\npublish_bytes = \"0/s\"",
             "[limits]\nconnections_per_peer = \"often\"",
+            "[[forward]]\ntopics = \"a/**\"\nto = \"https://a/b\"",
+            "[[forward]]\ntopics = \"a/**\"",
         ] {
             assert!(toml::from_str::<Config>(text).is_err(), "{text}");
         }

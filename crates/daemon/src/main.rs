@@ -1,6 +1,7 @@
 //! `nyx`: the Nyx daemon and command line.
 //!
 //! - `serve`: listeners and connections around a [`nyx_hub::Hub`]; `http`: its HTTP surface.
+//! - `forward`: what is published goes on to services that don't subscribe.
 //! - `publish`, `subscribe`: files and pipes in, files and pipes out.
 //! - `record`, `play`: what was published, into a file and again out of it.
 //! - `token`: who may come in, and `nyx token`.
@@ -18,6 +19,7 @@ mod config;
 mod connect;
 mod demo;
 mod exit;
+mod forward;
 mod http;
 mod netem;
 mod pace;

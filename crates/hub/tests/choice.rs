@@ -16,6 +16,9 @@ use nyx_protocol::state::{Patch, Value};
 use nyx_protocol::wire::Kind;
 use sim::{Sim, fast, ms, slow};
 
+/// What a document is at a tick.
+type Versions = fn(u64) -> Value;
+
 /// A document that goes through its versions.
 struct Trace {
     first: Value,
@@ -24,7 +27,7 @@ struct Trace {
 }
 
 impl Trace {
-    fn new(at: fn(u64) -> Value, ticks: usize) -> Self {
+    fn new(at: Versions, ticks: usize) -> Self {
         let values: Vec<Value> = (0..=ticks as u64).map(at).collect();
         let patches = values.windows(2).map(|pair| Patch::diff(&pair[0], &pair[1])).collect();
         let (first, last) = (values[0].clone(), values[ticks].clone());
@@ -96,7 +99,7 @@ fn noise(tick: u64) -> Value {
     Value::map([("blob", Value::Bytes(bytes.into()))])
 }
 
-const TRACES: [(&str, fn(u64) -> Value); 5] = [
+const TRACES: [(&str, Versions); 5] = [
     ("game world", world),
     ("with bursts", bursts),
     ("telemetry", telemetry),
@@ -190,7 +193,7 @@ fn spent(sim: &Sim) -> (u64, Duration) {
 }
 
 /// By how much the choice is behind (over 1) or ahead of the best fixed one.
-fn ratio(name: &str, at: fn(u64) -> Value, paths: &[Path]) -> f64 {
+fn ratio(name: &str, at: Versions, paths: &[Path]) -> f64 {
     let trace = Trace::new(at, BEFORE + MEASURED * paths.len() + BETWEEN * (paths.len() - 1));
     let fixed = FIXED.map(|pin| (cost(&trace, pin, paths), pin));
     let (best, pin) = fixed.into_iter().min_by_key(|(cost, _)| *cost).expect("some");

@@ -14,7 +14,7 @@ pub struct Counters {
     pub over_limit: u64,
     /// Connections closed because upstream refused, or did not answer in time.
     pub unreachable: u64,
-    /// Connections closed by [`Handle::cut`](crate::Handle::cut).
+    /// Connections closed by [`Handle::cut`](crate::Handle::cut) or while the link is [down](crate::Handle::down).
     pub cut: u64,
     /// Connections that one side reset; the other side was reset, too.
     pub reset: u64,

@@ -55,6 +55,15 @@ impl Handle {
         self.control.send_modify(|control| control.cuts += 1);
     }
 
+    /// Breaks the link until it is told otherwise: resets all present connections on both sides, and each that comes on arrival; or
+    /// lets them come again.
+    pub fn down(&self, down: bool) {
+        self.control.send_modify(|control| {
+            control.down = down;
+            control.cuts += u64::from(down);
+        });
+    }
+
     /// Totals since the proxy was bound.
     pub fn counters(&self) -> Counters {
         self.tally.snapshot()
@@ -66,6 +75,8 @@ impl Handle {
 pub(crate) struct Control {
     pub(crate) impairment: Impairment,
     pub(crate) stalled: bool,
+    /// Whether connections that come are reset.
+    pub(crate) down: bool,
     /// A connection lives as long as this is what it was when the connection began.
     pub(crate) cuts: u64,
 }

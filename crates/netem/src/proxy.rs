@@ -87,7 +87,7 @@ impl Proxy {
         let listener = listen_on(listen, socket_buffer).map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
         let alarm = Alarm::start(Monotonic::new()).map_err(BindError::Thread)?;
-        let (control, _) = watch::channel(Control { impairment, stalled: false, cuts: 0 });
+        let (control, _) = watch::channel(Control { impairment, stalled: false, down: false, cuts: 0 });
         let tally = Arc::new(Tally::default());
         let handle = Handle { control, tally: Arc::clone(&tally), local_addr };
         let surroundings = Arc::new(Surroundings { upstream, socket_buffer, alarm, tally });
@@ -128,8 +128,9 @@ impl Proxy {
     fn admit(&self, relays: &mut JoinSet<()>, client: TcpStream) {
         let tally = &self.surroundings.tally;
         add(&tally.accepted, 1);
-        if relays.len() >= self.connections_max {
-            add(&tally.over_limit, 1);
+        let down = self.handle.control.borrow().down;
+        if down || relays.len() >= self.connections_max {
+            add(if down { &tally.cut } else { &tally.over_limit }, 1);
             add(&tally.closed, 1);
             relay::reset(client);
             return;

@@ -19,8 +19,14 @@ fn control_messages() -> Vec<(&'static str, Body)> {
     vec![
         (
             "hello",
-            control::Hello { version: 1, name: "ada 1".into(), acknowledges: true, ..Default::default() }
-                .into(),
+            control::Hello {
+                version: 1,
+                name: "ada 1".into(),
+                acknowledges: true,
+                token: "key".into(),
+                ..Default::default()
+            }
+            .into(),
         ),
         (
             "welcome",

@@ -159,7 +159,7 @@ pub enum ListenError {
 }
 
 impl ListenError {
-    fn new(addr: SocketAddr, source: io::Error) -> Self {
+    pub(crate) fn new(addr: SocketAddr, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::InUse(addr),
             io::ErrorKind::AddrNotAvailable => Self::NotLocal(addr),

@@ -14,6 +14,7 @@ use crate::workspace;
 pub(crate) const SUITES: &[Suite] = &[
     Suite { name: "core", benches: &["limiter", "pool"] },
     Suite { name: "stream", benches: &["ring", "queue", "metrics"] },
+    Suite { name: "transport", benches: &["tcp_pool", "udp"] },
 ];
 
 /// The benches of one library.

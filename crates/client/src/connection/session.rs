@@ -43,6 +43,8 @@ pub(crate) struct Session<'a> {
     /// Wakes the task when a batch has lingered for long enough, or a request has waited for too long.
     alarm: Alarm,
     deaf: bool,
+    /// Whether whole messages were left in the read buffer, as too much was waiting to be consumed.
+    held_back: bool,
 }
 
 impl<'a> Session<'a> {
@@ -62,6 +64,7 @@ impl<'a> Session<'a> {
             tick,
             alarm: Alarm::default(),
             deaf: false,
+            held_back: false,
         }
     }
 
@@ -114,12 +117,14 @@ impl<'a> Session<'a> {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        let was_deaf = std::mem::replace(&mut self.deaf, self.acks.pause());
+        self.deaf = self.acks.pause();
         if self.deaf {
             return Ok(false);
         }
-        if was_deaf {
+        if std::mem::take(&mut self.held_back) {
+            // Perhaps nothing more comes until this was consumed.
             self.take_messages()?;
+            return Ok(true);
         }
         match self.link.reader.poll_fill(cx, &mut self.link.stream) {
             Poll::Pending => Ok(false),
@@ -160,7 +165,10 @@ impl<'a> Session<'a> {
                     }
                 }
                 // A few bytes may stand for many: they wait like what waits in the socket.
-                Scan::Run(_) if self.acks.is_over() => return Ok(()),
+                Scan::Run(_) if self.acks.is_over() => {
+                    self.held_back = true;
+                    return Ok(());
+                }
                 Scan::Run(run) => {
                     let bytes = buffer.split_to(run.len).freeze();
                     if let Some(topic_id) = registry.dispatch.run(run, bytes, max, &self.acks)? {

@@ -15,7 +15,7 @@ use crate::serve::App;
 
 /// What one peer is to be given. Each poll asks the hub anew, so what comes is what is right at that moment: poll when the
 /// last has been written.
-pub(super) struct Feed {
+pub(crate) struct Feed {
     app: Arc<App>,
     session: Session,
     out: Vec<Bytes>,
@@ -23,7 +23,7 @@ pub(super) struct Feed {
 
 /// One thing to pass on.
 #[derive(Debug, PartialEq)]
-pub(super) enum Item {
+pub(crate) enum Item {
     Control(Body),
     Data { header: Header, unix_micros: Option<u64>, payload: Bytes },
 }
@@ -36,17 +36,32 @@ impl Feed {
     pub(super) fn open(asker: &Asker, name: &str, by: nyx_hub::Transport) -> Result<Self, AdmitError> {
         let (app, peer) = (asker.connection.app.clone(), asker.connection.peer);
         let entry = app.entry(peer.ip(), asker.permit().cloned());
-        let mut session = app.hub.session_with(app.now(), nyx_hub::Peer::new(peer, by), entry)?;
-        session.open_unacknowledged(name);
-        Ok(Self { app, session, out: Vec::new() })
+        let session = app.hub.session_with(app.now(), nyx_hub::Peer::new(peer, by), entry)?;
+        Ok(Self::new(app, session, name))
     }
 
-    pub(super) fn subscribe(&mut self, pattern: Pattern, max_age: Option<Duration>) {
+    /// The same without a connection: for what this process does itself, which may read everything.
+    ///
+    /// # Errors
+    /// When the hub admits nobody.
+    pub(crate) fn of_process(app: Arc<App>, name: &str) -> Result<Self, AdmitError> {
+        let peer =
+            nyx_hub::Peer::new(std::net::SocketAddr::from(([127, 0, 0, 1], 0)), nyx_hub::Transport::Tcp);
+        let session = app.hub.session(app.now(), peer)?;
+        Ok(Self::new(app, session, name))
+    }
+
+    fn new(app: Arc<App>, mut session: Session, name: &str) -> Self {
+        session.open_unacknowledged(name);
+        Self { app, session, out: Vec::new() }
+    }
+
+    pub(crate) fn subscribe(&mut self, pattern: Pattern, max_age: Option<Duration>) {
         self.session.subscribe_for(self.app.now(), pattern, max_age);
     }
 
     /// Says something to the hub as the peer would.
-    pub(super) fn tell(&mut self, body: impl Into<Body>) {
+    pub(crate) fn tell(&mut self, body: impl Into<Body>) {
         let mut message = BytesMut::new();
         control::put(&mut message, body);
         // A session that is over takes nothing; that it is will show when it is polled.
@@ -54,7 +69,7 @@ impl Feed {
     }
 
     /// What is to be written next; `None` when nothing will come any more.
-    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Vec<Item>>> {
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Vec<Item>>> {
         self.session.register(cx.waker());
         self.session.poll_transmit(self.app.now(), &mut self.out);
         match self.out.is_empty() {

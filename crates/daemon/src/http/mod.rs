@@ -11,7 +11,7 @@ mod body;
 mod compression;
 mod connection;
 mod console;
-mod feed;
+pub(crate) mod feed;
 mod guard;
 mod health;
 pub(crate) mod metrics;

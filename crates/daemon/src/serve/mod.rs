@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::exit::{Failure, Outcome};
+use crate::forward::{self, Forwarder};
 use crate::http;
 
 pub(crate) use driver::drive;
@@ -153,6 +154,7 @@ pub(crate) struct Server {
     native: TcpListener,
     http: TcpListener,
     stop: watch::Sender<bool>,
+    forwarders: Vec<Forwarder>,
 }
 
 /// How long connections may take to end after a signal.
@@ -196,7 +198,8 @@ impl Server {
             meters,
             stopping,
         });
-        Ok(Self { app, native, http, stop })
+        let forwarders = forward::start(&app)?;
+        Ok(Self { app, native, http, stop, forwarders })
     }
 
     pub(crate) fn native_addr(&self) -> std::io::Result<SocketAddr> {
@@ -227,8 +230,11 @@ impl Server {
     }
 
     /// Serves until `stop` resolves, then lets connections end.
-    pub(crate) async fn run(self, stop: impl Future<Output = ()>) {
+    pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut connections = JoinSet::new();
+        for forwarder in std::mem::take(&mut self.forwarders) {
+            connections.spawn(forwarder.run());
+        }
         let hangup = Arc::new(tokio::sync::Notify::new());
         let mut helpers = JoinSet::new();
         helpers.spawn(stats::publish(self.app.clone()));
@@ -256,7 +262,7 @@ impl Server {
                 Some(_) = connections.join_next() => {}
             }
         }
-        let Self { app, native, http, stop } = self;
+        let Self { app, native, http, stop, .. } = self;
         drop((native, http));
         tracing::info!(connections = connections.len(), "stopping");
         app.hub.drain();

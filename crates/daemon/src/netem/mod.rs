@@ -1,13 +1,20 @@
 //! `nyx netem`: a bad network on this machine.
 
+mod report;
+mod script;
+mod udp;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use nyx_core::{Bitrate, ByteSize};
+use nyx_netem::path::{Loss, Reorder, Share};
 use nyx_netem::proxy::BindError;
-use nyx_netem::{Counters, Flow, Handle, Impairment, Proxy};
+use nyx_netem::schedule::Schedule;
+use nyx_netem::{Conditions, Handle, Impairment, Proxy};
 use nyx_transport::Address;
 use tokio::task::JoinSet;
 
@@ -17,8 +24,8 @@ use crate::tell;
 
 /// Stand between a client and a server as a slow, far or broken network.
 ///
-/// Every connection has its own link in each direction. What TCP does about loss looks like delay to those who use it, so
-/// there is no loss to set: use jitter and stalls.
+/// Every connection, and with --udp every client, has its own link in each direction. What TCP does about loss looks like delay to those who
+/// use it, so what is about single datagrams needs --udp: for connections use jitter and stalls.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -43,14 +50,32 @@ pub(crate) struct Args {
     /// Where the randomness comes from: the same seed, the same jitter
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Relay datagrams instead of connections
+    #[arg(long)]
+    udp: bool,
+    /// Datagrams that get lost, such as 5%, or in bursts: burst:1%,25% (how often one begins, and ends)
+    #[arg(long, value_name = "SHARE", requires = "udp")]
+    loss: Option<Loss>,
+    /// Datagrams that arrive twice
+    #[arg(long, value_name = "SHARE", requires = "udp")]
+    duplicate: Option<Share>,
+    /// Datagrams that arrive behind so many later ones, such as 1%:50
+    #[arg(long, value_name = "SHARE:N", requires = "udp")]
+    reorder: Option<Reorder>,
+    /// Larger datagrams vanish
+    #[arg(long, value_name = "BYTES", requires = "udp")]
+    mtu: Option<usize>,
+    /// What changes when: lines such as `10s loss=5% delay=40ms`, `20s cut`, `22s return`, `30s repeat`
+    #[arg(long, value_name = "FILE")]
+    schedule: Option<PathBuf>,
     /// Stop all bytes this long after the start
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with = "udp")]
     stall_after: Option<humantime::Duration>,
     /// Let them go on after this [default: never]
     #[arg(long, value_name = "TIME", requires = "stall_after")]
     stall_for: Option<humantime::Duration>,
     /// Break all connections this long after the start; new ones may come
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with = "udp")]
     cut_after: Option<humantime::Duration>,
     /// Tell counters on stderr once a second
     #[arg(long)]
@@ -66,7 +91,10 @@ Examples:
   nyx sub demo/card --server nyx://127.0.0.1:7000 --stats --quiet
 
   nyx netem --listen 127.0.0.1:7001 --delay 40ms --jitter 10ms
-  nyx netem --listen 127.0.0.1:7002 --stall-after 5s --stall-for 2s";
+  nyx netem --listen 127.0.0.1:7002 --stall-after 5s --stall-for 2s
+
+  nyx netem --udp --loss burst:1%,25% --reorder 1%:50 --upstream 127.0.0.1:9000
+  nyx netem --schedule radio.txt";
 
 pub(crate) fn run(args: Args) -> Outcome {
     block_on(args.run())
@@ -76,6 +104,10 @@ impl Args {
     async fn run(self) -> Outcome {
         let mut signals = Signals::new()?;
         let upstream = resolve(&self.upstream).await?;
+        let schedule = self.schedule.as_deref().map(read_schedule).transpose()?;
+        if self.udp {
+            return udp::run(&self, upstream, schedule, signals).await;
+        }
         let proxy = Proxy::bind(self.listen, upstream, self.impairment().into()).map_err(listen_failed)?;
         let handle = proxy.handle();
         tell::note(format_args!("netem: {} -> {upstream}{}", proxy.local_addr(), self.describe()));
@@ -86,8 +118,11 @@ impl Args {
         if let Some(after) = self.cut_after {
             background.spawn(cut(handle.clone(), after.into()));
         }
+        if let Some(schedule) = schedule {
+            background.spawn(script::connections(handle.clone(), schedule));
+        }
         if self.progress {
-            background.spawn(report(handle.clone()));
+            background.spawn(report::progress(handle.clone()));
         }
         let counters = tokio::select! {
             never = proxy.run() => match never {},
@@ -97,9 +132,9 @@ impl Args {
         drop(background);
         tell::end_progress();
         if self.json {
-            writeln!(std::io::stdout(), "{}", json(&counters))?;
+            writeln!(std::io::stdout(), "{}", report::json(&counters))?;
         } else {
-            tell::note(format_args!("netem: {}", describe(&counters)));
+            tell::note(format_args!("netem: {}", report::describe(&counters)));
         }
         Ok(())
     }
@@ -112,6 +147,20 @@ impl Args {
         impairment.buffer = self.buffer;
         impairment.seed = self.seed;
         impairment
+    }
+
+    fn conditions(&self) -> Conditions {
+        let mut conditions = Conditions::default();
+        conditions.rate = self.rate;
+        conditions.delay = self.delay.into();
+        conditions.jitter = self.jitter.into();
+        conditions.buffer = self.buffer;
+        conditions.loss = self.loss.unwrap_or_default();
+        conditions.duplicate = self.duplicate.unwrap_or_default();
+        conditions.reorder = self.reorder;
+        conditions.mtu = self.mtu;
+        conditions.seed = self.seed;
+        conditions
     }
 
     /// What is set, in words.
@@ -129,8 +178,16 @@ impl Args {
         add("stalls after", self.stall_after.map(|time| time.to_string()));
         add("for", self.stall_for.map(|time| time.to_string()));
         add("cuts after", self.cut_after.map(|time| time.to_string()));
+        add("as in", self.schedule.as_ref().map(|file| file.display().to_string()));
         words
     }
+}
+
+fn read_schedule(file: &Path) -> Outcome<Schedule> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("can't read {}", file.display()))
+        .map_err(Failure::usage)?;
+    text.parse().map_err(|error| Failure::usage(anyhow!("{}: {error}", file.display())))
 }
 
 async fn resolve(address: &Address) -> Outcome<SocketAddr> {
@@ -164,49 +221,4 @@ async fn cut(handle: Handle, after: Duration) {
     tokio::time::sleep(after).await;
     handle.cut();
     tell::note("netem: cut");
-}
-
-async fn report(handle: Handle) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    ticks.tick().await;
-    let mut before = handle.counters();
-    loop {
-        ticks.tick().await;
-        let now = handle.counters();
-        let rate = |now: Flow, before: Flow| tell::bytes((now.delivered - before.delivered) as f64);
-        let down = rate(now.to_client, before.to_client);
-        let up = rate(now.to_upstream, before.to_upstream);
-        tell::progress(format_args!("netem: {}, now {down}/s down, {up}/s up", describe(&now)));
-        before = now;
-    }
-}
-
-fn describe(counters: &Counters) -> String {
-    let Counters { accepted, open, unreachable, cut, reset, to_client, to_upstream, .. } = counters;
-    let bytes = |flow: &Flow| tell::bytes(flow.delivered as f64);
-    let mut words = format!(
-        "{accepted} connections, {open} open, {} to clients, {} to the server",
-        bytes(to_client),
-        bytes(to_upstream)
-    );
-    for (count, what) in [(unreachable, "not answered by the server"), (cut, "cut"), (reset, "reset")] {
-        if *count > 0 {
-            words.push_str(&format!(", {count} {what}"));
-        }
-    }
-    words
-}
-
-fn json(counters: &Counters) -> serde_json::Value {
-    let flow = |flow: &Flow| serde_json::json!({ "received": flow.received, "delivered": flow.delivered });
-    serde_json::json!({
-        "accepted": counters.accepted,
-        "open": counters.open,
-        "over_limit": counters.over_limit,
-        "unreachable": counters.unreachable,
-        "cut": counters.cut,
-        "reset": counters.reset,
-        "to_upstream": flow(&counters.to_upstream),
-        "to_client": flow(&counters.to_client),
-    })
 }

@@ -1,0 +1,162 @@
+//! A batch as a POST.
+
+use anyhow::{Context as _, anyhow};
+use axum::body::Body;
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST};
+use axum::http::{HeaderName, HeaderValue, Request, StatusCode, Version};
+use bytes::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use nyx_transport::pool::Target;
+use tokio::net::TcpStream;
+
+use super::parcel::Parcel;
+use super::sink::Failed;
+
+/// What all requests have in common.
+pub(super) struct Http {
+    host: HeaderValue,
+    path: String,
+    /// Whether a body is an array of items, not an item.
+    batched: bool,
+}
+
+/// What the answer may say of itself. It is read so that the connection can be used again, and its beginning told in logs.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+impl Http {
+    pub(super) fn new(host: &str, path: &str, batched: bool) -> anyhow::Result<Self> {
+        let host = HeaderValue::from_str(host).context("the host is no host of a request")?;
+        Ok(Self { host, path: path.to_owned(), batched })
+    }
+
+    /// Posts a batch over a connection of the pool. A connection on which anything went wrong is closed.
+    pub(super) async fn post(&self, target: &Target, batch: &[Parcel]) -> Result<(), Failed> {
+        let request = self.request(batch)?;
+        let mut lease = target.acquire().await?;
+        let answer = exchange(&mut lease, request).await?;
+        if answer.reusable {
+            lease.release();
+        }
+        judge(answer.status, &answer.body)
+    }
+
+    fn request(&self, batch: &[Parcel]) -> anyhow::Result<Request<Body>> {
+        let mut request = Request::post(&self.path).header(HOST, &self.host);
+        let body = match batch {
+            [one] if !self.batched => {
+                request = request.header(CONTENT_TYPE, one.media_type());
+                for (name, value) in headers(one) {
+                    request = request.header(name, value);
+                }
+                one.payload.clone().into()
+            }
+            _ => {
+                request = request.header(CONTENT_TYPE, "application/json");
+                let items: Vec<_> = batch.iter().map(Parcel::to_json).collect();
+                format!("[{}]", items.join(",")).into()
+            }
+        };
+        Ok(request.body(body)?)
+    }
+}
+
+struct Answer {
+    status: StatusCode,
+    body: Bytes,
+    /// Whether another request may follow on the connection.
+    reusable: bool,
+}
+
+/// Sends a request and reads its whole answer.
+async fn exchange(stream: &mut TcpStream, request: Request<Body>) -> Result<Answer, Failed> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let connection = connection.without_shutdown();
+    tokio::pin!(connection);
+    let answer = async {
+        let answer = sender.send_request(request).await?;
+        let keeps = answer.headers().get(CONNECTION).is_none_or(|value| value != "close");
+        let reusable = keeps && answer.version() == Version::HTTP_11;
+        let status = answer.status();
+        let body = axum::body::to_bytes(Body::new(answer.into_body()), ANSWER_BYTES_MAX).await?;
+        Ok::<_, Failed>(Answer { status, body, reusable })
+    };
+    let answer = tokio::select! {
+        // Where the server closes after its answer, both are ready: the answer counts.
+        biased;
+        answer = answer => answer?,
+        ended = &mut connection => {
+            ended?;
+            return Err(anyhow!("the server closed the connection without an answer").into());
+        }
+    };
+    drop(sender);
+    // What it had read beyond the answer would be lost with it.
+    let clean = connection.await.is_ok_and(|parts| parts.read_buf.is_empty());
+    Ok(Answer { reusable: answer.reusable && clean, ..answer })
+}
+
+fn headers(parcel: &Parcel) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    // A topic is any text, of which a header takes all but controls; so does the topic.
+    let topic = HeaderValue::from_bytes(parcel.topic.as_str().as_bytes()).ok();
+    let stamp = parcel.unix_micros.map(HeaderValue::from);
+    [
+        (HeaderName::from_static("x-nyx-topic"), topic),
+        (HeaderName::from_static("x-nyx-kind"), Some(HeaderValue::from_static(parcel.kind.name()))),
+        (HeaderName::from_static("x-nyx-sequence"), Some(HeaderValue::from(parcel.sequence))),
+        (HeaderName::from_static("x-nyx-timestamp"), stamp),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+}
+
+/// Whether the answer means that it was taken, that it never will be, or that it may be later.
+fn judge(status: StatusCode, body: &[u8]) -> Result<(), Failed> {
+    if status.is_success() {
+        return Ok(());
+    }
+    let told = String::from_utf8_lossy(&body[..body.len().min(200)]);
+    let error = anyhow!("the server answers {status}: {}", told.trim());
+    let later = status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+        );
+    Err(if later { Failed::Later(error) } else { Failed::Rejected(error) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parcel::tests::{event, state};
+    use super::*;
+
+    #[tokio::test]
+    async fn one_item_is_the_body_and_a_batch_an_array() {
+        let one = Http::new("host:1", "/update", false).unwrap().request(&[state("a", 2)]).unwrap();
+        assert_eq!(
+            (one.uri().path(), &one.headers()[HOST]),
+            ("/update", &HeaderValue::from_static("host:1"))
+        );
+        assert_eq!(one.headers()["x-nyx-topic"], "a");
+        assert_eq!(one.headers()["x-nyx-sequence"], "2");
+        let body = axum::body::to_bytes(one.into_body(), 1000).await.unwrap();
+        assert_eq!(&body[..], br#"{"version":2}"#);
+
+        let batch =
+            Http::new("host:1", "/", true).unwrap().request(&[state("a", 2), event("b", 0, 1)]).unwrap();
+        let body = axum::body::to_bytes(batch.into_body(), 1000).await.unwrap();
+        let items: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&items[0]["value"]["version"], &items[1]["text"]), (&2.into(), &"x".into()));
+    }
+
+    #[test]
+    fn what_is_the_clients_fault_is_not_tried_again() {
+        for (status, later) in
+            [(503, true), (429, true), (408, true), (400, false), (422, false), (301, false)]
+        {
+            let failed = judge(StatusCode::from_u16(status).unwrap(), b"no").unwrap_err();
+            assert_eq!(matches!(failed, Failed::Later(_)), later, "{status}");
+        }
+        assert!(judge(StatusCode::ACCEPTED, b"").is_ok());
+    }
+}

@@ -1,0 +1,154 @@
+//! `[[forward]]`: what is published goes on to a service that does not subscribe, as requests or lines.
+//!
+//! A forwarder is a session of the hub like any other. What it is given waits in a bounded [`spool`] until the sink has taken
+//! it; a batch that fails is tried again, after pauses that grow, until the spool needs its room. So a sink may get something twice (the
+//! answer was lost, not the request), and is told topic and sequence to notice. What is dropped is counted with the reason.
+
+mod http;
+mod hub;
+mod lines;
+mod meters;
+mod parcel;
+mod settings;
+mod sink;
+mod source;
+mod spool;
+
+use std::future::{pending, poll_fn};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nyx_core::Instant;
+
+pub(crate) use settings::Forward;
+
+use crate::exit::Outcome;
+use crate::serve::App;
+use meters::Meters;
+use parcel::Parcel;
+use sink::{Failed, Outlet};
+use source::Source;
+use spool::{Reason, Spool};
+
+/// The forwarders that are configured, each to be run as a task.
+pub(crate) fn start(app: &Arc<App>) -> Outcome<Vec<Forwarder>> {
+    app.config.forwards.iter().map(|settings| Forwarder::new(app, settings)).collect()
+}
+
+/// One `[[forward]]`.
+pub(crate) struct Forwarder {
+    app: Arc<App>,
+    name: String,
+    source: Source,
+    spool: Spool,
+    outlet: Outlet,
+    meters: Meters,
+    /// Once the hub has nothing more to give: until when the rest may be delivered.
+    give_up: Option<Instant>,
+}
+
+/// How long what is left may take when the server stops. The server waits for five seconds in all.
+const LINGER: Duration = Duration::from_secs(3);
+
+impl Forwarder {
+    fn new(app: &Arc<App>, settings: &Forward) -> Outcome<Self> {
+        settings.check(&app.config.listen)?;
+        let name = settings.to.0.to_string();
+        let meters = Meters::new(&app.meters.registry, &name).context("a forwarder can't be counted")?;
+        Ok(Self {
+            app: Arc::clone(app),
+            source: Source::open(app, settings)?,
+            spool: Spool::new(settings.spool(), fastrand::u64(..)),
+            outlet: Outlet::new(settings)?,
+            meters,
+            name,
+            give_up: None,
+        })
+    }
+
+    /// Runs until the hub drains and what is left was delivered, or can't be.
+    pub(crate) async fn run(mut self) {
+        tracing::info!(to = %self.name, "forwarding");
+        let mut delivery: Option<Delivery> = None;
+        loop {
+            let now = self.app.now();
+            if delivery.is_none() {
+                let batch = self.spool.poll_batch(now, self.give_up.is_some());
+                delivery = batch.map(|batch| Box::pin(self.outlet.clone().deliver(batch)) as Delivery);
+            }
+            self.meters.show(&self.spool);
+            if self.give_up.is_some_and(|at| at <= now || self.spool.is_empty()) {
+                return self.end();
+            }
+            let wake = self.wake(delivery.is_some());
+            tokio::select! {
+                parcels = poll_fn(|cx| self.source.poll(cx)), if self.give_up.is_none() => match parcels {
+                    Some(batch) => {
+                        batch.gaps.iter().for_each(|gap| self.meters.missed(gap));
+                        let now = self.app.now();
+                        batch.parcels.into_iter().for_each(|parcel| self.spool.push(now, parcel));
+                    }
+                    None => self.give_up = Some(self.app.now() + LINGER),
+                },
+                (batch, result) = delivered(&mut delivery) => {
+                    delivery = None;
+                    self.settle(batch, result);
+                }
+                () = sleep_until(self.app.now(), wake) => {}
+            }
+        }
+    }
+
+    fn settle(&mut self, batch: Vec<Parcel>, result: Result<(), Failed>) {
+        let now = self.app.now();
+        match result {
+            Ok(()) => {
+                self.meters.delivered(batch.len());
+                self.spool.delivered(&batch);
+            }
+            Err(Failed::Rejected(why)) => {
+                tracing::warn!(to = %self.name, %why, items = batch.len(), "refused for good, and dropped");
+                self.spool.rejected(&batch);
+            }
+            Err(Failed::Later(why)) => {
+                if self.spool.failures() == 0 {
+                    tracing::warn!(to = %self.name, %why, "can't be delivered, and is tried again");
+                }
+                self.meters.retry();
+                self.spool.failed(now, batch);
+            }
+        }
+    }
+
+    fn wake(&self, busy: bool) -> Option<Instant> {
+        let spool = if busy { None } else { self.spool.poll_timeout() };
+        spool.into_iter().chain(self.give_up).min()
+    }
+
+    fn end(mut self) {
+        let left = self.spool.len();
+        if left > 0 {
+            tracing::warn!(to = %self.name, items = left, "dropped at the end: the sink did not take them in time");
+        }
+        self.spool.drop_all(Reason::Shutdown);
+        self.meters.show(&self.spool);
+    }
+}
+
+/// A batch on its way, which comes back with what became of it.
+type Delivery = std::pin::Pin<Box<dyn Future<Output = (Vec<Parcel>, Result<(), Failed>)> + Send>>;
+
+async fn delivered(delivery: &mut Option<Delivery>) -> (Vec<Parcel>, Result<(), Failed>) {
+    match delivery {
+        Some(delivery) => delivery.await,
+        None => pending().await,
+    }
+}
+
+async fn sleep_until(now: Instant, at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep(at - now).await,
+        None => pending().await,
+    }
+}

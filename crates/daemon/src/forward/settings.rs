@@ -1,0 +1,195 @@
+//! What `[[forward]]` may say.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use nyx_core::ByteSize;
+use nyx_protocol::topic::Pattern;
+use nyx_transport::Address;
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::spool;
+use crate::config::{Listen, Text};
+use crate::exit::{Failure, Outcome};
+
+/// Topics, and where they go.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Forward {
+    pub(super) topics: Text<Pattern>,
+    pub(crate) to: Text<Destination>,
+    #[serde(default = "Forward::default_batch")]
+    batch: usize,
+    #[serde(default = "Forward::default_batch_bytes")]
+    batch_bytes: Text<ByteSize>,
+    #[serde(default = "Forward::default_linger")]
+    linger: Text<humantime::Duration>,
+    #[serde(default = "Forward::default_timeout")]
+    timeout: Text<humantime::Duration>,
+    #[serde(default = "Forward::default_retry_max")]
+    retry_max: Text<humantime::Duration>,
+    #[serde(default = "Forward::default_spool")]
+    spool: Text<ByteSize>,
+}
+
+impl Forward {
+    const fn default_batch() -> usize {
+        1
+    }
+
+    const fn default_batch_bytes() -> Text<ByteSize> {
+        Text(ByteSize::new(256 * 1024))
+    }
+
+    fn default_linger() -> Text<humantime::Duration> {
+        Text(Duration::ZERO.into())
+    }
+
+    fn default_timeout() -> Text<humantime::Duration> {
+        Text(Duration::from_secs(5).into())
+    }
+
+    fn default_retry_max() -> Text<humantime::Duration> {
+        Text(Duration::from_secs(5).into())
+    }
+
+    const fn default_spool() -> Text<ByteSize> {
+        Text(ByteSize::new(16 * 1024 * 1024))
+    }
+
+    /// Refuses to forward to this server itself: what it forwards it would get again, without end.
+    pub(super) fn check(&self, listen: &Listen) -> Outcome {
+        let address = self.to.0.address();
+        let own = [listen.native, listen.http].into_iter().any(|own| {
+            own.port() == address.port() && address.host().parse().is_ok_and(|host: IpAddr| host == own.ip())
+        });
+        if own {
+            return Err(Failure::usage(anyhow!(
+                "forwarding to {} would be to this server itself",
+                self.to.0
+            )));
+        }
+        Ok(())
+    }
+
+    /// How long the sink may take for one batch.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout.0.into()
+    }
+
+    /// Whether several items are one request.
+    pub(super) const fn is_batched(&self) -> bool {
+        self.batch > 1
+    }
+
+    pub(super) fn retry(&self) -> nyx_transport::pool::backoff::Config {
+        let mut retry = nyx_transport::pool::backoff::Config::default();
+        retry.max = self.retry_max.0.into();
+        retry.first = retry.first.min(retry.max);
+        retry
+    }
+
+    pub(super) fn spool(&self) -> spool::Config {
+        spool::Config {
+            batch: self.batch.max(1),
+            batch_bytes: self.batch_bytes.0.len(),
+            linger: self.linger.0.into(),
+            bytes: self.spool.0.len(),
+            retry: self.retry(),
+        }
+    }
+}
+
+/// Where things go: `http://host:port/path`, `tcp://host:port` or `nyx://host:port`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Destination {
+    /// A request for each batch.
+    Http { address: Address, host: String, path: String },
+    /// A line of JSON for each item.
+    Lines(Address),
+    /// Another hub.
+    Hub(Address),
+}
+
+impl Destination {
+    pub(crate) const fn address(&self) -> &Address {
+        match self {
+            Self::Http { address, .. } | Self::Lines(address) | Self::Hub(address) => address,
+        }
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http { host, path, .. } => write!(f, "http://{host}{path}"),
+            Self::Lines(address) => write!(f, "tcp{}", address.to_string().trim_start_matches("nyx")),
+            Self::Hub(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+impl FromStr for Destination {
+    type Err = DestinationError;
+
+    fn from_str(text: &str) -> Result<Self, DestinationError> {
+        let parse = |address: &str| address.parse().map_err(|_| DestinationError::Address);
+        match text.split_once("://") {
+            Some(("http", rest)) => {
+                let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                let port = !host.ends_with(']') && host.rsplit_once(':').is_some();
+                let address = parse(&if port { host.to_owned() } else { format!("{host}:80") })?;
+                let path = if path.is_empty() { "/" } else { path };
+                if path.parse::<axum::http::Uri>().is_err() {
+                    return Err(DestinationError::Path);
+                }
+                Ok(Self::Http { address, host: host.to_owned(), path: path.to_owned() })
+            }
+            Some(("tcp", rest)) if rest.contains(':') => parse(rest).map(Self::Lines),
+            Some(("nyx", _)) => parse(text).map(Self::Hub),
+            Some(("https" | "nyxs", _)) => Err(DestinationError::Tls),
+            _ => Err(DestinationError::Scheme),
+        }
+    }
+}
+
+/// What is wrong with a destination.
+#[derive(Debug, PartialEq, Error)]
+pub(crate) enum DestinationError {
+    #[error("write http://host:port/path, tcp://host:port or nyx://host:port")]
+    Scheme,
+    #[error("its host or port is none: write http://host:port/path, tcp://host:port or nyx://host:port")]
+    Address,
+    #[error("its path has characters that no path has")]
+    Path,
+    #[error(
+        "forwarding has no TLS: put the service or a proxy for it on this machine, and write http:// or nyx://"
+    )]
+    Tls,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_are_told_by_their_scheme() {
+        let text = |text: &str| text.parse::<Destination>().map(|to| (to.to_string(), to.address().port()));
+        assert_eq!(
+            text("http://localhost:8000/update?a=b"),
+            Ok(("http://localhost:8000/update?a=b".to_owned(), 8000))
+        );
+        assert_eq!(text("http://[::1]"), Ok(("http://[::1]/".to_owned(), 80)));
+        assert_eq!(text("tcp://127.0.0.1:9000"), Ok(("tcp://127.0.0.1:9000".to_owned(), 9000)));
+        assert_eq!(text("nyx://other"), Ok(("nyx://other:6990".to_owned(), 6990)));
+        assert_eq!(text("tcp://127.0.0.1"), Err(DestinationError::Scheme));
+        assert_eq!(text("https://a"), Err(DestinationError::Tls));
+        assert_eq!(text("http://a b"), Err(DestinationError::Address));
+        assert_eq!(text("http://a/b c"), Err(DestinationError::Path));
+        assert_eq!(text("a:1"), Err(DestinationError::Scheme));
+    }
+}

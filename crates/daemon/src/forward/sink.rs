@@ -1,0 +1,80 @@
+//! Where batches go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nyx_transport::pool::{self, Pool, Target, Tcp};
+
+use super::http::Http;
+use super::hub::Hub;
+use super::lines;
+use super::parcel::Parcel;
+use super::settings::{Destination, Forward};
+use crate::exit::Outcome;
+
+/// A way out. Clones are the same one.
+#[derive(Clone)]
+pub(super) struct Outlet {
+    way: Way,
+    timeout: Duration,
+}
+
+#[derive(Clone)]
+enum Way {
+    Http(Arc<Http>, Target),
+    Lines(Target),
+    Hub(Arc<Hub>),
+}
+
+/// Why a batch was not delivered.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// It may work later.
+    Later(anyhow::Error),
+    /// It will not.
+    Rejected(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::Later(error.into())
+    }
+}
+
+impl Outlet {
+    pub(super) fn new(settings: &Forward) -> Outcome<Self> {
+        let target = || -> Outcome<Target> {
+            let mut config = pool::Config::default();
+            config.connect_timeout = config.connect_timeout.min(settings.timeout());
+            // The spool has its own pauses, and is the only one who asks.
+            config.backoff.max = Duration::ZERO;
+            // Closed before a server with the usual five seconds does it, which might cross a request.
+            config.idle = Duration::from_secs(4);
+            Ok(Pool::new(Tcp::default(), config).target(settings.to.0.address())?)
+        };
+        let way = match &settings.to.0 {
+            Destination::Http { host, path, .. } => {
+                Way::Http(Arc::new(Http::new(host, path, settings.is_batched())?), target()?)
+            }
+            Destination::Lines(_) => Way::Lines(target()?),
+            Destination::Hub(address) => Way::Hub(Arc::new(Hub::new(address.clone()))),
+        };
+        Ok(Self { way, timeout: settings.timeout() })
+    }
+
+    /// Delivers a batch, and gives it back with what became of it.
+    pub(super) async fn deliver(self, batch: Vec<Parcel>) -> (Vec<Parcel>, Result<(), Failed>) {
+        let exchange = async {
+            match &self.way {
+                Way::Http(http, target) => http.post(target, &batch).await,
+                Way::Lines(target) => lines::write(target, &batch).await,
+                Way::Hub(hub) => hub.publish(&batch).await,
+            }
+        };
+        let result = match tokio::time::timeout(self.timeout, exchange).await {
+            Ok(result) => result,
+            Err(_) => Err(Failed::Later(anyhow::anyhow!("no answer within {:?}", self.timeout))),
+        };
+        (batch, result)
+    }
+}

@@ -1,0 +1,288 @@
+//! What waits for a sink, as a value: in batches, within bounds, again after a failure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use nyx_core::Instant;
+use nyx_transport::pool::backoff::{self, Backoff};
+
+use super::parcel::Parcel;
+
+/// Bounds of a [`Spool`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Config {
+    /// Items of a batch, at most.
+    pub(super) batch: usize,
+    /// Bytes of a batch, but for one item that has more.
+    pub(super) batch_bytes: usize,
+    /// How long an item waits for others to fill a batch.
+    pub(super) linger: Duration,
+    /// Bytes of all that waits or is on its way.
+    pub(super) bytes: usize,
+    pub(super) retry: backoff::Config,
+}
+
+/// Why an item will not be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// A newer one needed its room.
+    Overrun,
+    /// A newer state of its topic took its place.
+    Conflated,
+    /// The sink refused it for good.
+    Rejected,
+    /// The server stopped first.
+    Shutdown,
+}
+
+impl Reason {
+    pub(super) const ALL: [Self; 4] = [Self::Overrun, Self::Conflated, Self::Rejected, Self::Shutdown];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Overrun => "overrun",
+            Self::Conflated => "conflated",
+            Self::Rejected => "rejected",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// Items in the order in which they came.
+#[derive(Debug)]
+pub(super) struct Spool {
+    config: Config,
+    queue: VecDeque<(Instant, Parcel)>,
+    queued_bytes: usize,
+    /// Bytes of the batch that is on its way.
+    sent_bytes: usize,
+    retry_at: Option<Instant>,
+    backoff: Backoff,
+    drops: [u64; Reason::ALL.len()],
+}
+
+impl Spool {
+    pub(super) fn new(config: Config, seed: u64) -> Self {
+        Self {
+            backoff: Backoff::new(config.retry, seed),
+            config,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            sent_bytes: 0,
+            retry_at: None,
+            drops: [0; Reason::ALL.len()],
+        }
+    }
+
+    /// Takes an item in. A state that waits is replaced by a newer one of its topic; where there is no room the oldest goes.
+    pub(super) fn push(&mut self, now: Instant, parcel: Parcel) {
+        let older = parcel
+            .is_state()
+            .then(|| self.queue.iter().position(|(_, other)| other.is_state() && other.topic == parcel.topic))
+            .flatten();
+        if let Some((_, older)) = older.and_then(|place| self.queue.remove(place)) {
+            self.queued_bytes -= older.bytes();
+            self.count(Reason::Conflated, 1);
+        }
+        self.queued_bytes += parcel.bytes();
+        self.queue.push_back((now, parcel));
+        self.shrink();
+    }
+
+    /// The next batch, if there is one to send now. It is on its way until one of the three below says what became of it.
+    pub(super) fn poll_batch(&mut self, now: Instant, hurry: bool) -> Option<Vec<Parcel>> {
+        if self
+            .poll_timeout()
+            .is_none_or(|at| at > now && !(hurry && self.retry_at.is_none_or(|at| at <= now)))
+        {
+            return None;
+        }
+        let mut batch = Vec::new();
+        while let Some((_, next)) = self.queue.front() {
+            let fits = batch.is_empty() || self.sent_bytes + next.bytes() <= self.config.batch_bytes;
+            if batch.len() >= self.config.batch || !fits {
+                break;
+            }
+            let Some((_, parcel)) = self.queue.pop_front() else { break };
+            self.queued_bytes -= parcel.bytes();
+            self.sent_bytes += parcel.bytes();
+            batch.push(parcel);
+        }
+        Some(batch)
+    }
+
+    /// When there will be a batch to send, if nothing comes before.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let (oldest, _) = self.queue.front()?;
+        let full = self.queue.len() >= self.config.batch || self.queued_bytes >= self.config.batch_bytes;
+        let due = if full { *oldest } else { *oldest + self.config.linger };
+        Some(self.retry_at.map_or(due, |at| at.max(due)))
+    }
+
+    /// The batch has been delivered.
+    pub(super) fn delivered(&mut self, _: &[Parcel]) {
+        self.sent_bytes = 0;
+        self.retry_at = None;
+        self.backoff.succeeded();
+    }
+
+    /// The batch was refused for good.
+    pub(super) fn rejected(&mut self, batch: &[Parcel]) {
+        self.count(Reason::Rejected, batch.len());
+        self.delivered(batch);
+    }
+
+    /// The batch was not delivered: it waits in front, for longer each time.
+    pub(super) fn failed(&mut self, now: Instant, batch: Vec<Parcel>) {
+        self.sent_bytes = 0;
+        for parcel in batch.into_iter().rev() {
+            let newer = parcel.is_state()
+                && self.queue.iter().any(|(_, other)| other.is_state() && other.topic == parcel.topic);
+            if newer {
+                self.count(Reason::Conflated, 1);
+                continue;
+            }
+            self.queued_bytes += parcel.bytes();
+            self.queue.push_front((now, parcel));
+        }
+        self.shrink();
+        let _ = self.backoff.begin(self.retry_at.unwrap_or(now).max(now));
+        self.backoff.failed(now);
+        self.retry_at = self.backoff.begin(now).err().map(|pause| now + pause);
+    }
+
+    /// Gives up all that waits.
+    pub(super) fn drop_all(&mut self, reason: Reason) {
+        self.count(reason, self.queue.len());
+        self.queue.clear();
+        self.queued_bytes = 0;
+    }
+
+    /// How often in a row a batch was not delivered.
+    pub(super) const fn failures(&self) -> u32 {
+        self.backoff.failures()
+    }
+
+    /// Items that wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether nothing waits and nothing is on its way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.sent_bytes == 0
+    }
+
+    /// Bytes that wait or are on their way.
+    pub(super) const fn bytes(&self) -> usize {
+        self.queued_bytes + self.sent_bytes
+    }
+
+    pub(super) const fn drops(&self, reason: Reason) -> u64 {
+        self.drops[reason as usize]
+    }
+
+    fn shrink(&mut self) {
+        while self.bytes() > self.config.bytes {
+            let Some((_, oldest)) = self.queue.pop_front() else { return };
+            self.queued_bytes -= oldest.bytes();
+            self.count(Reason::Overrun, 1);
+        }
+    }
+
+    fn count(&mut self, reason: Reason, items: usize) {
+        self.drops[reason as usize] += items as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parcel::tests::{event, state};
+    use super::*;
+
+    fn spool(change: impl FnOnce(&mut Config)) -> Spool {
+        let retry = backoff::Config::default();
+        let mut config =
+            Config { batch: 2, batch_bytes: 10_000, linger: Duration::from_millis(5), bytes: 100_000, retry };
+        change(&mut config);
+        Spool::new(config, 1)
+    }
+
+    fn at_millis(millis: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(millis)
+    }
+
+    fn sequences(batch: &[Parcel]) -> Vec<u64> {
+        batch.iter().map(|parcel| parcel.sequence).collect()
+    }
+
+    #[test]
+    fn a_batch_goes_when_it_is_full_or_has_waited() {
+        let mut spool = spool(|_| {});
+        spool.push(at_millis(0), event("a", 0, 10));
+        assert!(spool.poll_batch(at_millis(4), false).is_none());
+        assert_eq!(spool.poll_timeout(), Some(at_millis(5)));
+        assert_eq!(sequences(&spool.poll_batch(at_millis(5), false).unwrap()), [0]);
+        spool.delivered(&[]);
+        for sequence in 1..4 {
+            spool.push(at_millis(6), event("a", sequence, 10));
+        }
+        assert_eq!(sequences(&spool.poll_batch(at_millis(6), false).unwrap()), [1, 2]);
+    }
+
+    #[test]
+    fn what_failed_comes_again_first_after_pauses_that_grow() {
+        let mut spool = spool(|config| config.linger = Duration::ZERO);
+        spool.push(at_millis(0), event("a", 0, 10));
+        let (mut now, mut last) = (at_millis(0), Duration::ZERO);
+        for _ in 0..5 {
+            let batch = spool.poll_batch(now, false).unwrap();
+            assert_eq!(batch[0].sequence, 0);
+            spool.push(now, event("a", 1, 10));
+            spool.failed(now, batch);
+            assert!(spool.poll_batch(now, true).is_none());
+            let pause = spool.poll_timeout().unwrap() - now;
+            assert!(pause > last, "{pause:?} after {last:?}");
+            (now, last) = (now + pause, pause);
+        }
+        spool.poll_batch(now, false).unwrap();
+        spool.delivered(&[]);
+        assert_eq!(spool.failures(), 0);
+    }
+
+    #[test]
+    fn a_full_spool_drops_its_oldest_and_counts_them() {
+        let mut spool = spool(|config| config.bytes = event("a", 0, 1000).bytes() * 10);
+        for sequence in 0..25 {
+            spool.push(at_millis(0), event("a", sequence, 1000));
+        }
+        assert_eq!((spool.len(), spool.drops(Reason::Overrun)), (10, 15));
+        assert_eq!(sequences(&spool.poll_batch(at_millis(0), false).unwrap()), [15, 16]);
+    }
+
+    #[test]
+    fn only_the_latest_state_of_a_topic_waits() {
+        let mut spool = spool(|_| {});
+        for (topic, version) in [("a", 1), ("b", 1), ("a", 2), ("a", 3)] {
+            spool.push(at_millis(0), state(topic, version));
+        }
+        let batch = spool.poll_batch(at_millis(9), false).unwrap();
+        assert_eq!(sequences(&batch), [1, 3]);
+        // One that failed and has become old meanwhile.
+        spool.push(at_millis(9), state("a", 4));
+        spool.failed(at_millis(9), batch);
+        assert_eq!((spool.len(), spool.drops(Reason::Conflated)), (2, 3));
+    }
+
+    #[test]
+    fn what_is_left_goes_at_once_at_the_end_or_is_counted() {
+        let mut spool = spool(|config| config.linger = Duration::from_secs(9));
+        spool.push(at_millis(0), event("a", 0, 10));
+        assert!(spool.poll_batch(at_millis(0), true).is_some());
+        spool.push(at_millis(0), event("a", 1, 10));
+        spool.rejected(&[event("a", 0, 10)]);
+        spool.drop_all(Reason::Shutdown);
+        assert_eq!((spool.drops(Reason::Rejected), spool.drops(Reason::Shutdown)), (1, 1));
+        assert!(spool.is_empty());
+    }
+}

@@ -1,0 +1,123 @@
+//! Which datagrams get lost.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// A share between 0 and 1, written `5%` or `0.05`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+pub struct Share(f64);
+
+impl Share {
+    /// A share of all; `None` unless it is from 0 to 1.
+    pub fn new(share: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&share).then_some(Self(share))
+    }
+
+    /// From 0 to 1.
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0 * 100.0)
+    }
+}
+
+impl FromStr for Share {
+    type Err = ParseShareError;
+
+    fn from_str(text: &str) -> Result<Self, ParseShareError> {
+        let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |percent| (percent, 100.0));
+        let number: f64 = number.trim().parse().map_err(|_| ParseShareError::new(text))?;
+        Self::new(number / scale).ok_or_else(|| ParseShareError::new(text))
+    }
+}
+
+/// A text that is no share, or nothing made of shares.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "`{text}` is not understood: write a share such as 5% or 0.05, for reordering 1%:50, for bursts burst:1%,25%"
+)]
+pub struct ParseShareError {
+    text: String,
+}
+
+impl ParseShareError {
+    pub(super) fn new(text: &str) -> Self {
+        Self { text: text.to_owned() }
+    }
+}
+
+/// Which datagrams get lost: `5%` of them each by itself, or in bursts, `burst:1%,25%`.
+///
+/// Bursts follow the model of Gilbert and Elliott: the path is good or bad, and changes from one datagram to the next with the first
+/// probability to bad and with the second back to good; in bad times all are lost, or the share that is given third. So `burst:1%,25%` has bursts of 4
+/// datagrams on average, and loses 1 / (1 + 25) of all.
+///
+/// ```
+/// use nyx_netem::path::Loss;
+///
+/// assert_eq!("0%".parse(), Ok(Loss::None));
+/// assert!(matches!("30%".parse(), Ok(Loss::Random(share)) if share.get() == 0.3));
+/// assert!(matches!("burst:1%,25%,80%".parse(), Ok(Loss::Burst { lost, .. }) if lost.get() == 0.8));
+/// assert!("130%".parse::<Loss>().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Loss {
+    /// None.
+    #[default]
+    None,
+    /// Each by itself with this probability.
+    Random(Share),
+    /// Those that leave while the path is bad.
+    Burst {
+        /// The probability that a good path becomes bad.
+        to_bad: Share,
+        /// The probability that a bad path becomes good.
+        to_good: Share,
+        /// What is lost of those that leave while it is bad.
+        lost: Share,
+    },
+}
+
+impl FromStr for Loss {
+    type Err = ParseShareError;
+
+    fn from_str(text: &str) -> Result<Self, ParseShareError> {
+        let Some(burst) = text.strip_prefix("burst:") else {
+            let share: Share = text.parse()?;
+            return Ok(if share.get() == 0.0 { Self::None } else { Self::Random(share) });
+        };
+        let shares: Vec<Share> = burst.split(',').map(str::parse).collect::<Result<_, _>>()?;
+        match shares[..] {
+            [to_bad, to_good] => Ok(Self::Burst { to_bad, to_good, lost: Share(1.0) }),
+            [to_bad, to_good, lost] => Ok(Self::Burst { to_bad, to_good, lost }),
+            _ => Err(ParseShareError::new(text)),
+        }
+    }
+}
+
+/// Whether the path is bad at the moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Weather {
+    bad: bool,
+}
+
+impl Weather {
+    /// Decides about one datagram by a number from 0 to 1, and by more where it needs them.
+    pub(super) fn loses(&mut self, loss: &Loss, draw: f64, mut more: impl FnMut() -> f64) -> bool {
+        match *loss {
+            Loss::None => false,
+            Loss::Random(share) => draw < share.0,
+            Loss::Burst { to_bad, to_good, lost } => {
+                let changes = draw < if self.bad { to_good.0 } else { to_bad.0 };
+                self.bad ^= changes;
+                self.bad && (lost.0 >= 1.0 || more() < lost.0)
+            }
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! One address: its connections, who waits for them, and how a new one is made.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Weak};
+use std::task::{Poll, Waker};
+
+use deadpool::Runtime;
+use deadpool::managed::{self, Object, PoolError, Timeouts};
+use nyx_core::{Clock, Instant};
+use parking_lot::Mutex;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::backoff::Backoff;
+use super::connector::{Check, Connection, Connector, Liveness};
+use super::error::{AcquireError, ErrorOf};
+use super::front::{Answer, Front, Grant, Parked};
+use super::guard::{Attempt, Place, Turn};
+use super::registry::{Common, Registry};
+use super::stats::{Reason, Stats};
+
+/// A connection as deadpool keeps it. It changes hands often and under a lock, and is a hundred bytes and more: so its box does.
+pub(super) type Held<C, K> = Box<Object<Maker<C, K>>>;
+
+/// What somebody who waited gets.
+pub(super) type Granted<C, K> = Grant<Held<C, K>>;
+
+/// What deadpool hands out. The connection is closed before its place in the total is free.
+#[derive(Debug)]
+pub(super) struct Entry<T> {
+    pub(super) connection: T,
+    expires: Instant,
+    /// When it was last taken from rest, so it has rested for less than the time since.
+    used: Instant,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+pub(super) struct Site<C: Connector, K: Clock + 'static> {
+    address: C::Address,
+    common: Arc<Common<C, K>>,
+    registry: Weak<Registry<C, K>>,
+    /// Makes connections, within its size and the time for connecting, and gives the place of each that is closed free.
+    pool: managed::Pool<Maker<C, K>>,
+    state: Mutex<State<C, K>>,
+}
+
+struct State<C: Connector, K: Clock + 'static> {
+    front: Front<Held<C, K>>,
+    backoff: Backoff,
+    ledger: Stats,
+    random: fastrand::Rng,
+}
+
+impl<C: Connector, K: Clock + 'static> Site<C, K> {
+    pub(super) fn new(
+        address: C::Address,
+        common: Arc<Common<C, K>>,
+        registry: Weak<Registry<C, K>>,
+        seed: u64,
+    ) -> Self {
+        let config = &common.config;
+        let size = config.per_address.max(1);
+        let maker = Maker { address: address.clone(), common: Arc::clone(&common) };
+        let timeouts = Timeouts { create: Some(config.connect_timeout), ..Timeouts::default() };
+        let builder =
+            managed::Pool::builder(maker).max_size(size).timeouts(timeouts).runtime(Runtime::Tokio1);
+        let pool = builder.build().expect("a runtime is set, which is all that a builder asks for");
+        let state = State {
+            front: Front::new(size, config.waiters),
+            backoff: Backoff::new(config.backoff, seed),
+            ledger: Stats::default(),
+            random: fastrand::Rng::with_seed(seed),
+        };
+        Self { address, common, registry, pool, state: Mutex::new(state) }
+    }
+
+    pub(super) const fn address(&self) -> &C::Address {
+        &self.address
+    }
+
+    /// A living connection that rests.
+    #[inline]
+    pub(super) fn take_idle(&self) -> Option<Held<C, K>> {
+        let now = self.common.clock.now();
+        loop {
+            let parked = {
+                let mut state = self.state.lock();
+                let parked = state.front.take_idle()?;
+                state.ledger.reused += 1;
+                parked
+            };
+            match self.verdict(&parked, now) {
+                None => {
+                    let mut held = parked.connection;
+                    held.used = now;
+                    return Some(held);
+                }
+                Some(reason) => {
+                    self.state.lock().ledger.reused -= 1;
+                    self.close(*parked.connection, reason);
+                }
+            }
+        }
+    }
+
+    /// A connection that rests, the next that is given back, or a new one.
+    pub(super) async fn acquire(&self) -> Result<Held<C, K>, ErrorOf<C>> {
+        if let Some(held) = self.take_idle() {
+            return Ok(held);
+        }
+        let mut turn = Turn::new(self);
+        match poll_fn(|cx| turn.poll(cx.waker())).await? {
+            Grant::Expired => return Err(self.exhausted()),
+            Grant::Slot => {}
+            // Another used it a moment ago.
+            Grant::Connection(held) => match held.liveness(Check::Readiness) {
+                None => return Ok(held),
+                Some(reason) => {
+                    self.state.lock().ledger.reused -= 1;
+                    self.discard(*held, reason);
+                }
+            },
+        }
+        // There is a place for it. What follows is rare and long: on the heap it makes waiting no longer.
+        Box::pin(self.open()).await
+    }
+
+    /// Asks for a connection, or for what the ticket has come to.
+    pub(super) fn poll_turn(
+        &self,
+        ticket: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<Result<Granted<C, K>, ErrorOf<C>>> {
+        if let Some(number) = *ticket {
+            let Some(grant) = self.state.lock().collect(number, waker) else { return Poll::Pending };
+            *ticket = None;
+            return Poll::Ready(Ok(grant));
+        }
+        if self.common.is_closed() {
+            return Poll::Ready(Err(AcquireError::Closed));
+        }
+        let deadline = self.common.clock.now() + self.common.config.acquire_timeout;
+        let answer = self.state.lock().ask(deadline, waker);
+        match answer {
+            Answer::Idle(parked) => Poll::Ready(Ok(Grant::Connection(parked.connection))),
+            Answer::Open => Poll::Ready(Ok(Grant::Slot)),
+            Answer::Full => Poll::Ready(Err(self.crowded())),
+            Answer::Wait(number) => {
+                *ticket = Some(number);
+                self.common.expect_by(deadline);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Makes a connection in a place that is reserved for it.
+    pub(super) async fn open(&self) -> Result<Held<C, K>, ErrorOf<C>> {
+        let place = Place::new(self);
+        self.check_backoff(|backoff, now| if backoff.is_resting(now) { backoff.begin(now) } else { Ok(()) })?;
+        let permit = self.permit().await?;
+        self.check_backoff(Backoff::begin)?;
+        let attempt = Attempt::new(self);
+        let result = self.pool.get().await;
+        attempt.end(result.is_ok());
+        let mut held = Box::new(result.map_err(|error| self.connect_error(error))?);
+        held._place = Some(permit);
+        let now = self.common.clock.now();
+        let mut state = self.state.lock();
+        let lifetime = self.common.config.lifetime;
+        held.used = now;
+        held.expires = now + lifetime.mul_f64(1.0 - state.random.f64() / 10.0);
+        state.ledger.created += 1;
+        drop(state);
+        place.keep();
+        Ok(held)
+    }
+
+    /// A place in the total. Where none is free, the connection that has rested longest makes room, or the next that is given back.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, ErrorOf<C>> {
+        let common = &self.common;
+        if let Ok(permit) = Arc::clone(&common.total).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _starving = common.starve();
+        if let Some(registry) = self.registry.upgrade() {
+            registry.evict_oldest();
+        }
+        let permit = Arc::clone(&common.total).acquire_owned();
+        match tokio::time::timeout(common.config.acquire_timeout, permit).await {
+            Ok(permit) => permit.map_err(|_| AcquireError::Closed),
+            Err(_) => Err(self.exhausted()),
+        }
+    }
+
+    /// Takes a connection back whose exchange is complete.
+    #[inline]
+    pub(super) fn give_back(&self, held: Held<C, K>) {
+        let mut state = self.state.lock();
+        // Who needs a place says so before it looks into each address, under its lock: so either it finds this one at rest, or it is
+        // seen here.
+        if let Some(reason) = self.common.wants_back() {
+            drop(state);
+            return self.close(*held, reason);
+        }
+        let waker = state.front.release(held);
+        drop(state);
+        wake(waker);
+    }
+
+    /// Closes a connection, and lets its place go to somebody else.
+    pub(super) fn close(&self, held: Object<Maker<C, K>>, reason: Reason) {
+        self.discard(held, reason);
+        self.vacate();
+    }
+
+    /// Gives a ticket up, and passes on what it had come to.
+    pub(super) fn cancel_turn(&self, ticket: u64) {
+        let grant = self.state.lock().front.cancel(ticket);
+        match grant {
+            Some(Grant::Connection(held)) => self.give_back(held),
+            Some(Grant::Slot) => self.vacate(),
+            Some(Grant::Expired) | None => {}
+        }
+    }
+
+    /// What became of an attempt to connect; `None` where it was given up.
+    pub(super) fn end_attempt(&self, reached: Option<bool>) {
+        let now = self.common.clock.now();
+        let mut state = self.state.lock();
+        match reached {
+            Some(true) => state.backoff.succeeded(),
+            Some(false) => {
+                state.backoff.failed(now);
+                state.ledger.failed += 1;
+            }
+            None => state.backoff.abandoned(),
+        }
+    }
+
+    fn discard(&self, held: Object<Maker<C, K>>, reason: Reason) {
+        drop(Object::take(held));
+        self.state.lock().ledger.close(reason);
+    }
+
+    pub(super) fn vacate(&self) {
+        let waker = self.state.lock().front.vacate();
+        wake(waker);
+    }
+
+    /// Whether to close a connection that rests instead of using it, and why.
+    #[inline]
+    fn verdict(&self, parked: &Parked<Held<C, K>>, now: Instant) -> Option<Reason> {
+        let config = &self.common.config;
+        if parked.rested(now) >= config.idle {
+            return Some(Reason::Idle);
+        }
+        let rested = now - parked.connection.used;
+        parked
+            .connection
+            .verdict(now, if rested >= config.verify_after { Check::Kernel } else { Check::Readiness })
+    }
+
+    fn check_backoff(
+        &self,
+        check: impl FnOnce(&mut Backoff, Instant) -> Result<(), std::time::Duration>,
+    ) -> Result<(), ErrorOf<C>> {
+        let now = self.common.clock.now();
+        let mut state = self.state.lock();
+        check(&mut state.backoff, now).map_err(|retry_in| {
+            state.ledger.refused += 1;
+            let failures = state.backoff.failures();
+            AcquireError::Resting { address: self.address.clone(), failures, retry_in }
+        })
+    }
+
+    fn connect_error(&self, error: PoolError<C::Error>) -> ErrorOf<C> {
+        let address = self.address.clone();
+        match error {
+            PoolError::Backend(source) => AcquireError::Connect { address, source },
+            PoolError::Timeout(_) => {
+                AcquireError::ConnectTimeout { address, timeout: self.common.config.connect_timeout }
+            }
+            // It has a runtime, and no hook.
+            PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+                AcquireError::Closed
+            }
+        }
+    }
+
+    fn exhausted(&self) -> ErrorOf<C> {
+        self.state.lock().ledger.exhausted += 1;
+        AcquireError::Exhausted { address: self.address.clone(), timeout: self.common.config.acquire_timeout }
+    }
+
+    fn crowded(&self) -> ErrorOf<C> {
+        let mut state = self.state.lock();
+        state.ledger.exhausted += 1;
+        AcquireError::Crowded { address: self.address.clone(), waiting: state.front.waiting() }
+    }
+
+    /// Reserves a place for a connection beyond `open`, if there are fewer.
+    pub(super) fn reserve_up_to(&self, open: usize) -> bool {
+        let mut state = self.state.lock();
+        state.front.open() < open && state.front.reserve().is_some()
+    }
+
+    /// Tells those who have waited for too long, and says when the next one will have.
+    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
+        loop {
+            let mut state = self.state.lock();
+            let due = state.front.deadline()?;
+            if due > now {
+                return Some(due);
+            }
+            let waker = state.front.expire(now);
+            drop(state);
+            wake(waker);
+        }
+    }
+
+    /// Closes what is too old or broken.
+    pub(super) fn reap(&self, now: Instant) {
+        let mut reasons = Vec::new();
+        let gone = self.state.lock().front.take_if(now, |parked| {
+            let idle = parked.rested(now) >= self.common.config.idle;
+            let reason =
+                if idle { Some(Reason::Idle) } else { parked.connection.verdict(now, Check::Kernel) };
+            reasons.extend(reason);
+            reason.is_some()
+        });
+        gone.into_iter().zip(reasons).for_each(|(held, reason)| self.close(*held, reason));
+    }
+
+    pub(super) fn oldest_idle(&self) -> Option<Instant> {
+        self.state.lock().front.oldest_idle()
+    }
+
+    /// Closes the connection that has rested longest.
+    pub(super) fn close_oldest(&self, reason: Reason) -> bool {
+        let oldest = self.state.lock().front.take_oldest();
+        oldest.map(|held| self.close(*held, reason)).is_some()
+    }
+
+    /// Whether there is nothing here worth remembering.
+    pub(super) fn is_unused(&self, now: Instant) -> bool {
+        let state = self.state.lock();
+        state.front.open() == 0 && state.front.waiting() == 0 && !state.backoff.is_resting(now)
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let state = self.state.lock();
+        let (idle, open, waiting) = (state.front.idle(), state.front.open(), state.front.waiting());
+        let mut stats = state.ledger;
+        (stats.idle, stats.in_use, stats.waiting) = (idle, open - idle, waiting);
+        stats
+    }
+}
+
+impl<C: Connector, K: Clock + 'static> State<C, K> {
+    fn ask(&mut self, deadline: Instant, waker: &Waker) -> Answer<Held<C, K>> {
+        let answer = self.front.acquire(deadline, waker);
+        match answer {
+            Answer::Idle(_) => self.ledger.reused += 1,
+            Answer::Wait(_) => self.ledger.waited += 1,
+            Answer::Open | Answer::Full => {}
+        }
+        answer
+    }
+
+    fn collect(&mut self, ticket: u64, waker: &Waker) -> Option<Grant<Held<C, K>>> {
+        let grant = self.front.poll(ticket, waker)?;
+        self.ledger.reused += u64::from(matches!(grant, Grant::Connection(_)));
+        Some(grant)
+    }
+}
+
+impl<T: Connection> Entry<T> {
+    #[inline]
+    fn verdict(&self, now: Instant, check: Check) -> Option<Reason> {
+        if now >= self.expires { Some(Reason::Lifetime) } else { self.liveness(check) }
+    }
+
+    #[inline]
+    fn liveness(&self, check: Check) -> Option<Reason> {
+        match self.connection.liveness(check) {
+            Liveness::Alive => None,
+            Liveness::Closed => Some(Reason::Peer),
+            Liveness::Unread => Some(Reason::Unread),
+        }
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// Connects for deadpool.
+pub(super) struct Maker<C: Connector, K: Clock + 'static> {
+    address: C::Address,
+    common: Arc<Common<C, K>>,
+}
+
+impl<C: Connector, K: Clock + 'static> managed::Manager for Maker<C, K> {
+    type Type = Entry<C::Connection>;
+    type Error = C::Error;
+
+    async fn create(&self) -> Result<Self::Type, C::Error> {
+        let connection = self.common.connector.connect(&self.address).await?;
+        Ok(Entry { connection, expires: Instant::ZERO, used: Instant::ZERO, _place: None })
+    }
+
+    /// What a user drops is closed and what rests stays in front, so deadpool itself never holds one to give out again.
+    async fn recycle(&self, _: &mut Self::Type, _: &managed::Metrics) -> managed::RecycleResult<C::Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,47 @@
+//! Datagrams in batches.
+//!
+//! - [`Socket`] sends and receives many datagrams with one system call where the system can: segmentation offload (GSO, GRO)
+//!   and `recvmmsg` through `quinn-udp`, one by one elsewhere. It tells and sets ECN and the local address.
+//! - [`Batch`] is what is to be sent, [`Inbox`] what has arrived: the batch is the caller's, not hidden in a buffer of the
+//!   socket's.
+//! - [`fragment`] cuts items that are larger than a datagram and puts them together again, within bounds of memory and time.
+//! - [`arrivals`] tells from sequence numbers what was lost, reordered or doubled.
+//!
+//! The last two are values that open no socket and take `now`. Nothing here is encrypted, nor is it known who sends: it is for
+//! loopback and for networks whose members are trusted.
+//!
+//! ```
+//! use nyx_transport::udp::{Batch, Inbox, Options, Socket};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let here = Socket::bind("127.0.0.1:0".parse()?, &Options::default())?;
+//! let there = Socket::bind("127.0.0.1:0".parse()?, &Options::default())?;
+//!
+//! let mut batch = Batch::default();
+//! for text in ["one", "two", "six"] {
+//!     batch.push(there.local_addr()?, text.as_bytes())?;
+//! }
+//! assert_eq!(here.send(&mut batch).await?.datagrams, 3);
+//!
+//! let (mut inbox, mut texts) = (Inbox::new(), Vec::new());
+//! while texts.len() < 3 {
+//!     there.recv(&mut inbox).await?;
+//!     texts.extend(inbox.iter().map(|datagram| datagram.payload.to_vec()));
+//! }
+//! assert_eq!(texts, [b"one", b"two", b"six"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+
+pub mod arrivals;
+mod batch;
+pub mod fragment;
+mod inbox;
+mod socket;
+
+pub use batch::{Batch, PushError};
+pub use inbox::{Datagram, Inbox};
+pub use socket::{Options, Sent, Socket};
+
+/// What a datagram tells of congestion on its way (RFC 3168).
+pub use quinn_udp::EcnCodepoint as Ecn;
