@@ -18,6 +18,7 @@ pub struct Bell {
 }
 
 impl Bell {
+    /// A bell for which nobody waits.
     pub fn new() -> Self {
         Self { wanted: AtomicUsize::new(1), waker: AtomicWaker::new() }
     }
