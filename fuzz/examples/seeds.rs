@@ -44,7 +44,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("decompress", decompress()),
         ("dictionary", dictionary()),
         ("token_file", token_file()),
-        ("token_file", token_file()),
         ("jwt", jwt()),
         ("udp_fragments", udp_fragments()?),
     ];
@@ -90,6 +89,14 @@ fn wire_decoder() -> Seeds {
         ("run_bytewise", piecewise(1, run.concat())),
         ("mixed", piecewise(7, mixed.concat())),
         ("cut_off", piecewise(255, stamped[..20].to_vec())),
+        // A block that says that it has 104 items.
+        (
+            "block_of_many",
+            vec![
+                1, 4, 8, 1, 0, 0, 0, 0, 0, 175, 0, 0, 0, 0, 0, 0, 5, 116, 104, 114, 5, 0, 0, 0, 0, 0, 0, 0,
+                0, 101, 101,
+            ],
+        ),
     ]
 }
 
@@ -427,22 +434,4 @@ fn jwt() -> Seeds {
         ("other_algorithm", part(0, "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjIwMDB9.AAAA")),
         ("one_character", part(40, "x")),
     ]
-}
-
-/// As `nyx token` writes it.
-fn token_file() -> Seeds {
-    const FILE: &str = r#"[[token]]
-id = "k3v9d2m8q1xz"
-name = "camera 3"
-sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-publish = ["camera/3/**"]
-subscribe = []
-created = "2026-11-28T19:00:00Z"
-expires = "2027-11-28T19:00:00Z"
-
-[[revoked]]
-jti = "7d1f"
-until = "2026-12-01T00:00:00Z"
-"#;
-    vec![("token_and_revoked", FILE.as_bytes().to_vec())]
 }

@@ -61,7 +61,8 @@ fn message(step: u8, bytes: &[u8]) -> BytesMut {
         4 => wire::put_message(&mut out, Header::CONTROL, bytes),
         5 => {
             let acknowledges = first % 2 == 0;
-            let hello = Hello { version: 1, name: text, acknowledges, blocks: blocks(first), ..Default::default() };
+            let hello =
+                Hello { version: 1, name: text, acknowledges, blocks: blocks(first), ..Default::default() };
             control::put(&mut out, hello);
         }
         6 => {

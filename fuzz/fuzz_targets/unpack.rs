@@ -14,7 +14,8 @@ const LIMIT: usize = 16 * 1024;
 /// What a message takes beside its payload, at most.
 const OVERHEAD: usize = HEADER_LEN + wire::TIMESTAMP_LEN;
 
-const PREFIX: &[u8] = br#"{"id":7,"name":"entity-0007","position":{"x":1.25,"y":7.5},"team":"north","state":"idle"}"#;
+const PREFIX: &[u8] =
+    br#"{"id":7,"name":"entity-0007","position":{"x":1.25,"y":7.5},"team":"north","state":"idle"}"#;
 
 fuzz_target!(|input: &[u8]| {
     let Some((&flags, payload)) = input.split_first() else { return };

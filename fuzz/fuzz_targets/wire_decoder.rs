@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nyx_protocol::wire::{self, DecodeError, HEADER_LEN, Header, Messages, Run, Scan};
+use nyx_protocol::wire::{self, DecodeError, Flags, HEADER_LEN, Header, Messages, Run, Scan};
 
 /// Small, so that inputs reach it.
 const PAYLOAD_MAX: usize = 300;
@@ -48,13 +48,18 @@ fn take_run(bytes: &[u8], run: Run, messages: &mut Vec<Vec<u8>>) {
         rest = after;
     }
     assert!(rest.is_empty(), "a run is whole messages");
-    assert_eq!(Messages::new(bytes).count(), run.count as usize);
-    check_patch(bytes, bytes.len());
-    check_patch(bytes, bytes.len() / 2);
+    // A block stands alone, and says itself how many items it has.
+    let block =
+        Messages::new(bytes).any(|message| message.header.flags.contains(Flags::BLOCK)).then_some(run.count);
+    let messages = Messages::new(bytes).count();
+    assert!(if block.is_some() { messages == 1 && run.count >= 1 } else { messages == run.count as usize });
+    check_patch(bytes, bytes.len(), block);
+    check_patch(bytes, bytes.len() / 2, block);
 }
 
 /// Patches whole messages until a limit is reached: their two fields and nothing else, and nothing after them.
-fn check_patch(run: &[u8], limit: usize) {
+/// `block` is the number of items of a run that is one block.
+fn check_patch(run: &[u8], limit: usize, block: Option<u32>) {
     const TOPIC: u32 = 0xABCD_EF01;
     // Wraps around in a run of three.
     const FIRST: u32 = u32::MAX - 1;
@@ -62,7 +67,8 @@ fn check_patch(run: &[u8], limit: usize) {
     let (len, count) = wire::patch_run(&mut patched, TOPIC, FIRST, limit);
     assert!(len >= limit);
     assert_eq!(patched[len..], run[len..]);
-    assert_eq!(Messages::new(&patched[..len]).count(), count as usize);
+    let messages = Messages::new(&patched[..len]).count();
+    assert_eq!(block.map_or(messages, |items| items as usize), count as usize);
     let mut sequence = FIRST;
     for (was, is) in Messages::new(&run[..len]).zip(Messages::new(&patched[..len])) {
         assert_eq!(is.header, Header { topic: TOPIC, sequence, ..was.header });
