@@ -16,7 +16,7 @@ fn control_messages() -> Vec<(&'static str, Body)> {
     // Too short for a real one, which is its decoder's concern.
     let content = b"northern";
     let dictionary = [&[5, 1][..], &crc32fast::hash(content).to_be_bytes(), content].concat();
-    vec![
+    let mut messages = vec![
         (
             "hello",
             control::Hello {
@@ -100,6 +100,44 @@ fn control_messages() -> Vec<(&'static str, Body)> {
         ("dictionary", control::Dictionary { message: dictionary.into(), ..Default::default() }.into()),
         ("retire", control::Retire { id: 5, version: 1, ..Default::default() }.into()),
         ("compression", control::Compression { allowed: true, ..Default::default() }.into()),
+    ];
+    messages.extend(request_messages());
+    messages
+}
+
+/// Those about results and requests.
+fn request_messages() -> Vec<(&'static str, Body)> {
+    let (limit, forbidden) = (control::ErrorCode::Limit.into(), control::ErrorCode::Forbidden.into());
+    let (service, no) = ("up".to_owned(), "no".to_owned());
+    let outcomes = vec![
+        control::Outcome { count: 2, sequence: Some(9), ..Default::default() },
+        control::Outcome { count: 1, code: limit, message: no.clone(), ..Default::default() },
+    ];
+    let request = control::Request {
+        id: 7,
+        service: service.clone(),
+        body: "hi".into(),
+        deadline_ms: 200,
+        lane: control::Lane::High.into(),
+        ..Default::default()
+    };
+    vec![
+        ("results", control::Results { alias: 3, outcomes, ..Default::default() }.into()),
+        ("serve", control::Serve { id: 1, service, concurrency: 4, ..Default::default() }.into()),
+        ("served", control::Served { id: 1, code: forbidden, message: no, ..Default::default() }.into()),
+        ("unserve", control::Unserve { id: 1, ..Default::default() }.into()),
+        ("request", request.into()),
+        (
+            "reply",
+            control::Reply {
+                id: 7,
+                status: control::Status::Failed.into(),
+                body: "no".into(),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        ("cancel", control::Cancel { id: 7, ..Default::default() }.into()),
     ]
 }
 

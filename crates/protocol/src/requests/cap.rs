@@ -14,7 +14,9 @@
 ///
 /// let mut cap = Cap::adaptive(1_000);
 /// let start = cap.limit();
-/// (0..start).for_each(|_| cap.handle_answer(start));
+/// for _ in 0..start {
+///     cap.handle_answer(cap.limit()); // all that may be under way were
+/// }
 /// assert_eq!(cap.limit(), 2 * start);
 /// cap.handle_refusal(0, 1);
 /// assert_eq!(cap.limit(), start);
