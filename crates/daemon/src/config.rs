@@ -99,6 +99,9 @@ pub(crate) struct Limits {
     pub(crate) document_depth: usize,
     pub(crate) subscriptions: usize,
     pub(crate) aliases: usize,
+    pub(crate) services: usize,
+    pub(crate) requests: usize,
+    pub(crate) waiting_requests: usize,
     pub(crate) handshake: Text<humantime::Duration>,
     pub(crate) silence: Text<humantime::Duration>,
     pub(crate) connections_per_peer: Text<Limit>,
@@ -236,6 +239,9 @@ impl Default for Limits {
             document_depth: hub.document.depth,
             subscriptions: hub.subscriptions,
             aliases: hub.aliases,
+            services: hub.services,
+            requests: hub.requests,
+            waiting_requests: hub.waiting_requests,
             handshake: time(hub.handshake),
             silence: time(hub.silence),
             connections_per_peer: per_second(100, 2_000),
@@ -326,6 +332,9 @@ impl Config {
         hub.document.depth = limits.document_depth;
         hub.subscriptions = limits.subscriptions;
         hub.aliases = limits.aliases;
+        hub.services = limits.services;
+        hub.requests = limits.requests;
+        hub.waiting_requests = limits.waiting_requests;
         hub.publish_messages = limits.publish_messages.0.quota();
         hub.publish_bytes = limits.publish_bytes.0.quota();
         hub.handshake = limits.handshake.duration();

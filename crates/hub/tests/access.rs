@@ -9,7 +9,7 @@ use nyx_core::Instant;
 use nyx_core::limit::{Capacity, CheckError, Keyed, Quota};
 use nyx_hub::access::{Entry, Forbidden, Gatekeeper, Permissions, Permit, Rejected, Supplies, Supply};
 use nyx_hub::{Config, Peer, Transport};
-use nyx_protocol::control::{Body, ErrorCode, Hello};
+use nyx_protocol::control::{Body, ErrorCode, Hello, Reply, Request, Serve, Status};
 use nyx_protocol::topic::{Name, Pattern};
 use nyx_protocol::wire::Kind;
 use parking_lot::Mutex;
@@ -97,6 +97,40 @@ fn a_topic_that_may_not_be_published_does_not_come_into_being() {
     // The refusal, and what came on the alias.
     assert_eq!(sim.refused(ErrorCode::Forbidden), 2);
     assert_eq!(*book.forbidden.lock(), [r#"camera: Publish("chat")"#]);
+}
+
+#[test]
+fn who_serves_may_publish_and_read_the_service_and_who_asks_may_publish_it() {
+    let (mut sim, book) = (Sim::new(Config::default()), Arc::new(book()));
+    let [admin, camera, viewer] = ["a", "c", "v"].map(|token| join(&mut sim, &book, token));
+    let serve = |service: &str| Serve { id: 1, service: service.to_owned(), concurrency: 1 };
+    let request = |id, service: &str| Request {
+        id,
+        service: service.to_owned(),
+        body: "hi".into(),
+        ..Default::default()
+    };
+    // One may publish the name and not read it, the other the other way round.
+    for id in [camera, viewer] {
+        sim[id].send(serve("camera/1"));
+        sim.settle();
+        let Some(Body::Served(served)) = sim[id].control.last() else { panic!("an answer") };
+        assert_eq!(served.code(), ErrorCode::Forbidden);
+    }
+    sim[admin].send(serve("camera/1"));
+    sim[viewer].send(request(1, "camera/1"));
+    sim[viewer].send(request(2, "camera/none"));
+    sim[camera].send(request(3, "camera/1"));
+    sim.settle();
+    let status = |sim: &Sim, peer: usize, id| sim[peer].replies().get(&id).map(|(status, _)| *status);
+    // Whether there is such a service is not for everybody.
+    assert_eq!(status(&sim, viewer, 1), Some(Status::Forbidden));
+    assert_eq!(status(&sim, viewer, 2), Some(Status::Forbidden));
+    let asked = sim[admin].requests();
+    assert_eq!(asked.len(), 1);
+    sim[admin].send(Reply { id: asked[0].id, status: Status::Ok.into(), body: "ho".into() });
+    sim.settle();
+    assert_eq!(status(&sim, camera, 3), Some(Status::Ok));
 }
 
 #[test]
