@@ -6,13 +6,13 @@
 //!   other, and applies them at the receiver's end; then both ends are compared. Its times are its own work alone, from a value to
 //!   bytes and back: making JSON is charged to those that send JSON, and comparing values to those that compare them.
 //!   Framing is left out; it is the same for all.
-//! - [`steps`]: what each step from JSON to ours saves.
-//! - [`opaque`]: payloads that nothing can be done about.
-//! - [`document`]: one delta of a document of 20 KB, for the first receiver and for others.
-//! - [`control`]: headers and control messages beside protobuf.
-//! - [`links`]: links that fail, in virtual time.
+//! - `steps`: what each step from JSON to ours saves.
+//! - `opaque`: payloads that nothing can be done about.
+//! - `document`: one delta of a document of 20 KB, for the first receiver and for others.
+//! - `control`: headers and control messages beside protobuf.
+//! - `links`: links that fail, in virtual time.
 //!
-//! Reading order: [`source`] says what is measured on, [`ways`] has the contenders, `measure` runs them, `report` lays the figures
+//! Reading order: `source` says what is measured on, `ways` has the contenders, `measure` runs them, `report` lays the figures
 //! beside `benches/aims.toml`.
 
 mod control;
