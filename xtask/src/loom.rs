@@ -6,7 +6,7 @@ use anyhow::ensure;
 use cargo_metadata::{Package, Target, TargetKind};
 
 use crate::report::Report;
-use crate::workspace::{self, cargo, target_directory};
+use crate::workspace::{self, cargo, target_directory, without_lto};
 
 /// What the names of loom's test files start with, in the folder `tests` of any crate.
 const PREFIX: &str = "loom_";
@@ -34,13 +34,12 @@ fn is_loom_test(target: &Target) -> bool {
     target.is_kind(TargetKind::Test) && target.name.starts_with(PREFIX)
 }
 
-/// Optimised, since loom runs the same few lines millions of times; not across crates, since that takes longer than it saves.
+/// Optimised, since loom runs the same few lines millions of times.
 fn command(package: &str) -> anyhow::Result<Command> {
     let mut command = cargo(["test", "--release", "-p", package, "--no-fail-fast"]);
-    command
+    without_lto(&mut command)
         .args(["--test", &format!("{PREFIX}*")])
         .env("CARGO_TARGET_DIR", target_directory()?.join("loom"))
-        .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("RUSTFLAGS", "--cfg loom");
     Ok(command)
 }

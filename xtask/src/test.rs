@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use crate::report::Report;
 use crate::suites::{self, SUITES, Suite};
-use crate::workspace::{cargo, is_ci};
+use crate::workspace::{cargo, is_ci, without_lto};
 
 /// The unit, integration and documentation tests of all crates, as one suite.
 const WORKSPACE: &str = "workspace";
@@ -36,12 +36,11 @@ fn run_suite(suite: &Suite, required: bool, report: &mut Report) -> anyhow::Resu
         report.leave_out(suite.name, wants, required);
         return Ok(());
     }
-    // In release mode, since what these suites time out on and measure is the daemon that people run. What they measured
-    // is shown.
-    report.run(
-        suite.name,
-        &mut cargo(["test", "--release", "-p", suites::PACKAGE, "--test", suite.name, "--", "--show-output"]),
-    )?;
+    // In release mode, since what these suites time out on and measure is about the daemon that people run. What they
+    // measured is shown.
+    let mut command =
+        cargo(["test", "--release", "-p", suites::PACKAGE, "--test", suite.name, "--", "--show-output"]);
+    report.run(suite.name, without_lto(&mut command))?;
     Ok(())
 }
 

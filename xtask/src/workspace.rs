@@ -20,6 +20,12 @@ pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     command
 }
 
+/// Has a release build leave out link-time optimisation, for what only has to work: linking takes several times as long with it
+/// as without.
+pub(crate) fn without_lto(command: &mut Command) -> &mut Command {
+    command.env("CARGO_PROFILE_RELEASE_LTO", "off")
+}
+
 /// A command of the nightly toolchain, which alone has sanitizers, started in the workspace's root.
 pub(crate) fn nightly(args: &[&str]) -> Command {
     let mut command = Command::new("rustup");

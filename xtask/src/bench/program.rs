@@ -2,24 +2,53 @@
 
 use crate::programs::{self, Program as Wanted};
 use crate::report::Report;
-use crate::workspace::{cargo, is_ci};
+use crate::workspace::{cargo, is_ci, without_lto};
 
 use super::Options;
 
 /// Every bench that is neither here nor a suite is one of criterion's.
 pub(super) const PROGRAMS: &[Program] = &[
-    Program { name: "relay", bin: "relay", brief: &["--smoke"], measures_daemon: true, wants: &[] },
-    Program { name: "audio", bin: "audio", brief: &["--brief"], measures_daemon: true, wants: &[] },
-    Program { name: "requests", bin: "requests", brief: &["--smoke"], measures_daemon: true, wants: &[] },
+    Program {
+        name: "relay",
+        bin: "relay",
+        brief: &["--smoke"],
+        measures_daemon: true,
+        lto: true,
+        wants: &[],
+    },
+    Program {
+        name: "audio",
+        bin: "audio",
+        brief: &["--brief"],
+        measures_daemon: true,
+        lto: true,
+        wants: &[],
+    },
+    Program {
+        name: "requests",
+        bin: "requests",
+        brief: &["--smoke"],
+        measures_daemon: true,
+        lto: true,
+        wants: &[],
+    },
     Program {
         name: "protocol",
         bin: "protocol",
         brief: &["--ticks", "20", "--brief"],
         measures_daemon: false,
+        lto: true,
         wants: &[],
     },
     // As long in brief: it takes seconds, and a count is as good on a busy machine.
-    Program { name: "counts", bin: "counted", brief: &[], measures_daemon: false, wants: &[VALGRIND] },
+    Program {
+        name: "counts",
+        bin: "counted",
+        brief: &[],
+        measures_daemon: false,
+        lto: false,
+        wants: &[VALGRIND],
+    },
 ];
 
 const VALGRIND: Wanted = Wanted { name: "valgrind", debian: "valgrind" };
@@ -32,6 +61,8 @@ pub(super) struct Program {
     brief: &'static [&'static str],
     /// Whether it starts the release `nyx`.
     measures_daemon: bool,
+    /// Whether it is measured as it is shipped, with link-time optimisation.
+    lto: bool,
     wants: &'static [Wanted],
 }
 
@@ -41,13 +72,18 @@ impl Program {
             report.leave_out(self.name, wants, options.is_named() || is_ci());
             return Ok(());
         }
-        if self.measures_daemon
-            && !report.run("nyx", &mut cargo(["build", "--release", "-p", "nyx-daemon", "--bin", "nyx"]))?
-        {
+        let mut daemon = cargo(["build", "--release", "-p", "nyx-daemon", "--bin", "nyx"]);
+        if options.test {
+            without_lto(&mut daemon);
+        }
+        if self.measures_daemon && !report.run("nyx", &mut daemon)? {
             return Ok(());
         }
         let brief = if options.test { self.brief } else { &[] };
         let mut run = options.command("run", &["--release", "--bin", self.bin]);
+        if options.test || !self.lto {
+            without_lto(&mut run);
+        }
         report.run(self.name, run.args(brief).args(&options.args))?;
         Ok(())
     }
