@@ -103,7 +103,9 @@ impl Taking {
     /// So many bytes, in front of which `ahead` were under way, were acknowledged `took` after they had been sent.
     pub(super) fn observe(&mut self, now: Instant, bytes: u64, ahead: u64, took: Duration, flight: &Flight) {
         let Some(round_trip) = flight.round_trip_min() else { return };
-        self.drain.observe(now, bytes + ahead, took.saturating_sub(round_trip));
+        if self.drain.measures_from(round_trip) {
+            self.drain.observe(now, bytes + ahead, took.saturating_sub(round_trip));
+        }
     }
 }
 
@@ -124,6 +126,8 @@ struct Drain {
     began: Instant,
     present: Option<u64>,
     last: Option<u64>,
+    /// The shortest round trip when it was asked last.
+    round_trip: Option<Duration>,
 }
 
 /// Short enough to follow a link that changes, long enough for some updates of a game.
@@ -133,6 +137,16 @@ const WINDOW: Duration = Duration::from_millis(500);
 const UNCERTAIN: Duration = Duration::from_micros(1);
 
 impl Drain {
+    /// Whether what was just acknowledged can be measured against this shortest round trip. What made it shorter can't: of its own time nothing
+    /// would be left, and a path of any speed would seem to be fast. What was measured against a longer one was wrong likewise.
+    fn measures_from(&mut self, round_trip: Duration) -> bool {
+        let is_shorter = self.round_trip.replace(round_trip).is_none_or(|before| round_trip < before);
+        if is_shorter {
+            (self.present, self.last) = (None, None);
+        }
+        !is_shorter
+    }
+
     fn observe(&mut self, now: Instant, bytes: u64, took: Duration) {
         let nanos = took.max(UNCERTAIN).as_nanos();
         let rate = u64::try_from(u128::from(bytes) * 1_000_000_000 / nanos).unwrap_or(u64::MAX);
@@ -164,5 +178,16 @@ mod tests {
         assert_eq!(drain.get(), Some(1_000_000));
         drain.observe(at(1_200), 1_000, Duration::from_millis(10));
         assert_eq!(drain.get(), Some(100_000));
+    }
+
+    #[test]
+    fn what_sets_the_shortest_round_trip_is_not_measured_against_it() {
+        let (mut drain, millis) = (Drain::default(), Duration::from_millis);
+        assert!(!drain.measures_from(millis(4)));
+        assert!(drain.measures_from(millis(4)));
+        drain.observe(Instant::ZERO, 1_000, millis(1));
+        assert!(!drain.measures_from(millis(2)), "it is shorter");
+        assert_eq!(drain.get(), None, "what was measured against 4 ms seemed too fast");
+        assert!(drain.measures_from(millis(3)), "the shortest of late is a longer one again");
     }
 }
