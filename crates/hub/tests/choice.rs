@@ -216,7 +216,7 @@ fn over_a_link_that_changes_it_is_better_than_every_fixed_choice() {
     for trace in PACKED {
         let ratio = ratio(trace, &CHANGING);
         let is = |other: Trace| trace.name == other.name;
-        let whole_max = if is(FOOTBALL) { 1.02 } else { 1.0 };
+        let whole_max = if is(FOOTBALL) { 1.05 } else { 1.0 };
         let settled_max = if is(TELEMETRY) { 1.05 } else { 1.0 };
         assert!(ratio.whole < whole_max && ratio.settled < settled_max, "{}: {ratio:?}", trace.name);
     }
