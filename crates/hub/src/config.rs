@@ -14,6 +14,9 @@ use crate::compression;
 pub struct Config {
     /// The server's name in `Welcome`.
     pub server: String,
+    /// Where the epochs of topics come from. Default `None`: chance, so that no topic is taken for one of another hub. With a seed
+    /// each run is like the other, for simulations.
+    pub epoch_seed: Option<u64>,
     /// Bytes of a data message's payload. Default 16 MiB.
     pub message_bytes: usize,
     /// Sessions at a time. Default 10,000.
@@ -67,6 +70,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             server: concat!("nyx ", env!("CARGO_PKG_VERSION")).to_owned(),
+            epoch_seed: None,
             message_bytes: 16 << 20,
             sessions: 10_000,
             topics: 10_000,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use nyx_core::Instant;
 use nyx_protocol::state::{Cache, Document, Encoded, Limits, Patch, PatchError};
 use nyx_protocol::wire::{Flags, HEADER_LEN, Header, Kind, codec};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, RandomState};
 
 use crate::compression::{Encoder, Key, Taker};
 
@@ -102,6 +103,10 @@ impl Shelf {
 
 /// A number that no other document has drawn, or hardly.
 pub(crate) fn random_epoch() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0u8)
+}
+
+/// The epoch of topic `id` where `seed` takes the place of chance.
+pub(crate) fn seeded_epoch(seed: u64, id: u32) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one((seed, id))
 }

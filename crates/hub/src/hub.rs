@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::access::Entry;
 use crate::compression::Engine;
 use crate::config::Config;
-use crate::document::random_epoch;
+use crate::document::{random_epoch, seeded_epoch};
 use crate::router::Router;
 use crate::session::Session;
 use crate::shared::{Peer, Shared};
@@ -177,7 +177,8 @@ impl Hub {
         let id = topics.by_id.len() as u32;
         let Inner { config, engine, copies, .. } = &*self.inner;
         let (copies, engine) = (copies.clone(), engine.clone());
-        let topic = Topic::new(id, name.clone(), spec.clone(), random_epoch(), config, copies, engine);
+        let epoch = config.epoch_seed.map_or_else(random_epoch, |seed| seeded_epoch(seed, id));
+        let topic = Topic::new(id, name.clone(), spec.clone(), epoch, config, copies, engine);
         let topic = Arc::new(topic);
         topics.by_name.insert(name.clone(), topic.clone());
         topics.by_id.push(topic.clone());

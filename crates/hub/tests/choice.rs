@@ -3,8 +3,9 @@
 //! What is compared is the time that the objective names: encoding, and bytes over what the link carries. It is counted twice in each run:
 //! from the first message on, with the snapshot, what the choice had to try, and the dictionaries that were handed over; and of messages alone,
 //! once the topic has been going on for a while. CPU is the hub's model; training is not in it, as no message
-//! waits for one. Runs differ in the epoch alone, a random number in each message: dictionaries are trained on these as well, and the ratios
-//! of the game and of football move by up to 3 % with them, the others by less than 1 %.
+//! waits for one. Epochs are drawn from a seed, so each run is like the other; by
+//! another seed the ratios of the game and of football move by up to 3 %, as dictionaries are trained on what holds the epoch, and the others by
+//! less than 1 %.
 
 mod sim;
 mod traces;
@@ -55,6 +56,9 @@ fn message(patch: &Patch) -> BytesMut {
     message
 }
 
+/// Stands for chance.
+const EPOCH_SEED: u64 = 1;
+
 const FIXED: [Pin; 4] = [
     Pin::Off,
     Pin::Codec(Codec::Level(Level::FAST)),
@@ -102,6 +106,7 @@ struct Cost {
 /// What a trace costs whose subscriber comes over each of the paths.
 fn cost(play: &Play, pin: Pin, paths: &[Path]) -> Cost {
     let mut config = Config::default();
+    config.epoch_seed = Some(EPOCH_SEED);
     config.compression.pin = pin;
     config.compression.training.records_between = 100;
     config.compression.training.dictionary_bytes = 2048;
@@ -238,6 +243,7 @@ const CHANGING: [Path; 3] = [Path::Fast, Path::Medium, Path::Fast];
 fn an_opaque_stream_of_jpeg_is_never_compressed_again() {
     let run = |pin: Pin, codec: u8| {
         let mut config = Config::default();
+        config.epoch_seed = Some(EPOCH_SEED);
         config.compression.pin = pin;
         let mut sim = Sim::new(config);
         let publisher = sim.peer(fast(), true);
