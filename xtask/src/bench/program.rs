@@ -40,7 +40,8 @@ pub(super) const PROGRAMS: &[Program] = &[
         lto: true,
         wants: &[],
     },
-    // As long in brief: it takes seconds, and a count is as good on a busy machine.
+    // As long in brief: it takes seconds, and a count is as good on a busy machine. Without link-time optimisation, as they have it who
+    // depend on one crate.
     Program {
         name: "counts",
         bin: "counted",
