@@ -32,6 +32,7 @@ impl Flags {
     const KNOWN: u8 = 15;
 
     /// Whether all of `other`'s bits are set.
+    #[inline]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
@@ -42,11 +43,13 @@ impl Flags {
     }
 
     /// Both sets together.
+    #[inline]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// This set without all of `other`'s bits.
+    #[inline]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
@@ -82,6 +85,7 @@ impl Header {
         Self { kind: None, flags: Flags::NONE, codec: 0, topic: 0, sequence: 0, length: 0 };
 
     /// The header of an empty message of this kind.
+    #[inline]
     pub const fn data(kind: Kind) -> Self {
         Self { kind: Some(kind), ..Self::CONTROL }
     }
@@ -90,6 +94,7 @@ impl Header {
     ///
     /// # Errors
     /// When the type is unknown or a reserved bit is set: what follows can't be trusted then.
+    #[inline]
     pub fn parse(bytes: &[u8; HEADER_LEN]) -> Result<Self, DecodeError> {
         let [kind, flags, codec, reserved, t0, t1, t2, t3, s0, s1, s2, s3, l0, l1, l2, l3] = *bytes;
         if kind > 4 {
@@ -109,6 +114,7 @@ impl Header {
     }
 
     /// The header as it travels.
+    #[inline]
     pub fn to_bytes(&self) -> [u8; HEADER_LEN] {
         let [t0, t1, t2, t3] = self.topic.to_be_bytes();
         let [s0, s1, s2, s3] = self.sequence.to_be_bytes();
@@ -118,6 +124,7 @@ impl Header {
     }
 
     /// Bytes of the whole message.
+    #[inline]
     pub const fn message_len(&self) -> usize {
         HEADER_LEN + self.length as usize
     }

@@ -32,6 +32,7 @@ impl Kind {
     }
 
     /// The lane that topics of this kind take unless they say otherwise: what is small and ages first, what is large last.
+    #[inline]
     pub const fn lane(self) -> Lane {
         match self {
             Self::State | Self::Audio => Lane::High,
@@ -41,6 +42,7 @@ impl Kind {
     }
 
     /// The kind's name in the command line, in HTTP and in the console.
+    #[inline]
     pub const fn name(self) -> &'static str {
         match self {
             Self::State => "state",

@@ -5,11 +5,13 @@ use bytes::{BufMut, Bytes};
 use super::{Flags, Header, TIMESTAMP_LEN};
 
 /// Appends a message; its header's length becomes that of `payload`.
+#[inline]
 pub fn put_message(out: &mut impl BufMut, header: Header, payload: &[u8]) {
     put_parts(out, header, None, payload);
 }
 
 /// Appends a message whose payload starts with a capture time, in microseconds since the Unix epoch.
+#[inline]
 pub fn put_stamped(out: &mut impl BufMut, header: Header, unix_micros: u64, payload: &[u8]) {
     put_parts(out, header, Some(unix_micros), payload);
 }
@@ -39,6 +41,7 @@ pub struct Message<'a> {
 
 impl Message<'_> {
     /// The payload as an owner of the bytes `of` which it was read from, without a copy.
+    #[inline]
     pub fn owned_payload(&self, of: &Bytes) -> Bytes {
         of.slice_ref(self.payload)
     }
@@ -52,6 +55,7 @@ pub struct Messages<'a>(&'a [u8]);
 
 impl<'a> Messages<'a> {
     /// The messages in `run`.
+    #[inline]
     pub const fn new(run: &'a [u8]) -> Self {
         Self(run)
     }
@@ -60,6 +64,7 @@ impl<'a> Messages<'a> {
 impl<'a> Iterator for Messages<'a> {
     type Item = Message<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Message<'a>> {
         let (header, rest) = self.0.split_first_chunk()?;
         let header = Header::parse(header).ok()?;

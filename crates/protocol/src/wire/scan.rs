@@ -50,6 +50,7 @@ impl Run {
     /// assert_eq!(run.first(&stream, 9, 40).count, 2);
     /// assert_eq!(run.first(&stream, 0, 0).count, 1);
     /// ```
+    #[inline]
     pub fn first(self, buffer: &[u8], messages: u32, bytes: usize) -> Self {
         if buffer.get(1).is_some_and(|flags| flags & Flags::BLOCK_BIT != 0) {
             return self;
@@ -86,6 +87,7 @@ impl Run {
 /// assert_eq!(wire::scan(&stream, 1024), Ok(Scan::Run(run)));
 /// assert_eq!(wire::scan(&stream[38..], 1024), Ok(Scan::Incomplete { needed: 14 }));
 /// ```
+#[inline]
 pub fn scan(buffer: &[u8], max_payload: usize) -> Result<Scan, DecodeError> {
     let Some(first) = peek(buffer, max_payload)? else {
         return Ok(Scan::Incomplete { needed: HEADER_LEN - buffer.len() });
@@ -139,6 +141,7 @@ fn peek(buffer: &[u8], max_payload: usize) -> Result<Option<Header>, DecodeError
 /// Writes a hub's topic id and consecutive sequences from `first_sequence` into the headers at the front of a run that
 /// [`scan`] found, and stops after the message with which `limit` bytes are reached. Returns the bytes patched, and the number of
 /// items in them.
+#[inline]
 pub fn patch_run(run: &mut [u8], topic: u32, first_sequence: u32, limit: usize) -> (usize, u32) {
     let (mut len, mut count) = (0, 0u32);
     while len < limit
