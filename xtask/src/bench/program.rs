@@ -1,7 +1,10 @@
 //! Measurements that are not made for criterion: whole processes, and counts.
 
+use std::process::Command;
+
 use crate::programs::{self, Program as Wanted};
 use crate::report::Report;
+use crate::suites;
 use crate::workspace::{cargo, is_ci, without_lto};
 
 use super::Options;
@@ -52,6 +55,17 @@ pub(super) const PROGRAMS: &[Program] = &[
     },
 ];
 
+/// Builds the release `nyx`: to see that it works, as the suites have built it, whose features differ.
+fn daemon(options: &Options) -> Command {
+    if !options.test {
+        return cargo(["build", "--release", "-p", suites::PACKAGE, "--bin", "nyx"]);
+    }
+    let suite = suites::SUITES[0].name;
+    let mut command = cargo(["test", "--release", "-p", suites::PACKAGE, "--test", suite, "--no-run"]);
+    without_lto(&mut command);
+    command
+}
+
 const VALGRIND: Wanted = Wanted { name: "valgrind", debian: "valgrind" };
 
 /// A binary of the bench package.
@@ -73,11 +87,7 @@ impl Program {
             report.leave_out(self.name, wants, options.is_named() || is_ci());
             return Ok(());
         }
-        let mut daemon = cargo(["build", "--release", "-p", "nyx-daemon", "--bin", "nyx"]);
-        if options.test {
-            without_lto(&mut daemon);
-        }
-        if self.measures_daemon && !report.run("nyx", &mut daemon)? {
+        if self.measures_daemon && !report.run("nyx", &mut daemon(options))? {
             return Ok(());
         }
         let brief = if options.test { self.brief } else { &[] };
