@@ -64,6 +64,8 @@ pub struct Flight {
     departures: VecDeque<Departure>,
     rate: Windowed,
     round_trip: Windowed,
+    /// Whether the last that was acknowledged had to wait on the path.
+    queued: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +86,9 @@ const ROUND_TRIP_WINDOW: Duration = Duration::from_secs(10);
 
 /// What one pull may take, in time on the wire: short against what a person notices, long against a round trip at hand.
 const PULL_TIME: Duration = Duration::from_millis(10);
+
+/// By how much a round trip may exceed the shortest, beside a quarter of that, and still be one of a path where nothing queues.
+const JITTER: Duration = Duration::from_millis(5);
 
 /// Bounds of what one pull may take, in bytes.
 const PULL_MIN: usize = 4 * 1024;
@@ -115,6 +120,7 @@ impl Flight {
             departures: VecDeque::new(),
             rate: Windowed::new(RATE_WINDOW),
             round_trip: Windowed::new(ROUND_TRIP_WINDOW),
+            queued: false,
         }
     }
 
@@ -153,8 +159,10 @@ impl Flight {
 
     fn has_room(&self) -> bool {
         let unprompted = self.sent - self.prompt_end.max(self.acked);
-        // Small items need not go one by one, as long as together they take no time that anyone notices.
-        let small = self.bytes_in_pull_time().unwrap_or(u64::MAX).min(PULL_MIN as u64);
+        // Small items need not go one by one, as long as together they take no time that anyone notices. Who has sent little has
+        // measured a low rate: where nothing queues, that says how much there was to send.
+        let noticed = if self.queued { self.bytes_in_pull_time() } else { None };
+        let small = noticed.unwrap_or(u64::MAX).min(PULL_MIN as u64);
         self.awaited() <= self.path_bytes().max(small) && unprompted <= UNPROMPTED_MAX
     }
 
@@ -236,7 +244,9 @@ impl Flight {
         let elapsed = now.since(departure.delivered_at).as_nanos().max(1);
         let rate = u128::from(total.saturating_sub(departure.delivered)) * 1_000_000_000 / elapsed;
         self.rate.offer_max(now, u64::try_from(rate).unwrap_or(u64::MAX));
-        self.round_trip.offer_min(now, nanos(now.since(departure.at)));
+        let round_trip = now.since(departure.at);
+        self.round_trip.offer_min(now, nanos(round_trip));
+        self.queued = self.round_trip_min().is_some_and(|shortest| round_trip > shortest * 5 / 4 + JITTER);
     }
 
     /// A probe came back after `round_trip`. Probes are small and sent when nothing is under way, so they measure the path itself.
@@ -424,6 +434,24 @@ mod tests {
         let mut flight = Flight::new(Mode::Fresh);
         flight.handle_sent(us(0), 50, true);
         assert!(flight.allowance().is_some());
+    }
+
+    #[test]
+    fn small_items_go_into_a_path_that_has_gone_quiet_but_not_into_a_queue() {
+        let mut flight = Flight::new(Mode::Fresh);
+        flight.handle_sent(us(0), 150, true);
+        flight.handle_ack(us(40_000), 150);
+        assert_eq!(flight.bytes_per_second(), Some(3_750), "there was no more to send");
+        let mut sent = 150;
+        while flight.allowance().is_some() {
+            flight.handle_sent(us(50_000), 150, true);
+            sent += 150;
+        }
+        assert!((PULL_MIN as u64..=PULL_MIN as u64 + 150).contains(&(sent - 150)), "{sent}");
+        // They took five times as long: it was the path.
+        flight.handle_ack(us(250_000), sent);
+        flight.handle_sent(us(250_000), 1_500, true);
+        assert!(flight.allowance().is_none());
     }
 
     #[test]
