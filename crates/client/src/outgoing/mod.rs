@@ -102,10 +102,11 @@ impl Outgoing {
     }
 
     /// Appends a message unless `bound` bytes are waiting; with an entry, its result is awaited.
+    #[inline]
     pub(crate) fn try_append<P: Payload>(
         &self,
         bound: usize,
-        envelope: Envelope,
+        envelope: &Envelope,
         payload: P,
         entry: Option<Entry>,
     ) -> Result<(), (P, Blocked)> {
@@ -117,7 +118,7 @@ impl Outgoing {
             buffer.ledger.push(envelope.header.topic, entry);
         }
         let now = self.now(&buffer);
-        buffer.put_data(now, &envelope, payload);
+        buffer.put_data(now, envelope, payload);
         unpark(buffer);
         Ok(())
     }
@@ -126,7 +127,7 @@ impl Outgoing {
     pub(crate) async fn append<P: Payload>(
         &self,
         bound: usize,
-        envelope: Envelope,
+        envelope: &Envelope,
         payload: P,
     ) -> Result<(), P> {
         self.append_if(bound, envelope, payload, || None).await
@@ -136,7 +137,7 @@ impl Outgoing {
     pub(crate) async fn append_tracked<P: Payload>(
         &self,
         bound: usize,
-        envelope: Envelope,
+        envelope: &Envelope,
         payload: P,
         entry: impl Fn() -> Entry,
     ) -> Result<(), P> {
@@ -146,7 +147,7 @@ impl Outgoing {
     async fn append_if<P: Payload>(
         &self,
         bound: usize,
-        envelope: Envelope,
+        envelope: &Envelope,
         payload: P,
         entry: impl Fn() -> Option<Entry>,
     ) -> Result<(), P> {
@@ -231,12 +232,12 @@ impl Outgoing {
     }
 
     /// Appends a message if the connection is still number `session`.
-    pub(crate) fn append_in_session(&self, session: u64, envelope: Envelope, payload: Bytes) -> bool {
+    pub(crate) fn append_in_session(&self, session: u64, envelope: &Envelope, payload: Bytes) -> bool {
         let mut buffer = self.buffer.lock();
         let current = session != 0 && buffer.session == session;
         if current {
             let now = self.now(&buffer);
-            buffer.put_data(now, &envelope, payload);
+            buffer.put_data(now, envelope, payload);
             unpark(buffer);
         }
         current

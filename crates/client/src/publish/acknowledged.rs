@@ -45,7 +45,7 @@ impl Acknowledged {
         let entry = || Entry { promise: promise.clone(), first: 0, count: 1 };
         let envelope = self.handle.envelope(self.codec, None);
         let outgoing = &self.handle.shared().outgoing;
-        if outgoing.append_tracked(BULK, envelope, payload, entry).await.is_err() {
+        if outgoing.append_tracked(BULK, &envelope, payload, entry).await.is_err() {
             let _ = promise.settle(0, 1, Fate::Closed);
         }
         receipt

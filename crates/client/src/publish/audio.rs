@@ -30,6 +30,6 @@ impl Audio {
     /// # Errors
     /// Returns the chunk, and says why. It may be about an earlier one of this publisher.
     pub async fn send<P: Payload>(&self, chunk: P, unix_micros: Option<u64>) -> Result<(), SendError<P>> {
-        self.handle.send(LIVE, self.handle.envelope(self.samples, unix_micros), chunk).await
+        self.handle.send(LIVE, &self.handle.envelope(self.samples, unix_micros), chunk).await
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn send<P: Payload>(
                 flush(&mut block, &mut count, sent);
                 sent += 1;
                 // Full is no answer under an endless bound.
-                if outgoing.try_append(usize::MAX, envelope, payload, entry(sent, 1)).is_err()
+                if outgoing.try_append(usize::MAX, &envelope, payload, entry(sent, 1)).is_err()
                     && let Some(promise) = promise
                 {
                     let _ = promise.settle(sent - 1, 1, Fate::Closed);

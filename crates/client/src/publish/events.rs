@@ -1,7 +1,7 @@
 //! Events: messages in order, of which none is passed over without saying so.
 
 use super::{Handle, Payload, SendError, blocks};
-use crate::outgoing::BULK;
+use crate::outgoing::{BULK, Envelope};
 use crate::{EventCodec, Name};
 
 /// Publishes events.
@@ -9,11 +9,14 @@ use crate::{EventCodec, Name};
 pub struct Events {
     handle: Handle,
     codec: EventCodec,
+    /// What each event is sent in, made once: one that was just put together from bytes is slow to copy.
+    envelope: Envelope,
 }
 
 impl Events {
-    pub(crate) const fn new(handle: Handle, codec: EventCodec) -> Self {
-        Self { handle, codec }
+    pub(crate) fn new(handle: Handle, codec: EventCodec) -> Self {
+        let envelope = handle.envelope(codec, None);
+        Self { handle, codec, envelope }
     }
 
     /// The topic.
@@ -29,7 +32,7 @@ impl Events {
     /// # Errors
     /// Returns the payload, and says why. It may be about an earlier event of this publisher.
     pub async fn send<P: Payload>(&self, payload: P) -> Result<(), SendError<P>> {
-        self.handle.send(BULK, self.handle.envelope(self.codec, None), payload).await
+        self.handle.send(BULK, &self.envelope, payload).await
     }
 
     /// Sends one event that happened at `unix_micros`, microseconds since the Unix epoch: what the hub takes for its age.
@@ -40,7 +43,7 @@ impl Events {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn send_stamped<P: Payload>(&self, payload: P, unix_micros: u64) -> Result<(), SendError<P>> {
-        self.handle.send(BULK, self.handle.envelope(self.codec, Some(unix_micros)), payload).await
+        self.handle.send(BULK, &self.handle.envelope(self.codec, Some(unix_micros)), payload).await
     }
 
     /// Sends one event of text.
@@ -51,7 +54,7 @@ impl Events {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn send_text<P: Payload + AsRef<str>>(&self, text: P) -> Result<(), SendError<P>> {
-        self.handle.send(BULK, self.handle.envelope(EventCodec::Text, None), text).await
+        self.handle.send(BULK, &self.handle.envelope(EventCodec::Text, None), text).await
     }
 
     /// Sends one event of JSON text, which is passed on as it is.
@@ -62,7 +65,7 @@ impl Events {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn send_json<P: Payload + AsRef<str>>(&self, json: P) -> Result<(), SendError<P>> {
-        self.handle.send(BULK, self.handle.envelope(EventCodec::Json, None), json).await
+        self.handle.send(BULK, &self.handle.envelope(EventCodec::Json, None), json).await
     }
 
     /// Sends many events and returns how many; cheaper than one by one. An endless iterator is fine: what comes out

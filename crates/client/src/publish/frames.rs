@@ -57,6 +57,6 @@ impl Frames {
         if frame.keyframe {
             envelope.header.flags = Flags::KEYFRAME;
         }
-        self.0.send(LIVE, envelope, frame.payload).await
+        self.0.send(LIVE, &envelope, frame.payload).await
     }
 }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::state::Slot;
 use super::{Options, Payload, SendCause, SendError};
-use crate::outgoing::{Envelope, Outgoing};
+use crate::outgoing::{Blocked, Envelope, Outgoing};
 use crate::shared::{Open, Shared};
 use crate::{AudioFormat, Compression, Name, Refusal};
 
@@ -103,7 +103,7 @@ impl Publisher {
         let mut payload = BytesMut::new();
         patch.encode(&mut payload);
         let envelope = self.envelope(codec::STATE_PATCH, None);
-        if !outgoing.append_in_session(session, envelope, payload.freeze()) {
+        if !outgoing.append_in_session(session, &envelope, payload.freeze()) {
             slot.forget_session();
         }
     }
@@ -191,13 +191,19 @@ impl Handle {
     pub(crate) async fn send<P: Payload>(
         &self,
         bound: usize,
-        envelope: Envelope,
+        envelope: &Envelope,
         payload: P,
     ) -> Result<(), SendError<P>> {
         if let Err(cause) = self.check(payload.as_ref().len(), envelope.unix_micros) {
             return Err(SendError { payload, cause });
         }
-        let sent = self.shared().outgoing.append(bound, envelope, payload).await;
+        let outgoing = &self.shared().outgoing;
+        // Nearly always there is room, and then nothing has to outlive a wait.
+        let sent = match outgoing.try_append(bound, envelope, payload, None) {
+            Ok(()) => return Ok(()),
+            Err((payload, Blocked::Closed)) => Err(payload),
+            Err((payload, Blocked::Full)) => outgoing.append(bound, envelope, payload).await,
+        };
         sent.map_err(|payload| SendError { payload, cause: SendCause::Closed })
     }
 }

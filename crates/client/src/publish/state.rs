@@ -114,7 +114,7 @@ impl State {
                 Ok(())
             }
             Ok(false) => {
-                let appended = self.0.shared().outgoing.try_append(usize::MAX, envelope, payload, None);
+                let appended = self.0.shared().outgoing.try_append(usize::MAX, &envelope, payload, None);
                 appended.map_err(|_| SendError { payload: patch, cause: SendCause::Closed })
             }
             Err(error) => Err(SendError { payload: patch, cause: error.into() }),
@@ -134,7 +134,7 @@ impl State {
 
     fn transmit(&self, session: u64, payload: Bytes) -> bool {
         let envelope = self.0.envelope(codec::STATE_PATCH, None);
-        self.0.shared().outgoing.append_in_session(session, envelope, payload)
+        self.0.shared().outgoing.append_in_session(session, &envelope, payload)
     }
 }
 
