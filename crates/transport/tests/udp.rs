@@ -113,3 +113,62 @@ async fn an_address_in_use_is_named() {
     let error = Socket::bind(first.local_addr().unwrap(), &Options::default()).unwrap_err();
     assert!(error.to_string().contains(&first.local_addr().unwrap().to_string()), "{error}");
 }
+
+#[tokio::test]
+async fn what_is_kept_holds_what_it_needs_and_outlives_the_next_call() {
+    let (from, to) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+    let addr = to.local_addr().unwrap();
+    let (mut batch, mut inbox) = (Batch::default(), Inbox::new());
+    let mut kept = Vec::new();
+    let sizes = [0, 10, 200, 300, 1200, 9_000, 16_384, 40_000];
+    for round in 0..3u8 {
+        for size in sizes {
+            batch.push(addr, &vec![round; size]).unwrap();
+            from.send(&mut batch).await.unwrap();
+            to.recv(&mut inbox).await.unwrap();
+            kept.extend(inbox.drain());
+        }
+    }
+    assert_eq!(inbox.iter().count(), 0);
+    assert_eq!(kept.len(), 3 * sizes.len());
+    for (round, kept) in (0u8..).zip(kept.chunks(sizes.len())) {
+        for (size, received) in sizes.into_iter().zip(kept) {
+            assert_eq!(received.payload, vec![round; size]);
+            let most = if size < 16_384 { 2 * size + 64 } else { 4 * size };
+            assert!((size..=most).contains(&received.held), "{size}: {}", received.held);
+        }
+    }
+    assert_eq!(inbox.lent(), 6);
+    drop(kept);
+    assert_eq!(inbox.lent(), 0);
+}
+
+#[tokio::test]
+async fn a_train_is_taken_apart_into_what_can_be_kept() {
+    let (from, to) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+    let addr = to.local_addr().unwrap();
+    let (mut batch, mut inbox) = (Batch::default(), Inbox::new());
+    for number in 0..20u8 {
+        batch.push(addr, &[number; 1200]).unwrap();
+    }
+    for number in 20..22u8 {
+        batch.push(addr, &[number; 20_000]).unwrap();
+    }
+    batch.push(addr, &[22; 100]).unwrap();
+    from.send(&mut batch).await.unwrap();
+    let mut kept = Vec::new();
+    let all = async {
+        while kept.len() < 23 {
+            to.recv(&mut inbox).await.unwrap();
+            kept.extend(inbox.drain());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all).await.expect("loopback loses nothing that fits");
+    for (number, received) in (0u8..).zip(&kept) {
+        assert!(received.payload.iter().all(|byte| *byte == number) && !received.payload.is_empty());
+        assert_eq!(received.source, from.local_addr().unwrap());
+    }
+    assert!(
+        kept.iter().filter(|received| received.payload.len() < 16_384).all(|received| received.held < 3000)
+    );
+}

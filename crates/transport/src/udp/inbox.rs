@@ -3,19 +3,27 @@
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 
+use bytes::Bytes;
+use nyx_core::pool::Pool;
 use quinn_udp::{BATCH_SIZE, RecvMeta};
 
 use super::Ecn;
+use super::shelf::{BUFFER, Shelf};
 
 /// Memory for what one call receives. One serves all sockets of a task, in turn: a socket that waits needs none.
 ///
-/// The memory is 2 MiB of address space, of which the system gives only the part that datagrams have reached.
+/// The memory is 2 MiB of address space, of which the system gives only the part that datagrams have reached. What is looked at where it
+/// lies ([`iter`](Self::iter)) costs no more; what is kept ([`drain`](Self::drain)) leaves in memory of its own.
 #[derive(Debug)]
 pub struct Inbox {
     buffers: Vec<Box<[u8]>>,
     metas: Vec<RecvMeta>,
     /// Buffers that the last call filled.
     filled: usize,
+    /// Where copies go that are kept.
+    pool: Pool,
+    /// Buffers that left, and come back.
+    shelf: Shelf,
 }
 
 /// One datagram of an [`Inbox`].
@@ -32,6 +40,22 @@ pub struct Datagram<'a> {
     pub payload: &'a [u8],
 }
 
+/// One datagram that has left its [`Inbox`], to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Received {
+    /// Who sent it; anybody can claim to be anybody.
+    pub source: SocketAddr,
+    /// To which of our addresses, where the system says.
+    pub local: Option<IpAddr>,
+    /// Its congestion mark.
+    pub ecn: Option<Ecn>,
+    /// What it carries.
+    pub payload: Bytes,
+    /// Bytes of memory that the payload and its clones keep, at most: the pool's block of a copy, or the 64 KiB that it was received into.
+    pub held: usize,
+}
+
 impl Inbox {
     /// Room for as much as the system gives at once.
     pub fn new() -> Self {
@@ -41,11 +65,19 @@ impl Inbox {
     /// Room for so many datagrams, or trains of datagrams that the kernel has put together, at least one. Where few arrive at a time,
     /// a small one is quicker.
     pub fn with_buffers(buffers: usize) -> Self {
+        Self::with_pool(buffers, Pool::default())
+    }
+
+    /// The same, with the pool that copies are taken from.
+    pub fn with_pool(buffers: usize, pool: Pool) -> Self {
         let buffers = buffers.clamp(1, BATCH_SIZE);
+        let shelf = Shelf::default();
         Self {
-            buffers: (0..buffers).map(|_| vec![0; BUFFER].into_boxed_slice()).collect(),
+            buffers: (0..buffers).map(|_| shelf.take()).collect(),
             metas: vec![RecvMeta::default(); buffers],
             filled: 0,
+            pool,
+            shelf,
         }
     }
 
@@ -55,17 +87,59 @@ impl Inbox {
         filled.flat_map(|(buffer, meta)| datagrams(buffer, meta))
     }
 
+    /// What the last call received, in order of arrival, to be kept. What is not taken out of the iterator is dropped.
+    ///
+    /// A datagram under 16 KiB is copied out, from the pool, so that it does not keep the 64 KiB that it was received into. A larger one
+    /// leaves where it lies, and the inbox gets another buffer: a new one, or one that has come back. Where 32 are out at once, large
+    /// ones are copied as well.
+    ///
+    /// ```
+    /// use nyx_transport::udp::{Batch, Inbox, Options, Socket};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let socket = Socket::bind("127.0.0.1:0".parse()?, &Options::default())?;
+    /// let mut batch = Batch::default();
+    /// batch.push(socket.local_addr()?, &[7; 1000])?;
+    /// socket.send(&mut batch).await?;
+    ///
+    /// let mut inbox = Inbox::new();
+    /// socket.recv(&mut inbox).await?;
+    /// let kept: Vec<_> = inbox.drain().collect();
+    /// assert_eq!((&kept[0].payload[..], kept[0].held), (&[7; 1000][..], 1024 + 64));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn drain(&mut self) -> impl Iterator<Item = Received> {
+        let filled = std::mem::take(&mut self.filled);
+        let (pool, shelf) = (&self.pool, &self.shelf);
+        let filled = self.buffers.iter_mut().zip(&self.metas).take(filled);
+        filled.flat_map(move |(buffer, meta)| {
+            let whole = if stride(meta) < LEND_MIN { None } else { shelf.lend(buffer) };
+            Pieces { buffer, whole, pool, meta, next: 0 }
+        })
+    }
+
+    /// Buffers of 64 KiB that are kept by payloads which were not copied.
+    pub fn lent(&self) -> usize {
+        self.shelf.lent()
+    }
+
     pub(super) fn fill(
         &mut self,
         recv: impl FnOnce(&mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.filled = 0;
-        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| IoSliceMut::new(&mut []));
-        let count = self.buffers.len();
-        for (slice, buffer) in slices.iter_mut().zip(&mut self.buffers) {
-            *slice = IoSliceMut::new(buffer);
+        if let [buffer] = &mut self.buffers[..] {
+            // Making room for 32 costs a tenth of receiving one.
+            self.filled = recv(&mut [IoSliceMut::new(buffer)], &mut self.metas)?;
+        } else {
+            let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| IoSliceMut::new(&mut []));
+            let count = self.buffers.len();
+            for (slice, buffer) in slices.iter_mut().zip(&mut self.buffers) {
+                *slice = IoSliceMut::new(buffer);
+            }
+            self.filled = recv(&mut slices[..count], &mut self.metas)?;
         }
-        self.filled = recv(&mut slices[..count], &mut self.metas)?;
         Ok(self.metas[..self.filled].iter().map(count_of).sum())
     }
 }
@@ -76,23 +150,66 @@ impl Default for Inbox {
     }
 }
 
+/// The datagrams of a buffer, leaving it.
+struct Pieces<'a> {
+    /// Where they lie; another buffer, if the one in which they lie has left.
+    buffer: &'a [u8],
+    whole: Option<Bytes>,
+    pool: &'a Pool,
+    meta: &'a RecvMeta,
+    next: usize,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = Received;
+
+    fn next(&mut self) -> Option<Received> {
+        let number = self.next;
+        if number == count_of(self.meta) {
+            return None;
+        }
+        self.next += 1;
+        let bytes = self.whole.as_deref().unwrap_or(self.buffer);
+        let range = range(bytes.len(), self.meta, number);
+        let (payload, held) = match &self.whole {
+            Some(whole) if range.len() >= LEND_MIN => (whole.slice(range), BUFFER),
+            _ => copy(self.pool, &bytes[range]),
+        };
+        Some(Received { source: self.meta.addr, local: self.meta.dst_ip, ecn: self.meta.ecn, payload, held })
+    }
+}
+
+/// A copy, and the memory that it takes.
+fn copy(pool: &Pool, payload: &[u8]) -> (Bytes, usize) {
+    (pool.copy_from_slice(payload), pool.copy_cost(payload.len()))
+}
+
 /// The kernel puts datagrams of one sender and one size together; the last may be shorter.
 fn datagrams<'a>(buffer: &'a [u8], meta: &RecvMeta) -> impl Iterator<Item = Datagram<'a>> {
-    let (source, local, ecn) = (meta.addr, meta.dst_ip, meta.ecn);
-    let bytes = &buffer[..meta.len.min(buffer.len())];
-    let stride = meta.stride.max(1);
-    // An empty datagram is one, too.
-    let count = count_of(meta);
-    (0..count).map(move |number| {
-        let start = (number * stride).min(bytes.len());
-        let end = (start + stride).min(bytes.len());
-        Datagram { source, local, ecn, payload: &bytes[start..end] }
+    let meta = *meta;
+    (0..count_of(&meta)).map(move |number| Datagram {
+        source: meta.addr,
+        local: meta.dst_ip,
+        ecn: meta.ecn,
+        payload: &buffer[range(buffer.len(), &meta, number)],
     })
 }
 
-fn count_of(meta: &RecvMeta) -> usize {
-    meta.len.div_ceil(meta.stride.max(1)).max(1)
+/// Where a datagram lies. An empty one is one, too.
+fn range(buffer: usize, meta: &RecvMeta, number: usize) -> std::ops::Range<usize> {
+    let filled = meta.len.min(buffer);
+    let start = (number * stride(meta)).min(filled);
+    start..(start + stride(meta)).min(filled)
 }
 
-/// The largest train that the kernel puts together, and the largest datagram.
-const BUFFER: usize = 64 * 1024;
+fn count_of(meta: &RecvMeta) -> usize {
+    meta.len.div_ceil(stride(meta)).max(1)
+}
+
+fn stride(meta: &RecvMeta) -> usize {
+    meta.stride.max(1)
+}
+
+/// A payload that is a quarter of a buffer or more leaves with it: what is kept is never more than four times what it carries, as in the hub's
+/// rings.
+const LEND_MIN: usize = BUFFER / 4;

@@ -3,11 +3,12 @@
 //! - [`Socket`] sends and receives many datagrams with one system call where the system can: segmentation offload (GSO, GRO)
 //!   and `recvmmsg` through `quinn-udp`, one by one elsewhere. It tells and sets ECN and the local address.
 //! - [`Batch`] is what is to be sent, [`Inbox`] what has arrived: the batch is the caller's, not hidden in a buffer of the
-//!   socket's.
+//!   socket's. What is kept of an inbox leaves as [`Received`], in memory from a pool.
 //! - [`fragment`] cuts items that are larger than a datagram and puts them together again, within bounds of memory and time.
+//! - [`mtu`] finds how large a datagram the path carries. Sockets forbid that one is cut on the way, where the system can.
 //! - [`arrivals`] tells from sequence numbers what was lost, reordered or doubled.
 //!
-//! The last two are values that open no socket and take `now`. Nothing here is encrypted, nor is it known who sends: it is for
+//! The last three are values that open no socket and take `now`. Nothing here is encrypted, nor is it known who sends: it is for
 //! loopback and for networks whose members are trusted.
 //!
 //! ```
@@ -37,10 +38,12 @@ pub mod arrivals;
 mod batch;
 pub mod fragment;
 mod inbox;
+pub mod mtu;
+mod shelf;
 mod socket;
 
 pub use batch::{Batch, PushError};
-pub use inbox::{Datagram, Inbox};
+pub use inbox::{Datagram, Inbox, Received};
 pub use socket::{Options, Sent, Socket};
 
 /// What a datagram tells of congestion on its way (RFC 3168).

@@ -22,7 +22,7 @@ impl Splitter {
         splitter
     }
 
-    /// The path carries more or less than before.
+    /// The path carries more or less than before: [`Discovery::size`](crate::udp::mtu::Discovery::size) of it.
     pub fn set_payload_max(&mut self, payload_max: usize) {
         self.payload_max = payload_max.clamp(PAYLOAD_MIN, u16::MAX as usize);
     }
