@@ -4,7 +4,7 @@
 //! benches of single primitives are criterion's, in the folder `benches/benches`; [`primitives`] makes their table, and
 //! [`counts`] counts the instructions of the hot operations. [`updates`] makes the table of bytes per update of a state document,
 //! from [`traces`] that are made by seed. [`requests`] sends records that are answered one by one, [`audio`] measures the capture of
-//! sound.
+//! sound, and [`unsent`] how many bytes should wait in the kernel.
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ pub mod primitives;
 pub mod relay;
 pub mod requests;
 pub mod traces;
+pub mod unsent;
 pub mod updates;
 
 mod table;

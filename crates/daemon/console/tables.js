@@ -151,6 +151,7 @@ class SubscriberRow {
     this.cells.delivered.set(count(stats.delivered));
     this.cells.rate.set(byteRate(stats.byte_rate));
     this.cells.flight.set(bytes(stats.in_flight_bytes));
+    this.cells.flight.element.title = stats.unsent_target_bytes ? `the kernel may hold ${stats.unsent_target_bytes} bytes unsent` : "";
     this.cells.lag.set(milliseconds(stats.lag_ms));
     this.cells.rtt.set(milliseconds(stats.rtt_ms));
     this.cells.drops.set(stats.drops, now);

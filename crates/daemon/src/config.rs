@@ -22,9 +22,11 @@ use crate::exit::{Failure, Outcome};
 use crate::forward::Forward;
 
 mod auth;
+mod delivery;
 mod tls;
 
 pub(crate) use auth::Auth;
+pub(crate) use delivery::{Delivery, Unsent};
 pub(crate) use tls::Tls;
 
 /// Every setting with its default and what it does. A test holds it to [`Config::default`].
@@ -146,18 +148,6 @@ impl From<Option<Quota>> for Limit {
     }
 }
 
-/// How things are delivered.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Delivery {
-    pub(crate) unsent_bytes: ByteSizeText,
-    pub(crate) window_bytes: ByteSizeText,
-    pub(crate) lag_bytes: ByteSizeText,
-    pub(crate) patience: Text<humantime::Duration>,
-    pub(crate) frame_max_age: Text<humantime::Duration>,
-    pub(crate) audio_max_age: Text<humantime::Duration>,
-}
-
 /// A topic that exists from the start.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -254,21 +244,6 @@ impl Default for Limits {
             publish_bytes_per_peer: Text(Limit::Off),
             publish_messages_per_token: Text(Limit::Off),
             publish_bytes_per_token: Text(Limit::Off),
-        }
-    }
-}
-
-impl Default for Delivery {
-    fn default() -> Self {
-        let hub = nyx_hub::Config::default();
-        let unsent = nyx_transport::tcp::Options::default().unsent_bytes.unwrap_or_default();
-        Self {
-            unsent_bytes: size(unsent as usize),
-            window_bytes: size(hub.window_bytes),
-            lag_bytes: Text(ByteSize::new(hub.lag_bytes)),
-            patience: time(hub.patience),
-            frame_max_age: time(hub.frame_max_age),
-            audio_max_age: time(hub.audio_max_age),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use nyx_protocol::control::Body;
@@ -40,12 +40,19 @@ pub struct Peer {
     pub address: String,
     /// How it is connected.
     pub transport: Transport,
+    /// How many bytes the transport lets the kernel hold unsent, 0 where that is not bounded. The transport keeps it; the hub only tells of it.
+    pub unsent_target: Arc<AtomicU32>,
 }
 
 impl Peer {
     /// A peer at `address`.
     pub fn new(address: impl fmt::Display, transport: Transport) -> Self {
-        Self { address: address.to_string(), transport }
+        Self { address: address.to_string(), transport, unsent_target: Arc::default() }
+    }
+
+    /// The same, whose transport keeps its bound of unsent bytes in `cell`.
+    pub fn with_unsent_target(self, cell: Arc<AtomicU32>) -> Self {
+        Self { unsent_target: cell, ..self }
     }
 }
 

@@ -159,6 +159,8 @@ pub struct Session {
     pub bytes: u64,
     /// Bytes sent and not acknowledged.
     pub in_flight: u64,
+    /// Bytes that the kernel may hold unsent, where the transport bounds that.
+    pub unsent_target: Option<u32>,
     /// The shortest round trip of late.
     pub round_trip: Option<Duration>,
     /// The age of the oldest item that it has not got.
@@ -214,6 +216,8 @@ impl Hub {
                 delivered: read(&counters.delivered),
                 bytes: read(&counters.bytes),
                 in_flight: read(&counters.in_flight),
+                unsent_target: Some(shared.peer.unsent_target.load(Ordering::Relaxed))
+                    .filter(|bytes| *bytes > 0),
                 round_trip: read(&counters.round_trip).checked_sub(1).map(Duration::from_nanos),
                 lag: lags.get(&shared.id).copied().unwrap_or_default(),
                 drops: counters.drops(),

@@ -7,8 +7,9 @@
 //! - [`read`]: non-blocking reads into pooled buffers; an idle connection holds no memory.
 //! - `tls` (with the feature of this name): the same, encrypted.
 //! - [`udp`]: datagrams in batches, fragments, loss and reordering.
+//! - [`unsent`]: what the kernel may hold unsent, by how fast it leaves.
 //! - [`mod@write`]: a queue of [`bytes::Bytes`] that goes out in vectored writes.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod address;
 pub mod alarm;
@@ -18,6 +19,7 @@ pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod udp;
+pub mod unsent;
 pub mod websocket;
 pub mod write;
 

@@ -43,6 +43,14 @@ pub(super) const PROGRAMS: &[Program] = &[
         lto: true,
         wants: &[],
     },
+    Program {
+        name: "unsent",
+        bin: "unsent",
+        brief: &["--smoke"],
+        measures_daemon: false,
+        lto: true,
+        wants: &[],
+    },
     // As long in brief: it takes seconds, and a count is as good on a busy machine. Without link-time optimisation, as they have it who
     // depend on one crate.
     Program {

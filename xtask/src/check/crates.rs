@@ -10,6 +10,7 @@ use super::Finding;
 /// Crates that may hold `unsafe` code, each with what it needs it for.
 const UNSAFE: &[(&str, &str)] = &[
     ("nyx-core", "the buffer pool: blocks of raw memory, and a thread's cache found through a bare pointer"),
+    ("nyx-transport", "on Linux alone, the ioctl that says what a TCP socket has not sent"),
     ("nyx-audio-capture", "on Windows alone, two calls that let the thread that captures join MMCSS"),
 ];
 

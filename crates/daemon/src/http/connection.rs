@@ -13,9 +13,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use nyx_hub::Transport;
-use nyx_transport::tcp;
+use nyx_hub::{Peer, Transport};
 use nyx_transport::tls::Stream;
+use nyx_transport::unsent::{Gauge, Socket};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -32,14 +32,23 @@ use crate::serve::{App, Listener};
 pub(super) struct Connection {
     pub(super) app: Arc<App>,
     pub(super) peer: SocketAddr,
+    /// What the kernel may hold of it.
+    unsent: Gauge,
     /// Where a handler leaves what is to happen after the connection was upgraded.
     pub(super) handover: Handover,
     /// Until the first request has come.
     visit: Arc<Visit>,
 }
 
+impl Connection {
+    /// Who is at the other end, for the hub.
+    pub(super) fn as_peer(&self, by: Transport) -> Peer {
+        Peer::new(self.peer, by).with_unsent_target(self.unsent.cell())
+    }
+}
+
 /// The stream below HTTP.
-pub(super) type Io = Patient<Stream>;
+pub(super) type Io = Patient<Stream<Socket>>;
 
 /// Bytes that HTTP may hold on their way in or out. Out: what a stream pulls next waits until the last part is under this,
 /// so more would deliver older things. In: the most that a request's head may have; browsers send cookies of some KiB.
@@ -47,10 +56,11 @@ const BUFFER_BYTES: usize = 16 * 1024;
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
-    if let Err(error) = tcp::apply(&stream, &app.tcp_options()) {
-        tracing::debug!(%peer, %error, "can't set the connection up");
-        return;
-    }
+    let stream = match app.set_up(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%peer, %error, "can't set the connection up"),
+    };
+    let unsent = stream.gauge();
     let link = app.meters.link(Transport::Http);
     let _open = link.open();
     let visit = Arc::new(app.doorstep.enter(peer.ip()));
@@ -62,7 +72,7 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
     };
     let stream = Patient::new(stream, app.hub.config().silence);
     let handover = Handover::default();
-    let connection = Connection { app: app.clone(), peer, handover, visit };
+    let connection = Connection { app: app.clone(), peer, unsent, handover, visit };
     let handover = connection.handover.clone();
     // Boxed, so that an idle WebSocket does not keep room for the state of HTTP.
     if let Err(error) = Box::pin(requests(connection, stream)).await {
@@ -136,7 +146,7 @@ impl Drop for Place {
     }
 }
 
-async fn turn_away(stream: Stream) {
+async fn turn_away(stream: Stream<Socket>) {
     const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
     // It is a courtesy: whether it arrives makes no difference here.
     let mut stream = Patient::new(stream, Duration::ZERO);

@@ -11,6 +11,7 @@ mod secure;
 mod stats;
 mod training;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -21,11 +22,12 @@ use nyx_core::clock::{Clock, Instant, Monotonic};
 use nyx_hub::compression::Stopwatch;
 use nyx_hub::{Hub, Transport};
 use nyx_transport::tcp;
-use tokio::net::TcpListener;
+use nyx_transport::unsent::{self, Socket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::Config;
+use crate::config::{Config, Unsent};
 use crate::exit::{Failure, Outcome};
 use crate::forward::{self, Forwarder};
 use crate::http;
@@ -89,7 +91,7 @@ pub(crate) fn run(args: Args) -> Outcome {
 /// Runs a command's future on a runtime of its own, with logs on stderr.
 pub(crate) fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
     let filter = tracing_subscriber::EnvFilter::try_from_env("NYX_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("can't start")?;
     let outcome = runtime.block_on(command);
     // Reads of stdin that block must not keep the process.
@@ -133,11 +135,21 @@ impl App {
         admitted
     }
 
-    pub(crate) fn tcp_options(&self) -> tcp::Options {
+    /// Sets a connection up, with a bound on what the kernel may hold unsent.
+    pub(crate) fn set_up(&self, stream: TcpStream) -> io::Result<Socket> {
         let mut options = tcp::Options::default();
-        options.unsent_bytes =
-            Some(u32::try_from(self.config.delivery.unsent_bytes.bytes()).unwrap_or(u32::MAX));
-        options
+        let fixed = match self.config.delivery.unsent_bytes.0 {
+            Unsent::Auto => {
+                options.unsent_bytes = None;
+                tcp::apply(&stream, &options)?;
+                return Socket::adaptive(stream, unsent::Config::default(), self.clock.clone());
+            }
+            Unsent::Fixed(size) => Some(u32::try_from(size.bytes()).unwrap_or(u32::MAX)),
+            Unsent::Off => None,
+        };
+        options.unsent_bytes = fixed;
+        tcp::apply(&stream, &options)?;
+        Ok(Socket::fixed(stream, fixed, self.clock.clone()))
     }
 
     /// Resolves when the server drains.
@@ -202,11 +214,11 @@ impl Server {
         Ok(Self { app, native, http, stop, forwarders })
     }
 
-    pub(crate) fn native_addr(&self) -> std::io::Result<SocketAddr> {
+    pub(crate) fn native_addr(&self) -> io::Result<SocketAddr> {
         self.native.local_addr()
     }
 
-    pub(crate) fn http_addr(&self) -> std::io::Result<SocketAddr> {
+    pub(crate) fn http_addr(&self) -> io::Result<SocketAddr> {
         self.http.local_addr()
     }
 
@@ -276,7 +288,7 @@ impl Server {
 }
 
 /// Descriptors or memory ran out: what is connected goes on, and others are accepted when some has ended.
-async fn accept_failed(error: &std::io::Error) {
+async fn accept_failed(error: &io::Error) {
     tracing::warn!(%error, "can't accept a connection");
     tokio::time::sleep(Duration::from_millis(100)).await;
 }

@@ -6,24 +6,26 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use nyx_hub::{AdmitError, Peer, Transport};
 use nyx_protocol::control::{self, ErrorCode};
-use nyx_transport::tcp;
 use nyx_transport::tls::Stream;
+use nyx_transport::unsent::Socket;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::{App, Listener, drive};
 
 pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
-    if let Err(error) = tcp::apply(&stream, &app.tcp_options()) {
-        tracing::debug!(%peer, %error, "can't set the connection up");
-        return;
-    }
+    let stream = match app.set_up(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%peer, %error, "can't set the connection up"),
+    };
+    let gauge = stream.gauge();
     let link = app.meters.link(Transport::Tcp);
     let _open = link.open();
     let visit = app.doorstep.enter(peer.ip());
     let Some(mut stream) = app.secure(Listener::Native, stream, peer, &visit).await else { return };
     let entry = app.entry(peer.ip(), None);
-    let session = match app.hub.session_with(app.now(), Peer::new(peer, Transport::Tcp), entry) {
+    let from = Peer::new(peer, Transport::Tcp).with_unsent_target(gauge.cell());
+    let session = match app.hub.session_with(app.now(), from, entry) {
         Ok(session) => session,
         Err(error) => {
             link.refused.inc();
@@ -39,7 +41,7 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
     }
 }
 
-async fn turn_away(stream: &mut Stream, error: AdmitError) -> std::io::Result<()> {
+async fn turn_away(stream: &mut Stream<Socket>, error: AdmitError) -> std::io::Result<()> {
     let mut out = BytesMut::new();
     let error = control::Error {
         code: ErrorCode::Limit.into(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nyx_stream::metrics::Counter;
 use nyx_transport::tls::server::Acceptor;
 use nyx_transport::tls::{HandshakeError, Stream};
-use tokio::net::TcpStream;
+use nyx_transport::unsent::Socket;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -79,10 +79,10 @@ impl App {
     pub(crate) async fn secure(
         &self,
         listener: Listener,
-        stream: TcpStream,
+        stream: Socket,
         peer: SocketAddr,
         visit: &Visit,
-    ) -> Option<Stream> {
+    ) -> Option<Stream<Socket>> {
         let Some(secure) = &self.secure else { return Some(Stream::plain(stream)) };
         let acceptor = match listener {
             Listener::Native => &secure.native,

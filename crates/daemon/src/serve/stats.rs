@@ -216,6 +216,7 @@ fn of_session(now: Instant, session: &Session, history: &History) -> Value {
         ("delivered", int(session.delivered)),
         ("byte_rate", Value::F64(rate)),
         ("in_flight_bytes", int(session.in_flight)),
+        ("unsent_target_bytes", session.unsent_target.map_or(Value::Null, |bytes| int(bytes.into()))),
         ("lag_ms", millis(session.lag)),
         ("rtt_ms", session.round_trip.map_or(Value::Null, millis)),
         ("drops", of_drops(&session.all_drops())),

@@ -21,7 +21,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use nyx_hub::{Peer, Session, Transport};
+use nyx_hub::{Session, Transport};
 use nyx_protocol::topic::Pattern;
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -72,7 +72,7 @@ pub(super) async fn native(
         Err(problem) => return Err(problem),
     };
     let entry = app.entry(connection.peer.ip(), permit);
-    let peer = Peer::new(connection.peer, Transport::WebSocket);
+    let peer = connection.as_peer(Transport::WebSocket);
     let session = app.hub.session_with(app.now(), peer, entry)?;
     *connection.handover.0.lock() = Some(Upgrade { stream, then: Then::Native(Box::new(session)) });
     Ok(response)
