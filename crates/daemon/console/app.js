@@ -19,6 +19,7 @@ const model = { server: {}, topics: new Map(), subscribers: new Map(), ring: new
 const session = new Session(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/ws`, {
   onLink: showLink,
   onMessage: route,
+  onUnreadable: (message, announce) => heldOf(announce)?.miss(message),
   onAnnounce: (announce) => { if (announce.topic === selected?.name) selected.announce(announce); },
   onGap: (gap, announce) => { if (announce.topic === selected?.name) selected.gap(gap); },
   onError: (text, error) => (error.subscription === statsSubscription ? showBlind() : notice(text)),
@@ -39,12 +40,15 @@ function route(message, announce) {
   const shown = announce.topic === selected?.name ? selected : null;
   let operations;
   if (message.type === STATE) {
-    const held = announce.topic === STATS ? stats : shown?.held;
-    operations = held?.apply(message);
+    operations = heldOf(announce)?.apply(message);
     if (announce.topic === STATS && operations !== undefined) takeStats();
   }
   if (shown) shown.message(message, operations);
   else session.consumed(message);
+}
+
+function heldOf({ topic }) {
+  return topic === STATS ? stats : topic === selected?.name ? selected.held : undefined;
 }
 
 function takeStats() {

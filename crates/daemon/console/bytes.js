@@ -49,6 +49,14 @@ export class Reader {
     return this.view.getBigUint64(this.take(8), true);
   }
 
+  /** An unsigned little-endian integer of `count` bytes, exact below 2^53. */
+  little(count) {
+    const start = this.take(count);
+    let value = 0;
+    for (let i = count - 1; i >= 0; i--) value = value * 256 + this.bytes[start + i];
+    return value;
+  }
+
   f32() {
     return this.view.getFloat32(this.take(4));
   }

@@ -11,9 +11,9 @@ export class CompressionView {
     this.element.hidden = true;
   }
 
-  /** With the topic's entry of the statistics. What nobody compresses is not shown. */
-  update({ blocks, compression }) {
-    const facts = { ...ofCompression(compression), ...ofBlocks(blocks) };
+  /** With the topic's entry of the statistics, and whether the hub may compress at all. What nobody compresses is not shown. */
+  update({ blocks, compression }, allowed) {
+    const facts = { ...ofCompression(compression, allowed), ...ofBlocks(blocks) };
     this.element.hidden = Object.keys(facts).length === 0;
     for (const [name, value] of Object.entries(facts)) {
       let element = this.facts.get(name);
@@ -38,11 +38,11 @@ export class CompressionView {
 }
 
 /** The facts of what the hub compresses, as text by name. */
-export function ofCompression(compression) {
+export function ofCompression(compression, mayCompress = true) {
   if (!compression) return {};
   const { allowed, chosen, before_bytes: before, after_bytes: after, cpu_ms: cpu, over_budget: over } = compression;
   return {
-    chosen: allowed === "auto" ? chosen : `${chosen} (${allowed} is set)`,
+    chosen: !mayCompress ? "raw (turned off in the hub)" : allowed === "auto" ? chosen : `${chosen} (${allowed} is set)`,
     saved: saved(before, after),
     "CPU": `${count(Math.round(cpu)).join("")}\u2009ms`,
     dictionary: compression.dictionary_bytes === null ? "none" : bytes(compression.dictionary_bytes).join("\u2009"),

@@ -5,7 +5,9 @@ import { Reader, WireError, Writer } from "./bytes.js";
 
 // Per message: [number, name, type]. A type is a scalar, another message, or either with `[]` (repeated) or `?` (optional).
 const MESSAGES = {
-  hello: [[1, "version", "u32"], [2, "name", "string"], [3, "acknowledges", "bool"], [4, "token", "string"]],
+  hello: [[1, "version", "u32"], [2, "name", "string"], [3, "acknowledges", "bool"], [4, "token", "string"],
+    [16, "blocks", "blocks?"]],
+  blocks: [[1, "dictionaries", "u32"], [2, "dictionaryBytes", "u32"], [3, "prefixes", "u32"], [4, "prefixBytes", "u32"]],
   welcome: [[1, "version", "u32"], [2, "sessionId", "u64"], [3, "server", "string"], [4, "maxMessageBytes", "u32"]],
   error: [[1, "code", "u32"], [2, "message", "string"], [3, "fatal", "bool"], [4, "alias", "u32?"],
     [5, "subscription", "u32?"], [6, "topicId", "u32?"]],
@@ -26,11 +28,14 @@ const MESSAGES = {
   pong: [[1, "nonce", "u64"]],
   resync: [[1, "topicId", "u32"]],
   goodbye: [[1, "reason", "string"]],
+  dictionary: [[1, "message", "bytes"]],
+  retire: [[1, "id", "u32"], [2, "version", "u32"]],
+  compression: [[1, "allowed", "bool"]],
 };
 
-// The members of Control's oneof, from field number 1.
+// The members of Control's oneof, from field number 1. What follows them comes only to who asks for results or serves requests.
 const BODIES = ["hello", "welcome", "error", "advertise", "advertised", "subscribe", "subscribed", "unsubscribe", "announce",
-  "ack", "gap", "ping", "pong", "resync", "goodbye"];
+  "ack", "gap", "ping", "pong", "resync", "goodbye", "dictionary", "retire", "compression"];
 
 export const KINDS = ["", "state", "frame", "audio", "event"];
 export const REASONS = ["unspecified", "expired", "conflated", "overrun", "predicted_late", "rate_limited", "unreadable"];
@@ -42,12 +47,15 @@ const FIXED64 = 1;
 const DELIMITED = 2;
 const FIXED32 = 5;
 
+const NO_BYTES = new Uint8Array(0);
+
 const SCALARS = {
   u32: { wire: VARINT, absent: 0, read: (r) => Number(BigInt.asUintN(32, BigInt(r.varint()))), write: (w, v) => w.varint(v) },
   u64: { wire: VARINT, absent: 0n, read: (r) => BigInt(r.varint()), write: (w, v) => w.varint(v) },
   bool: { wire: VARINT, absent: false, read: (r) => r.varint() !== 0, write: (w, v) => w.u8(v ? 1 : 0) },
   fixed64: { wire: FIXED64, absent: 0n, read: (r) => r.fixed64(), write: (w, v) => w.fixed64(v) },
   string: { wire: DELIMITED, absent: "", read: (r) => r.text(), write: (w, v) => w.text(v) },
+  bytes: { wire: DELIMITED, absent: NO_BYTES, read: (r) => r.slice(r.uint()), write: (w, v) => w.varint(v.length).raw(v) },
 };
 
 /** The payload of a control message. `kind` names a member of the oneof. */

@@ -82,7 +82,7 @@ export class Detail {
     if (topic) for (const chart of this.charts) chart.draw(topic.ring, now, topic.present);
     this.#drops(topic?.stats.drops ?? {});
     this.#facts(topic?.stats ?? {});
-    this.compression.update(topic?.stats ?? {});
+    this.compression.update(topic?.stats ?? {}, this.session.mayCompress);
   }
 
   close() {

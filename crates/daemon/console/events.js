@@ -33,7 +33,10 @@ export class EventView {
 
   message(message) {
     this.received += 1;
-    this.#add({ message, at: message.timestamp ?? unixNow() });
+    // Of what waits to be shown no more is kept than will be: a block of few bytes may hold long events.
+    const head = message.payload.slice(0, TEXT_BYTES_MAX);
+    const { codec, sequence, payload: { length } } = message;
+    this.#add({ event: { codec, sequence, head, length }, at: message.timestamp ?? unixNow() });
     this.session.consumed(message);
   }
 
@@ -83,19 +86,18 @@ export class EventView {
   }
 }
 
-function line({ message, gap, at, sequence }) {
+function line({ event, gap, at, sequence }) {
   const time = make("time", {}, clockTime(at));
   if (gap !== undefined) {
     return make("li", { class: "gap", "data-sequence": sequence }, time, make("span", { class: "what" }, "gap"), make("span", {}, gap));
   }
-  const codec = CODECS[message.codec] ?? "bytes";
-  return make("li", { class: codec, "data-sequence": message.sequence }, time,
-    make("span", { class: "what" }, codec), make("code", {}, content(message.payload, codec)));
+  const codec = CODECS[event.codec] ?? "bytes";
+  return make("li", { class: codec, "data-sequence": event.sequence }, time,
+    make("span", { class: "what" }, codec), make("code", {}, content(event, codec)));
 }
 
-function content(payload, codec) {
+function content({ head, length }, codec) {
   const limit = codec === "bytes" ? HEX_BYTES_MAX : TEXT_BYTES_MAX;
-  const head = payload.subarray(0, limit);
-  const text = codec === "bytes" ? hex(head) : TEXT.decode(head);
-  return payload.length > limit ? `${text} … (${count(payload.length)[0]} B)` : text;
+  const text = codec === "bytes" ? hex(head.subarray(0, limit)) : TEXT.decode(head);
+  return length > limit ? `${text} … (${count(length)[0]} B)` : text;
 }

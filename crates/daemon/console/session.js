@@ -1,7 +1,9 @@
 // The page's session with the hub: one WebSocket that comes back by itself, the subscriptions that outlive it, and the
 // acknowledgement of what was consumed (docs/WIRE.md, section 3). It knows nothing of what is shown.
 
-import { CONTROL, controlMessage, decodeControl, Decoder, ERROR_CODES, WireError } from "./wire.js";
+import { itemsOf } from "./block.js";
+import { BLOCKS, UnknownReference, Unpacking } from "./unpacking.js";
+import { BLOCK, CONTROL, controlMessage, decodeControl, Decoder, ERROR_CODES, REASONS, STATE, WireError } from "./wire.js";
 
 const VERSION = 1;
 // The specification asks for an acknowledgement at 128 KiB; half of it keeps the hub from ever waiting for ours.
@@ -12,9 +14,12 @@ const PING_EVERY_MS = 2000;
 // Statistics come twice a second and pings are answered: a link silent for this long while the page is visible is dead.
 const SILENCE_MS_MAX = 10000;
 
+const UNREADABLE = REASONS.indexOf("unreadable");
+
 /**
  * Calls back: `onLink({ state, retryAt, reason })` with state connecting, open or waiting; `onMessage(message, announce)` with a
- * data message, which must be given to `consumed` in the end; `onGap(gap, announce)`; `onAnnounce(announce)`; `onError(text, error)`;
+ * data message, which must be given to `consumed` in the end; `onUnreadable(message, announce)` with a document's that could not be unpacked, and
+ * is consumed; `onGap(gap, announce)`; `onAnnounce(announce)`; `onError(text, error)`;
  * `onUnauthorized(text)` when the hub wants a token, or another: then it waits until `connect` is called.
  */
 export class Session {
@@ -40,6 +45,9 @@ export class Session {
       socket,
       decoder: new Decoder(),
       topics: new Map(),
+      unpacking: new Unpacking(),
+      resynced: new Set(),
+      mayCompress: true,
       welcome: null,
       consumed: 0,
       acknowledged: 0,
@@ -65,7 +73,13 @@ export class Session {
   }
 
   unsubscribe(id) {
-    if (this.subscriptions.delete(id)) this.#send("unsubscribe", { id });
+    const subscription = this.subscriptions.get(id);
+    if (!subscription) return;
+    this.subscriptions.delete(id);
+    this.#send("unsubscribe", { id });
+    for (const { topic, topicId } of this.link?.topics.values() ?? []) {
+      if (topic === subscription.topic) this.link.unpacking.forget(topicId);
+    }
   }
 
   /** Counts a data message as done with; acknowledges soon after, once for all that were consumed at the same time. */
@@ -88,6 +102,11 @@ export class Session {
     this.#send("resync", { topicId });
   }
 
+  /** Whether the hub's kill switch leaves compression on. */
+  get mayCompress() {
+    return this.link?.mayCompress ?? true;
+  }
+
   get sessionId() {
     return this.link?.welcome?.sessionId ?? null;
   }
@@ -98,7 +117,7 @@ export class Session {
 
   #opened(link) {
     if (link !== this.link) return;
-    this.#send("hello", { version: VERSION, name: "console", acknowledges: true });
+    this.#send("hello", { version: VERSION, name: "console", acknowledges: true, blocks: BLOCKS });
   }
 
   #received(link, data) {
@@ -122,8 +141,44 @@ export class Session {
     }
     message.link = link;
     const announce = link.topics.get(message.topic);
-    if (announce) this.callbacks.onMessage(message, announce);
-    else this.consumed(message);
+    if (!announce) {
+      this.consumed(message);
+    } else if ((message.flags & BLOCK) !== 0) {
+      this.#unpack(link, message, announce);
+    } else {
+      link.resynced.delete(message.topic);
+      this.callbacks.onMessage(message, announce);
+    }
+  }
+
+  /** What can't be read is not shown, but it is consumed, and its loss told. */
+  #unpack(link, message, announce) {
+    let plain;
+    try {
+      plain = link.unpacking.unpack(message, link.decoder.maxMessageBytes);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.#unreadable(link, message, announce, error);
+      return;
+    }
+    link.resynced.delete(message.topic);
+    for (const each of plain) this.callbacks.onMessage(each, announce);
+  }
+
+  #unreadable(link, message, announce, error) {
+    if (message.type === STATE) {
+      this.callbacks.onUnreadable(message, announce);
+    } else {
+      const drops = [{ reason: UNREADABLE, count: BigInt(itemsOf(message.payload)) }];
+      this.callbacks.onGap({ topicId: message.topic, firstSequence: message.sequence, drops }, announce);
+      // What was on its way when the hub was asked refers to the same.
+      if (error instanceof UnknownReference && !link.resynced.has(message.topic)) {
+        link.resynced.add(message.topic);
+        link.unpacking.forget(message.topic);
+        this.resync(message.topic);
+      }
+    }
+    this.consumed(message);
   }
 
   #control(link, control) {
@@ -160,6 +215,15 @@ export class Session {
         link.pings.delete(control.nonce);
         break;
       }
+      case "dictionary":
+        link.unpacking.insert(control.message);
+        break;
+      case "retire":
+        link.unpacking.retire(control.id, control.version);
+        break;
+      case "compression":
+        link.mayCompress = control.allowed;
+        break;
       case "goodbye":
         this.reason = control.reason || "the hub is shutting down";
         break;

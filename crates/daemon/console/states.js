@@ -35,10 +35,21 @@ export class HeldState {
       return operations;
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      this.resyncing = true;
-      this.session.resync(message.topic);
+      this.#resync(message);
       return undefined;
     }
+  }
+
+  /** A message could not be read: what it changed can only be had from a snapshot. */
+  miss(message) {
+    if (this.link !== message.link) this.resyncing = false;
+    this.link = message.link;
+    if (!this.resyncing) this.#resync(message);
+  }
+
+  #resync(message) {
+    this.resyncing = true;
+    this.session.resync(message.topic);
   }
 }
 
@@ -78,7 +89,8 @@ export class DocumentView {
       this.changes += operations.length;
       this.tree.changed(operations);
     }
-    this.unshown.push(message);
+    // The content, which may be far larger than what came, need not wait.
+    this.unshown.push({ ...message, payload: null });
     if (document.hidden) this.#flush();
     else this.#schedule();
   }

@@ -18,8 +18,7 @@ export const EVENT = 4;
 export const TIMESTAMP = 1;
 export const KEYFRAME = 2;
 export const SNAPSHOT = 4;
-
-// Bit 3, a compress block, is not among them: this page does not say that it takes blocks, and so is sent none.
+export const BLOCK = 8;
 
 const MAX_CONTROL_BYTES = 64 * 1024;
 const DEFAULT_MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -37,7 +36,7 @@ export function decodeHeader(bytes, at = 0) {
     length: view.getUint32(12),
   };
   if (header.type > EVENT) throw new WireError(`message type ${header.type}`);
-  if (header.flags & ~(TIMESTAMP | KEYFRAME | SNAPSHOT)) throw new WireError(`flags ${header.flags}`);
+  if (header.flags & ~(TIMESTAMP | KEYFRAME | SNAPSHOT | BLOCK)) throw new WireError(`flags ${header.flags}`);
   if (view.getUint8(3) !== 0) throw new WireError("the reserved byte is not zero");
   if (header.flags & TIMESTAMP && header.length < 8) throw new WireError("no room for the timestamp");
   return header;
@@ -54,7 +53,7 @@ export function controlMessage(kind, fields) {
 
 /**
  * Cuts a stream that arrives in pieces into messages. Each is its header's fields with `payload` (the timestamp taken off),
- * `timestamp` (milliseconds since the Unix epoch, or null) and `size` (bytes on the wire). After a WireError it is of no use.
+ * `timestamp` (milliseconds since the Unix epoch, or null) and `size` (bytes on the wire). With the flag BLOCK the payload is a block. After a WireError it is of no use.
  */
 export class Decoder {
   constructor() {

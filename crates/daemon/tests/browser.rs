@@ -10,6 +10,9 @@ mod common {
     pub(crate) mod wait;
 }
 
+#[path = "page/blocks.rs"]
+mod blocks;
+
 use std::process::Stdio;
 
 use common::camera::Tripod;
