@@ -48,9 +48,9 @@ export class BackwardBits {
     return (this.view.getUint32(this.start + (this.left >>> 3), true) >>> (this.left & 7)) & ((1 << count) - 1);
   }
 
-  /** The same for up to 32 bits. */
+  /** The same for up to 30 bits. */
   readWide(count) {
-    return count <= 25 ? this.read(count) : this.read(count - 16) * 0x10000 + this.read(16);
+    return count <= 25 ? this.read(count) : (this.read(count - 16) << 16) | this.read(16);
   }
 
   /** Says that nothing may be left. */

@@ -14,7 +14,7 @@ function codes(first, ...widths) {
     values.push(value);
     value += 2 ** width;
   }
-  return { values: Uint32Array.from(values), widths: Uint8Array.from(widths) };
+  return { values: Int32Array.from(values), widths: Uint8Array.from(widths) };
 }
 
 const zeros = (count) => Array(count).fill(0);
@@ -32,7 +32,8 @@ export const LITERAL_LENGTH = {
 };
 export const OFFSET = {
   logMax: 8,
-  symbolMax: 31,
+  // A greater code would be an offset of 2 GiB.
+  symbolMax: 30,
   usual: FseTable.from(5, [...ones(6), 2, 2, 2, ...ones(15), ...rare(5)]),
 };
 export const MATCH_LENGTH = {
@@ -68,7 +69,7 @@ export function runSequences(input, start, end, literals, out, at, past, history
       const offsetCode = offsets.symbols[offsetState];
       const matchCode = matches.symbols[matchState];
       const lengthCode = lengths.symbols[lengthState];
-      const told = 2 ** offsetCode + bits.readWide(offsetCode);
+      const told = (1 << offsetCode) + bits.readWide(offsetCode);
       const matched = MATCH_LENGTHS.values[matchCode] + bits.read(MATCH_LENGTHS.widths[matchCode]);
       const length = LITERAL_LENGTHS.values[lengthCode] + bits.read(LITERAL_LENGTHS.widths[lengthCode]);
 

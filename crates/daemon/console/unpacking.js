@@ -79,9 +79,11 @@ export class Unpacking {
 
   /** A content that can't be kept fails with the block that needs it. */
   #keep(topic, version, content) {
-    const kept = this.#prefixes.get(topic) ?? [];
     if (content.length > BLOCKS.prefixBytes || isDictionary(content)) return;
-    if (kept.length === 0 && this.#prefixes.size >= BLOCKS.prefixes) return;
+    const kept = this.#prefixes.get(topic) ?? [];
+    // In the order in which they were kept last: what was under way when its topic was left may have brought one back.
+    this.#prefixes.delete(topic);
+    if (this.#prefixes.size >= BLOCKS.prefixes) this.#prefixes.delete(this.#prefixes.keys().next().value);
     // A copy: a stored content is a part of what was received, which may be larger.
     this.#prefixes.set(topic, [...kept, { version, content: content.slice() }].slice(-2));
   }
