@@ -16,7 +16,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite { name: "scale", needs: &[] },
     Suite { name: "console", needs: &[NODE] },
     Suite { name: "media", needs: &[FFMPEG] },
-    Suite { name: "audio", needs: &[PULSEAUDIO, PACTL, PAPLAY, SOX] },
+    Suite { name: "audio", needs: &[PULSEAUDIO, PACTL, PAPLAY, SOX, CHROMIUM] },
     Suite { name: "browser", needs: &[CHROMIUM, FFMPEG] },
 ];
 

@@ -1,6 +1,7 @@
 //! Sound through a real PulseAudio: devices, single applications, volumes, and everything that can go wrong meanwhile.
 
 mod common {
+    pub(crate) mod cdp;
     pub(crate) mod command;
     pub(crate) mod daemon;
     pub(crate) mod pulse;
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use common::cdp::Page;
 use common::command::Running;
 use common::daemon::{Daemon, PATIENCE};
 use common::pulse::{Pulse, SINK, level};
@@ -198,6 +200,43 @@ async fn a_topic_is_heard_by_its_subscribers() {
         samples.len(),
         level(&samples, 2, 440.0)
     );
+}
+
+/// From one application through device, capture, hub and page to what the browser plays, which is captured in turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_captured_topic_plays_in_the_console() {
+    let pulse = Pulse::start().await;
+    // The browser must not play into what is captured.
+    pulse.add_default_sink("speakers");
+    let _player = pulse.play_into(SINK, 440, 120).await;
+    let daemon = Daemon::start();
+    let server = format!("nyx://{}", daemon.native);
+    let _capture = pulse.capture(&["--device", SINK, "--topic", "mic/main", "--server", &server]);
+
+    let url = format!("http://{}/#topic/mic/main", daemon.http);
+    let mut page = Page::open_by(pulse.command("chromium"), &url).await;
+    page.until("document.querySelector('#audio [role=meter]')?.ariaValueNow > -10", "the meter moves").await;
+    // Browsers play only what was asked for by a hand.
+    page.until("document.getElementById('listen').focus() ?? true", "the button").await;
+    page.press("Enter").await;
+    page.until("document.getElementById('listen').ariaPressed === 'true'", "it listens").await;
+
+    pulse.plays("chromium").await;
+    let file = pulse.file("console.wav");
+    let recording = pulse.capture(&["--app", "chromium", "--wav", text(&file), "--for", "3s"]);
+    assert!(recording.ended().await.0.success());
+    let samples = samples(&file);
+    // A page that a busy machine keeps waiting plays silence meanwhile: the best half second is what it plays.
+    let halves =
+        samples.chunks_exact(2 * 24_000).map(|half| (level(half, 2, 440.0), level(half, 2, 1_000.0)));
+    let best = halves.max_by(|one, other| one.0.total_cmp(&other.0)).expect("half a second at least");
+    assert!(
+        (best.0 + 6.0).abs() < 1.0 && best.1 < -40.0,
+        "440 Hz at {} dB, 1,000 Hz at {} dB",
+        best.0,
+        best.1
+    );
+    assert!(page.take_errors().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

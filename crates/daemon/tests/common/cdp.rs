@@ -1,4 +1,5 @@
 //! A headless Chromium and one page in it, driven over the DevTools protocol.
+#![allow(dead_code, reason = "each suite uses a part")]
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -29,8 +30,13 @@ pub(crate) struct Page {
 impl Page {
     /// Starts a browser and opens `url`.
     pub(crate) async fn open(url: &str) -> Self {
+        Self::open_by(Command::new("chromium"), url).await
+    }
+
+    /// As [`open`](Self::open), in an environment that `chromium` has already.
+    pub(crate) async fn open_by(mut chromium: Command, url: &str) -> Self {
         let profile = tempfile::tempdir().expect("a temporary directory");
-        let mut browser = Command::new("chromium")
+        let mut browser = chromium
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
             .args([
                 "--disable-component-update",

@@ -88,6 +88,11 @@ impl Pulse {
 
     /// Plays a tone of so many seconds, and waits until the server has the stream.
     pub(crate) async fn play(&self, hertz: u32, seconds: u32) -> Player {
+        self.play_into(SINK, hertz, seconds).await
+    }
+
+    /// The same, into a sink that need not be the default.
+    pub(crate) async fn play_into(&self, sink: &str, hertz: u32, seconds: u32) -> Player {
         let path = self.file(&format!("tone-{hertz}.wav"));
         let (duration, pitch) = (seconds.to_string(), hertz.to_string());
         let made = Command::new("sox")
@@ -96,7 +101,13 @@ impl Pulse {
             .args(["synth", &duration, "sine", &pitch, "vol", "0.5"])
             .status();
         assert!(made.expect("sox starts").success());
-        let child = self.command("paplay").arg(&path).stdout(Stdio::null()).spawn().expect("paplay starts");
+        let child = self
+            .command("paplay")
+            .arg(format!("--device={sink}"))
+            .arg(&path)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("paplay starts");
         let player = Player { child };
         let mut control = self.control();
         eventually(PATIENCE, "paplay plays", async || {
@@ -105,6 +116,23 @@ impl Pulse {
         })
         .await;
         player
+    }
+
+    /// Adds an output of its own to what there is, on which everything plays that asks for none.
+    pub(crate) fn add_default_sink(&self, name: &str) {
+        self.pactl(&["load-module", "module-null-sink", &format!("sink_name={name}"), "rate=48000"]);
+        self.pactl(&["set-default-sink", name]);
+    }
+
+    /// Waits until a program has a stream of which the name, or the application's, has `part` in it.
+    pub(crate) async fn plays(&self, part: &str) {
+        let mut control = self.control();
+        eventually(PATIENCE, "the program plays", async || {
+            let sessions = control.sessions().expect("a list");
+            let is_it = |name: &str| name.to_lowercase().contains(part);
+            sessions.iter().any(|session| is_it(&session.application) || is_it(&session.name)).then_some(())
+        })
+        .await;
     }
 
     /// Starts `nyx capture`.
