@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use nyx_client::publish::{Options, State};
-use nyx_client::{Item, Value};
+use nyx_client::{EventCodec, Item, Value};
 
 use super::common::cdp::Page;
-use super::common::daemon::{Daemon, PATIENCE, at};
+use super::common::daemon::{Daemon, PATIENCE, at, connect};
 use super::common::slow_link::SlowLink;
 use super::common::wait::{alone, within};
 use super::{CONNECTED, name, no_errors, subscribe_to};
@@ -151,5 +151,72 @@ async fn a_page_is_sent_a_dictionary_and_reads_with_it() {
     }
     let used = |stats: &Value| number(stats, "packed/world", &["choices", "dictionary"]) >= before + 20;
     daemon.stats("that the page was sent blocks with the dictionary", used).await;
+    no_errors(&mut page);
+}
+
+/// What the event view says, such as how many were received.
+fn counted(what: &str) -> String {
+    let note = "document.querySelector('#events .note')?.textContent ?? ''";
+    format!("Number(({note}).match(/([\\d,]+) {what}/)?.[1].replaceAll(',', '') ?? 0)")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_reads_events_by_the_ones_that_it_has_and_in_a_publisher_s_batches() {
+    // More than what lies between the publisher and the hub can hold.
+    const EVENTS: u64 = 30_000;
+    let _alone = alone().await;
+    let topics = "topics = [{ pattern = \"blobs\", compression = \"prefix\" }]";
+    let daemon = Daemon::with_config(&format!("[compression]\n{topics}\n"));
+    let link = SlowLink::to(daemon.http, Some(LINK));
+    let mut page = Page::open(&format!("http://{}/#topic/blobs", link.address)).await;
+    page.until(CONNECTED, "the page is connected").await;
+
+    // Large ones that are alike, one after the other.
+    let publisher = daemon.client("publisher").await;
+    let mut options = Options::default();
+    options.codec = EventCodec::Text;
+    let blobs = publisher.events(name("blobs"), options.clone()).await.expect("the topic is accepted");
+    let letters: String = (0_u32..1_500).map(|n| char::from(b'a' + (n * n % 251 % 26) as u8)).collect();
+    for n in 0..12 {
+        let text = format!("number {n} of {letters}");
+        blobs.send(text.clone()).await.expect("it is sent");
+        let shown = format!(
+            "document.querySelector('#events [data-sequence=\"{n}\"] code')?.textContent === '{text}'"
+        );
+        page.until(&shown, "the page shows the event").await;
+    }
+    let by_prefix = |stats: &Value| number(stats, "blobs", &["choices", "prefix"]) >= 5;
+    daemon.stats("that prefixes were used", by_prefix).await;
+
+    // Many small ones, which a publisher behind a slow link sends as batches.
+    page.navigate(&format!("http://{}/#topic/match", daemon.http)).await;
+    // The hub answers a ping behind what came before it, which is the subscription.
+    let answered = "/\\d/.test(document.querySelector('[data-reading=rtt]')?.innerText)";
+    page.until(answered, "the hub has the page's subscription").await;
+    let uplink = SlowLink::to(daemon.native, Some("500kB/s"));
+    let slow = connect(uplink.address, "slow").await;
+    let passes = slow.events(name("match"), options).await.expect("the topic is accepted");
+    let pass =
+        |n: u64| format!("{{\"seq\":{n},\"event\":\"pass\",\"team\":\"north\",\"player\":{}}}", n * 7 % 11);
+    let sent = passes.send_batch((0..EVENTS).map(pass)).await;
+    assert_eq!(sent.map_err(|error| error.cause), Ok(EVENTS));
+    page.until(&format!("{} > 0", counted("received")), "the first events").await;
+    let all = format!("{} + {} === {EVENTS}", counted("received"), counted("missed"));
+    page.until(&all, "every event is there or told as missing").await;
+    let last = format!(
+        "document.querySelector('#events li:last-child code').textContent === '{}'",
+        pass(EVENTS - 1)
+    );
+    page.until(&last, "the last event").await;
+    assert_eq!(
+        page.eval("document.querySelector('.losses').textContent.includes('unreadable')").await,
+        false
+    );
+    let packed = |stats: &Value| {
+        at(stats, &["topics", "match", "blocks", "messages"])
+            .and_then(Value::as_i64)
+            .is_some_and(|count| count > 0)
+    };
+    daemon.stats("the publisher's blocks", packed).await;
     no_errors(&mut page);
 }
