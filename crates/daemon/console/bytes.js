@@ -104,9 +104,7 @@ export class Reader {
   }
 
   zigzag() {
-    const value = this.varint();
-    if (typeof value === "bigint") return integer((value >> 1n) ^ -(value & 1n));
-    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+    return unzigzag(this.varint());
   }
 
   /** A string with its length in front. */
@@ -177,4 +175,10 @@ export class Writer {
 /** A number where a double holds it exactly, otherwise the bigint. */
 export function integer(big) {
   return big <= MAX_SAFE && big >= -MAX_SAFE ? Number(big) : big;
+}
+
+/** The signed integer that a number or bigint stands for by the zigzag mapping. */
+export function unzigzag(value) {
+  if (typeof value === "bigint") return integer((value >> 1n) ^ -(value & 1n));
+  return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
 }

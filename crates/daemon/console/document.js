@@ -3,15 +3,15 @@
 //
 // A node is null, a boolean, a number (or a bigint, where a double would not be exact), a string, a Uint8Array, a MapNode or a ListNode.
 
-import { Reader, WireError } from "./bytes.js";
+import { Reader, unzigzag, WireError } from "./bytes.js";
 import {
-  bitsAt, decimal, flipped, float, RUN, SCALE_MAX, splice, STEP_BITS, STEP_INTEGER, stepKind, stepped, unzigzag,
+  BitReader, decimal, difference, flipped, float, SCALE_MAX, splice, STEP_BITS, STEP_INTEGER, stepKind, stepped,
 } from "./numbers.js";
 
 const MAX_DEPTH = 128;
 
 // What happens to an entry: the low three bits of its head.
-const [SET, REMOVE, MAP, LIST, INTEGER, NUMBER, SPLICE, ROW] = [0, 1, 2, 3, 4, 5, 6, 7];
+const [SET, REMOVE, MAP, LIST, INTEGER, NUMBER, SPLICE, TABLE] = [0, 1, 2, 3, 4, 5, 6, 7];
 
 /** In an operation: the entry goes away. */
 export const REMOVED = Symbol("removed");
@@ -65,15 +65,16 @@ export class StateDocument {
   #applyDelta(reader) {
     const epoch = reader.u32();
     const base = reader.uint();
-    const version = base + reader.uint();
+    const lead = reader.uint();
+    const version = base + Math.floor(lead / 16) + 1;
     if (BigInt(epoch) !== BigInt.asUintN(32, this.epoch)) throw new WireError("another epoch");
     if (base !== this.version) throw new WireError(`needs version ${base}, holds ${this.version}`);
-    if (version <= base || version > Number.MAX_SAFE_INTEGER) throw new WireError("the version does not advance");
-    const count = reader.count();
-    if (count > 0 && reader.uint() !== this.keys.length) throw new WireError("the keys do not go on from those that are held");
-    const keys = readKeys(reader, count);
+    if (version > Number.MAX_SAFE_INTEGER) throw new WireError("a version beyond 2^53");
+    const hasKeys = lead % 16 >= 8;
+    if (hasKeys && reader.uint() !== this.keys.length) throw new WireError("the keys do not go on from those that are held");
+    const keys = hasKeys ? readKeys(reader, reader.count()) : [];
     const plan = new Plan(reader, this.keys.length + keys.length);
-    const root = plan.root(this.root);
+    const root = plan.change(lead % 8, this.root, 0);
     reader.finish();
 
     this.version = version;
@@ -97,48 +98,35 @@ class Plan {
     this.reader = reader;
     this.keyCount = keyCount;
     this.operations = [];
-    // The last row that was told in full: `{ inList, cells: [{ index, kind }] }`.
-    this.row = null;
   }
 
-  root(current) {
-    const op = this.reader.uint();
-    if (op === REMOVE) throw new WireError("the root is not removed");
-    if (op === NUMBER) return this.#step(current, stepKind(this.reader.u8()));
-    return this.change(op, current, 0);
-  }
-
-  /** What becomes of `current` by an operation other than REMOVE and NUMBER: the node that replaces it, or INNER when its entries change. */
+  /** What becomes of `current` by an operation other than REMOVE and TABLE: the node that replaces it, or INNER when its entries change. */
   change(op, current, depth) {
     const { reader } = this;
     switch (op) {
       case SET: return this.node(depth);
       case INTEGER: return this.#step(current, STEP_INTEGER);
+      case NUMBER: return this.#step(current, stepKind(reader.u8()));
       case SPLICE: return splice(current, reader.uint(), reader.uint(), reader.slice(reader.uint()));
     }
     if (depth >= MAX_DEPTH) throw new WireError("nested too deep");
-    const row = op === ROW ? this.row : null;
-    if ((op === MAP || (row && !row.inList)) && current instanceof MapNode) {
-      const target = { container: current, at: (key) => key, get: (key) => current.entries.get(key), end: this.keyCount };
-      if (row) this.#row(row, target);
-      else this.#changes(target, false, true, depth);
-    } else if ((op === LIST || row) && current instanceof ListNode) {
-      const count = row ? 0 : reader.count();
-      const { ids, kept } = count > 0 ? this.#order(current, count, depth) : { ids: current.ids, kept: current.entries };
-      const get = (index) => (kept.has(ids[index]) ? current.entries.get(ids[index]) : undefined);
-      const target = { container: current, at: (index) => ids[index], get, end: ids.length };
-      if (row) this.#row(row, target);
-      else this.#changes(target, true, count === 0, depth);
+    if (op === MAP && current instanceof MapNode) {
+      this.#changes(this.#inMap(current), false, depth);
+    } else if (op === LIST && current instanceof ListNode) {
+      const head = reader.uint();
+      const count = Math.floor(head / 2);
+      if (count > reader.remaining) throw new WireError("more pieces than bytes");
+      const order = count > 0 ? this.#order(current, count, depth) : undefined;
+      if (head % 2 === 1) this.#changes(inList(current, order), true, depth);
     } else {
       throw new WireError(`change ${op} does not fit`);
     }
     return INNER;
   }
 
-  #changes(target, inList, canBeRow, depth) {
+  #changes(target, isList, depth) {
     const { reader } = this;
     let next = 0;
-    let cells = canBeRow ? [] : null;
     for (let left = reader.count(); left > 0; left--) {
       const head = reader.uint();
       const op = head % 8;
@@ -146,59 +134,79 @@ class Plan {
       if (index >= target.end) throw new WireError(`entry ${index} of ${target.end}`);
       next = index + 1;
       if (op === REMOVE) {
-        if (inList) throw new WireError("elements are not removed so");
+        if (isList) throw new WireError("elements are not removed so");
         // A delta over several versions may remove what came and went in between: then nothing happens.
         this.#plan(target, index, REMOVED);
-        cells = null;
-      } else if (op === NUMBER || op === INTEGER) {
-        const code = op === NUMBER ? reader.u8() : STEP_INTEGER;
-        if (op === NUMBER && code & RUN) {
-          next = index + this.#run(target, index, stepKind(code & ~RUN));
-          cells = null;
-        } else {
-          const kind = stepKind(code);
-          this.#plan(target, index, this.#step(target.get(index), kind));
-          cells?.push({ index, kind });
-        }
+      } else if (op === TABLE) {
+        this.#table(target, index);
       } else {
         const current = target.get(index);
-        if (inList && current === undefined) throw new WireError(`no element ${index}`);
+        if (isList && current === undefined) throw new WireError(`no element ${index}`);
         this.#plan(target, index, this.change(op, current, depth + 1));
-        cells = null;
       }
     }
-    if (cells && cells.length >= 2 && cells.length <= 16) this.row = { inList, cells };
   }
 
   #plan(target, index, node) {
+    if (target.told.has(index)) throw new WireError(`entry ${index} is told twice`);
+    target.told.add(index);
     this.operations.push({ container: target.container, key: target.at(index), node });
   }
 
-  #row(row, target) {
-    for (const { index, kind } of row.cells) this.#plan(target, index, this.#step(target.get(index), kind));
+  /** The entries of a map, by key number, and which of them are told already. */
+  #inMap(map) {
+    return { container: map, at: (key) => key, get: (key) => map.entries.get(key), end: this.keyCount, told: new Set() };
   }
 
-  /** Numbers that change one beside the other; those that step by zero do not. Returns how many places that takes. */
-  #run(target, first, kind) {
+  /** Entries of which the same numbers change, one row for each, in blocks of 32. */
+  #table(target, first) {
     const { reader } = this;
-    if (kind === STEP_BITS) throw new WireError("a run of bits");
-    const count = reader.uint(target.end - first);
-    for (let done = 0; done < count; done += 32) {
-      const inBlock = Math.min(32, count - done);
-      const width = reader.u8();
-      if (width < 1 || width > 32) throw new WireError(`steps of ${width} bits`);
-      const bytes = reader.slice(Math.ceil((inBlock * width) / 8));
-      for (let i = 0; i < inBlock; i++) {
-        const by = unzigzag(bitsAt(bytes, i * width, width));
-        const index = first + done + i;
-        if (by !== 0) this.#plan(target, index, stepped(target.get(index), kind, by));
+    const head = reader.uint();
+    if (head === 1 || head > 33) throw new WireError("a table has 1 to 16 columns");
+    const columns = head === 0 ? this.#columns(1, 1) : this.#columns(head >> 1, head % 2 === 1 ? Infinity : this.keyCount);
+    const rows = reader.uint();
+    const bits = new BitReader(reader);
+    let index = first;
+    for (let done = 0; done < rows; done += 32) {
+      const spacing = bits.take(4);
+      const fields = columns.map((column) => ({ ...column, ...field(bits, column.kind) }));
+      for (let left = Math.min(32, rows - done); left > 0; left--, index++) {
+        if (spacing > 0) index += bits.rice(spacing - 1);
+        if (index >= target.end) throw new WireError(`entry ${index} of ${target.end}`);
+        this.#row(target, index, head, fields.map(({ key, kind, shift, width }) => ({ key, kind, shift, number: bits.take(width) })));
       }
     }
-    return count;
+    bits.finish();
+  }
+
+  /** Which numbers change in a table, below `end`. */
+  #columns(count, end) {
+    const columns = [];
+    let next = 0;
+    for (let left = count; left > 0; left--) {
+      const column = this.reader.uint();
+      const key = next + Math.floor(column / 16);
+      if (key >= end) throw new WireError(`column ${key} of ${end}`);
+      columns.push({ key, kind: stepKind(column % 16) });
+      next = key + 1;
+    }
+    return columns;
+  }
+
+  /** What a row changes: the number itself, or numbers in a map or list. Those that step by 0 do not change. */
+  #row(target, index, head, cells) {
+    const current = target.get(index);
+    const changed = cells.filter(({ number }) => number !== 0);
+    if (changed.length === 0) return;
+    if (head === 0) return this.#plan(target, index, moved(current, changed[0]));
+    if (!(current instanceof (head % 2 === 1 ? ListNode : MapNode))) throw new WireError("a row does not fit");
+    const inner = current instanceof MapNode ? this.#inMap(current) : inList(current);
+    for (const cell of changed) this.#plan(inner, cell.key, moved(inner.get(cell.key), cell));
+    this.#plan(target, index, INNER);
   }
 
   #step(current, kind) {
-    if (kind === STEP_BITS) return flipped(current, this.reader);
+    if (kind === STEP_BITS) return flipped(current, difference(this.reader));
     return stepped(current, kind, this.reader.zigzag());
   }
 
@@ -271,6 +279,25 @@ class Plan {
     for (let left = this.reader.count(); left > 0; left--) nodes.push(this.node(depth + 1));
     return new ListNode(nodes);
   }
+}
+
+/** The elements of a list by index, in its new order if it has one, and which of them are told already. */
+function inList(list, { ids, kept } = { ids: list.ids, kept: list.entries }) {
+  const get = (index) => (kept.has(ids[index]) ? list.entries.get(ids[index]) : undefined);
+  return { container: list, at: (index) => ids[index], get, end: ids.length, told: new Set() };
+}
+
+/** Where a block has the bits of its numbers in one column. */
+function field(bits, kind) {
+  const shift = kind === STEP_BITS ? bits.take(6) : 0;
+  const width = bits.take(6) + 1;
+  if (shift + width > 64) throw new WireError(`numbers of ${shift + width} bits`);
+  return { shift, width };
+}
+
+/** The number that a table's cell leads to. */
+function moved(current, { kind, shift, number }) {
+  return kind === STEP_BITS ? flipped(current, BigInt(number) << BigInt(shift)) : stepped(current, kind, unzigzag(number));
 }
 
 function carryOut({ container, key, node }) {

@@ -7,8 +7,6 @@ import { integer, WireError } from "./bytes.js";
 export const SCALE_MAX = 7;
 export const STEP_BITS = 8;
 export const STEP_INTEGER = 9;
-/** In a step's kind: many follow, packed. */
-export const RUN = 0x10;
 
 const MANTISSA_END = 2 ** 50;
 const POWERS = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
@@ -45,31 +43,70 @@ export function stepped(current, kind, by) {
   return decimal(mantissa + by, kind);
 }
 
-/** The float whose bits differ from those of `current` where the reader says. */
-export function flipped(current, reader) {
+/** The bits, as a bigint, in which a float differs from the next. */
+export function difference(reader) {
   const shape = reader.u8();
   const [lead, length] = [shape >> 4, shape & 15];
   if (lead + length > 8) throw new WireError("a float has eight bytes");
+  let bits = 0n;
+  for (let left = length; left > 0; left--) bits = (bits << 8n) | BigInt(reader.u8());
+  return bits << BigInt(8 * (8 - lead - length));
+}
+
+/** The float whose bits differ from those of `current` in these. */
+export function flipped(current, bits) {
   if (typeof current !== "number") throw new WireError("a step of what is no float");
   const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, current);
-  const bytes = reader.slice(length);
-  for (let i = 0; i < length; i++) view.setUint8(lead + i, view.getUint8(lead + i) ^ bytes[i]);
+  view.setBigUint64(0, view.getBigUint64(0) ^ bits);
   return float(view.getFloat64(0));
 }
 
-/** At most 32 bits of `bytes` from bit `start` on, the lowest first. */
-export function bitsAt(bytes, start, width) {
-  let value = 0;
-  for (let i = 0; i < width; i++) {
-    const bit = start + i;
-    if (bytes[bit >> 3] & (1 << (bit & 7))) value += 2 ** i;
+/** Takes bits from a reader, byte by byte as they are needed, the lowest first. */
+export class BitReader {
+  constructor(reader) {
+    this.reader = reader;
+    this.bits = 0;
+    this.filled = 0;
   }
-  return value;
-}
 
-export function unzigzag(number) {
-  return number % 2 === 0 ? number / 2 : -(number + 1) / 2;
+  /** The number in the next `width` bits, at most 64; a bigint where a double would not hold it exactly. */
+  take(width) {
+    if (width > 32) {
+      const low = BigInt(this.take(32));
+      return integer((BigInt(this.take(width - 32)) << 32n) | low);
+    }
+    let value = 0;
+    for (let done = 0; done < width; ) {
+      this.#fill();
+      const some = Math.min(this.filled, width - done);
+      value += (this.bits & ((1 << some) - 1)) * 2 ** done;
+      this.#skip(some);
+      done += some;
+    }
+    return value;
+  }
+
+  /** A number by Rice's code: so many ones and a zero, and then the `low` low bits. */
+  rice(low) {
+    let ones = 0;
+    while (this.take(1) === 1) ones++;
+    return ones * 2 ** low + this.take(low);
+  }
+
+  /** Says that the rest of the last byte is zeros. */
+  finish() {
+    if (this.bits !== 0) throw new WireError("bits are left over");
+  }
+
+  #fill() {
+    if (this.filled === 0) [this.bits, this.filled] = [this.reader.u8(), 8];
+  }
+
+  #skip(width) {
+    this.bits >>= width;
+    this.filled -= width;
+  }
 }
 
 const ENCODER = new TextEncoder();

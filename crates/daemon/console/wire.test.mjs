@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { ofBlocks, ofCompression } from "./compression.js";
+import { BitReader } from "./numbers.js";
 import {
   controlMessage, decodeControl, decodeHeader, Decoder, encodeControl, ListNode, Reader, SNAPSHOT, STATE, StateDocument, TIMESTAMP,
   toPlain, WireError, Writer,
@@ -17,11 +18,12 @@ const EPOCH = 0x0102030405060708n;
 
 /** A delta: `change` writes the change of the root. */
 function delta({ epoch = EPOCH, base, version, firstKey = 3, keys = [] }, change) {
-  const writer = new Writer().u32(Number(epoch & 0xffffffffn)).varint(base).varint(version - base).varint(keys.length);
-  if (keys.length > 0) writer.varint(firstKey);
+  const [root, ...rest] = change(new Writer()).bytes();
+  const lead = 16 * (version - base - 1) + (keys.length > 0 ? 8 : 0) + root;
+  const writer = new Writer().u32(Number(epoch & 0xffffffffn)).varint(base).varint(lead);
+  if (keys.length > 0) writer.varint(firstKey).varint(keys.length);
   for (const key of keys) writer.text(key);
-  change(writer);
-  return writer.bytes();
+  return writer.raw(rest).bytes();
 }
 
 /** A snapshot: `node` writes the root. */
@@ -256,6 +258,23 @@ test("reads the payloads that the hub's code is held to", () => {
   assert.deepEqual(plain(document), expected);
 });
 
+test("reads tables as the hub's code writes them", () => {
+  const document = new StateDocument();
+  document.apply(golden("tables_snapshot"), true);
+  const integers = (by) => Array.from({ length: 80 }, (_, n) => (n % 50) + by * (n % 2) * (n < 64 ? 1 : -3));
+  const floats = (by) => [3, 7, 9].map((of, n) => [n, Math.fround(Math.fround(1 / of) + by / 64)]);
+  assert.deepEqual(plain(document), { v: integers(0), w: floats(0) });
+  const operations = document.apply(golden("tables_delta"), false);
+  assert.deepEqual(plain(document), { v: integers(1), w: floats(1) });
+  assert.equal(operations.length, 40 + 1 + 3 * 2 + 1);
+});
+
+test("numbers of 64 bits are read to the last, where doubles do not hold them either", () => {
+  const bits = new BitReader(new Reader(bytesOf(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0b1011, 2)));
+  assert.deepEqual([bits.take(64), bits.rice(1), bits.take(4), bits.take(8)], [2n ** 64n - 1n, 5, 0, 2]);
+  bits.finish();
+});
+
 test("reads every value and every edit as the hub's code writes them", () => {
   const document = new StateDocument();
   document.apply(golden("values"), true);
@@ -295,13 +314,13 @@ test("removing an entry that is not there does nothing", () => {
 test("a list is reordered, and its elements added, removed and changed", () => {
   const document = held();
   document.apply(delta({ base: 5, version: 6 }, (w) => w.u8(2).varint(1).u8(8 + 3)
-    .varint(3).varint(2).varint(4).varint(3).varint(2).varint(5).u8(0xc0 + 40)
+    .varint(3 * 2 + 1).varint(2).varint(4).varint(3).varint(2).varint(5).u8(0xc0 + 40)
     .varint(1).u8(2 * 8).u8(0xc0 + 11)), false);
   assert.deepEqual(plain(document).list, [30, 40, 11]);
   const list = document.root.entries.get(1);
   assert.ok(list instanceof ListNode);
   assert.deepEqual(list.ids, [2, 3, 0]);
-  document.apply(delta({ base: 6, version: 7 }, (w) => w.u8(2).varint(1).u8(8 + 3).varint(1).varint(1).varint(0)), false);
+  document.apply(delta({ base: 6, version: 7 }, (w) => w.u8(2).varint(1).u8(8 + 3).varint(1 * 2).varint(1)), false);
   assert.deepEqual(plain(document).list, []);
 });
 
@@ -319,14 +338,14 @@ test("a delta that does not fit changes nothing", () => {
   const set = (w) => w.u8(2).varint(1).u8(2 * 8).u8(0xc0);
   refuses(delta({ epoch: 1n, base: 5, version: 6 }, set));
   refuses(delta({ base: 4, version: 6 }, set));
-  refuses(delta({ base: 5, version: 5 }, set));
+  refuses(delta({ base: 5, version: 2 ** 53 }, set));
   refuses(delta({ base: 5, version: 6, firstKey: 2, keys: ["k"] }, set));
   const wrong = (change) => refuses(delta({ base: 5, version: 6 }, change));
   const inList = (change) => wrong((w) => change(w.u8(2).varint(1).u8(8 + 3)));
   wrong((w) => w.u8(1));
-  wrong((w) => w.u8(3).varint(0).varint(0));
+  wrong((w) => w.u8(3).varint(0));
   wrong((w) => w.u8(7));
-  wrong((w) => w.u8(8).u8(0));
+  wrong((w) => w.u8(2).varint(1).u8(2 * 8 + 5).u8(0x19).u8(1));
   wrong((w) => w.u8(2).varint(1).u8(3 * 8).u8(0xc0));
   wrong((w) => w.u8(2).varint(1).u8(2).varint(0));
   wrong((w) => w.u8(2).varint(1).u8(4).varint(2));
@@ -335,14 +354,25 @@ test("a delta that does not fit changes nothing", () => {
   wrong((w) => w.u8(2).varint(1).u8(2 * 8).u8(4).raw(hex("7ff8000000000000")));
   wrong((w) => w.u8(2).varint(1).u8(2 * 8).u8(0x12).varint(2n ** 51n));
   wrong((w) => set(w).u8(0));
-  inList((w) => w.varint(0).varint(1).u8(1));
-  inList((w) => w.varint(0).varint(1).u8(3 * 8).u8(0xc0));
-  inList((w) => w.varint(0).varint(1).u8(5).u8(0x19).varint(1).u8(33).raw([0, 0, 0, 0, 0]));
-  inList((w) => w.varint(0).varint(1).u8(5).u8(0x19).varint(4).u8(1).u8(15));
-  inList((w) => w.varint(1).varint(8).varint(0).varint(0));
-  inList((w) => w.varint(1).varint(0).varint(0).varint(0));
-  inList((w) => w.varint(2).varint(2).varint(0).varint(2).varint(1).varint(0));
-  inList((w) => w.varint(1).varint(3).u8(0xc0).varint(1).u8(0).u8(0xc0));
+  inList((w) => w.varint(1).varint(1).u8(1));
+  inList((w) => w.varint(1).varint(1).u8(3 * 8).u8(0xc0));
+  inList((w) => w.varint(4 * 2).varint(0));
+  inList((w) => w.varint(1 * 2).varint(8).varint(0));
+  inList((w) => w.varint(1 * 2).varint(0).varint(0));
+  inList((w) => w.varint(2 * 2).varint(2).varint(0).varint(2).varint(1));
+  inList((w) => w.varint(1 * 2 + 1).varint(3).u8(0xc0).varint(1).u8(0).u8(0xc0));
+  // Tables: what is no number, or not there; no row, no column, a key beyond the last, bits beyond the number and behind the last.
+  const table = (head, ...bytes) => wrong((w) => w.u8(2).varint(1).u8(head).raw(bytes));
+  table(8 + 7, 0, 9, 1, 0, 4);
+  table(2 * 8 + 7, 2, 9, 1, 0, 4);
+  table(2 * 8 + 7, 0, 9, 2, 0, 12);
+  table(2 * 8 + 7, 1, 9, 1, 0, 4);
+  table(2 * 8 + 7, 0, 0x19, 1, 0, 4);
+  table(2 * 8 + 7, 0, 8, 1, 0xf0, 7);
+  table(2 * 8 + 7, 0, 9, 1, 0, 0x84);
+  table(8 + 7, 3, 0x39, 1, 0, 4);
+  wrong((w) => w.u8(2).varint(2).u8(8 + 3).varint(1).varint(1).u8(4).varint(2).u8(7).raw([0, 9, 2, 0, 12]));
+  inList((w) => w.varint(1).varint(2).u8(7).raw([0, 9, 2, 0, 12]).u8(4).varint(2));
   refuses(whole({ version: 2 }, (w) => w.u8(0x0a)), true);
 });
 

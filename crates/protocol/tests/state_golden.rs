@@ -129,7 +129,7 @@ fn delta() {
     document.patch(&patch).unwrap();
     out.clear();
     assert_eq!(document.delta_since(3, &mut out), Encoded::Delta);
-    assert_eq!(out, golden("edits_delta"));
+    assert_eq!(out, golden("edits_delta"), "{out:02x?}");
     receiver.apply(&out, false).unwrap();
     assert_eq!(receiver.value(), document.value());
 }
@@ -174,36 +174,67 @@ fn steps() {
     document.patch(&Patch::Set(moving(1))).unwrap();
     out.clear();
     assert_eq!(document.delta_since(1, &mut out), Encoded::Delta);
-    assert_eq!(out, golden("delta"));
+    assert_eq!(out, golden("delta"), "{out:02x?}");
     receiver.apply(&out, false).unwrap();
     assert_eq!(receiver.value(), moving(1));
+}
+
+/// `{"v": [0, 1, ...], "w": [[0, 1/3], [1, 1/7], [2, 1/9]]}` with floats of 32 bits, and then the same a little further: every other of
+/// the eighty integers, and all floats.
+fn gauges(tick: u8) -> Value {
+    let integer = |n: i64| n % 50 + i64::from(tick) * (n % 2) * if n < 64 { 1 } else { -3 };
+    let float = |x: f32| Value::F64((x + f32::from(tick) / 64.0).into());
+    let row = |(n, of): (i64, f32)| Value::list([Value::from(n), float(1.0 / of)]);
+    Value::map([
+        ("v", Value::list((0..80).map(integer))),
+        ("w", Value::list([(0, 3.0), (1, 7.0), (2, 9.0)].map(row))),
+    ])
+}
+
+#[test]
+fn tables() {
+    let mut document = Document::new(9, Limits::default());
+    document.patch(&Patch::Set(gauges(0))).unwrap();
+    let mut receiver = Document::new(0, Limits::default());
+    let mut out = BytesMut::new();
+    document.snapshot(&mut out);
+    assert_eq!(out, golden("tables_snapshot"), "{out:02x?}");
+    receiver.apply(&out, true).unwrap();
+
+    document.patch(&Patch::Set(gauges(1))).unwrap();
+    out.clear();
+    assert_eq!(document.delta_since(1, &mut out), Encoded::Delta);
+    assert_eq!(out, golden("tables_delta"), "{out:02x?}");
+    receiver.apply(&out, false).unwrap();
+    assert_eq!(receiver.value(), gauges(1));
 }
 
 #[test]
 fn elements_that_move_keep_their_content() {
     let mut receiver = document();
-    let reversed = [&HEADER[..], &[2, 1, 3, 3, 2, 4, 2, 3, 2, 3, 0]].concat();
+    let reversed = [&HEADER[..], &[2, 1, 3, 6, 2, 4, 2, 3, 2, 3]].concat();
     receiver.apply(&reversed, false).unwrap();
     assert_eq!(receiver.get(&["at"]).unwrap().value(), Value::list([3, 2, 1]));
 }
 
 #[test]
 fn deltas_that_do_not_fit_change_nothing() {
-    let misfits: [&[u8]; 14] = [
-        &[2, 1, 3, 2, 4, 0, 2, 1, 0],          // an element kept twice
-        &[2, 1, 3, 1, 2, 6, 0],                // an element that is not there
-        &[2, 1, 3, 0, 1, 3 << 3, 0xC0],        // a change to one that is not there
-        &[2, 1, 3, 2, 2, 0, 3, 0xC0, 1, 8, 0], // a change to a new one
+    let misfits: [&[u8]; 15] = [
+        &[2, 1, 3, 4, 4, 0, 2, 1],             // an element kept twice
+        &[2, 1, 3, 2, 2, 6],                   // an element that is not there
+        &[2, 1, 3, 1, 1, 3 << 3, 0xC0],        // a change to one that is not there
+        &[2, 1, 3, 5, 2, 0, 3, 0xC0, 1, 8, 0], // a change to a new one
         &[2, 1, 10, 0],                        // a map change of an integer
         &[2, 1, 2, 0],                         // a map change of a list
-        &[3, 0, 0],                            // a list change of a map
+        &[3, 0],                               // a list change of a map
         &[2, 1, 4, 1],                         // an integer step of a list
         &[2, 1, 13, 2, 1],                     // a decimal step of an integer
         &[2, 1, 12, 0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1], // a step beyond what integers hold
         &[2, 1, 14, 0, 0, 0],                                                 // a splice of an integer
-        &[2, 1, 5, 0x19, 1, 1, 1],                                            // a run of steps over a list
-        &[2, 2, 3, 0, 2, 4, 2, 4, 2, 7, 2, 2], // a row of steps over an integer
-        &[4, 1],                               // an integer step of the root
+        &[2, 1, 7, 0, 9, 1, 0, 4],                                            // a list in a table of numbers
+        &[2, 1, 15, 2, 9, 1, 0, 4],                                           // an integer in a table of maps
+        &[2, 1, 3, 1, 1, 3 << 3 | 7, 0, 9, 1, 0, 4], // an element that is not there in a table
+        &[4, 1],                                     // an integer step of the root
     ];
     for change in misfits {
         let mut receiver = document();
@@ -216,11 +247,11 @@ fn deltas_that_do_not_fit_change_nothing() {
 
 #[test]
 fn malformed_deltas_are_told_apart() {
-    let cases: [(&[u8], DecodeError); 15] = [
+    let cases: [(&[u8], DecodeError); 17] = [
         (&[1], DecodeError::MisplacedRemove),
-        (&[2, 1, 3, 0, 1, 1], DecodeError::MisplacedRemove),
+        (&[2, 1, 3, 1, 1, 1], DecodeError::MisplacedRemove),
         (&[7], DecodeError::Tag(7)),
-        (&[8, 0], DecodeError::Tag(8)),
+        (&[2, 1, 5, 0x19, 1], DecodeError::Tag(0x19)),
         (&[2, 1, 2 << 3, 0], DecodeError::KeyNumber),
         (&[2, 3, 1, 1, 1], DecodeError::KeyNumber),
         (&[2, 9, 0, 1], DecodeError::Truncated),
@@ -229,8 +260,10 @@ fn malformed_deltas_are_told_apart() {
         (&[0, 0x12, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x04], DecodeError::Number),
         (&[5, 8, 0x08, 0], DecodeError::Truncated),
         (&[5, 8, 0x72, 0, 0], DecodeError::Number),
-        (&[2, 1, 5, 0x19, 1, 33, 0, 0, 0, 0, 0], DecodeError::Number),
-        (&[2, 1, 3, 1, 0, 0, 0], DecodeError::Piece),
+        (&[2, 1, 7, 0, 8, 1, 0xF0, 0x07], DecodeError::Number),
+        (&[2, 1, 7, 0, 9, 1, 0, 0x84], DecodeError::Number),
+        (&[2, 2, 7, 0, 9, 2, 0, 0x0C, 4, 1], DecodeError::Order),
+        (&[2, 1, 3, 2, 0, 0], DecodeError::Piece),
         (&[0, 0x00, 0x00], DecodeError::Trailing(1)),
     ];
     for (change, error) in cases {
@@ -243,9 +276,9 @@ fn malformed_deltas_are_told_apart() {
 fn removing_a_key_that_is_not_there_is_no_error() {
     let mut receiver = document();
     receiver.apply(&[&HEADER[..], &[2, 1, 9]].concat(), false).unwrap();
-    receiver.apply(&[5, 6, 7, 8, 2, 1, 0, 2, 1, 9], false).unwrap();
+    receiver.apply(&[5, 6, 7, 8, 2, 2, 1, 9], false).unwrap();
     assert_eq!(receiver.value(), Value::map([("at", Value::list([1, 2, 3]))]));
 }
 
-/// Leads from [`document`]'s version 1 to 2, with no new key.
-const HEADER: [u8; 7] = [5, 6, 7, 8, 1, 1, 0];
+/// Leads on from [`document`]'s version 1, to 2 and with no new key where the next byte is below 8.
+const HEADER: [u8; 5] = [5, 6, 7, 8, 1];

@@ -6,9 +6,8 @@ use super::arrange::Piece;
 use super::reader::{DecodeError, Reader};
 use super::varint;
 
-/// Appends a count and the pieces. What is new follows, in order.
+/// Appends the pieces. Their count stands in front, and what is new follows, in order.
 pub(super) fn put_pieces(out: &mut BytesMut, pieces: &[Piece]) {
-    varint::put(out, pieces.len() as u64);
     let mut expected = 0;
     for piece in pieces {
         match *piece {

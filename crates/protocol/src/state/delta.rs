@@ -9,9 +9,8 @@ use super::limits::Limits;
 use super::node::Node;
 use super::number::{Kind, Step};
 use super::reader::{DecodeError, Reader};
-use super::row::Row;
-use super::run;
 use super::splice::{Ends, owned};
+use super::table::{self, Rows, Shape};
 use super::value_codec::{read_scalar, tag as value_tag};
 
 /// A decoded payload of a state message from the hub.
@@ -43,30 +42,40 @@ impl Delta {
     /// `known` is the length of the receiver's key table, which a delta goes on from.
     pub(super) fn decode(payload: &[u8], is_snapshot: bool, known: usize, limits: &Limits) -> Result<Self> {
         let mut reader = Reader::new(payload, limits);
-        let (epoch, base, version) = if is_snapshot {
-            (Epoch::Whole(u64::from_be_bytes(reader.array()?)), 0, reader.varint()?)
-        } else {
-            let epoch = Epoch::Low(u32::from_be_bytes(reader.array()?));
-            let (base, further) = (reader.varint()?, reader.varint()?);
-            let version = base.checked_add(further).filter(|_| further > 0).ok_or(DecodeError::Header)?;
-            (epoch, base, version)
-        };
-        if version > NUMBER_MAX {
-            return Err(DecodeError::Header);
+        if is_snapshot {
+            return Self::snapshot(reader, limits);
         }
-        let count = reader.length()?;
-        let first_key =
-            if is_snapshot { Some(0) } else { (count > 0).then(|| reader.varint()).transpose()? };
-        let keys = read_keys(&mut reader, first_key.unwrap_or(0), count, limits)?;
+        let epoch = Epoch::Low(u32::from_be_bytes(reader.array()?));
+        let (base, lead) = (reader.varint()?, reader.varint()?);
+        let further = (lead >> 4) + 1;
+        let version = base.checked_add(further).filter(|&version| version <= NUMBER_MAX);
+        let version = version.ok_or(DecodeError::Header)?;
+        let first_key = (lead & HAS_KEYS != 0).then(|| reader.varint()).transpose()?;
+        let keys =
+            first_key.map(|first| read_keys(&mut reader, first, limits)).transpose()?.unwrap_or_default();
         let known = first_key.unwrap_or(known as u64);
-        let mut scope = Scope { reader, version, keys: known + keys.len() as u64, row: None };
-        let change = if is_snapshot { Change::Set(scope.node()?) } else { scope.root_change()? };
+        let mut scope = Scope { reader, version, keys: known + keys.len() as u64 };
+        let change = scope.root_change(lead & 7)?;
         scope.reader.finish()?;
         Ok(Self { epoch, base, version, first_key, keys, change })
     }
+
+    fn snapshot(mut reader: Reader<'_>, limits: &Limits) -> Result<Self> {
+        let epoch = Epoch::Whole(u64::from_be_bytes(reader.array()?));
+        let version = reader.varint()?;
+        if version > NUMBER_MAX {
+            return Err(DecodeError::Header);
+        }
+        let keys = read_keys(&mut reader, 0, limits)?;
+        let mut scope = Scope { reader, version, keys: keys.len() as u64 };
+        let change = Change::Set(scope.node()?);
+        scope.reader.finish()?;
+        Ok(Self { epoch, base: 0, version, first_key: Some(0), keys, change })
+    }
 }
 
-fn read_keys(reader: &mut Reader<'_>, first: u64, count: usize, limits: &Limits) -> Result<Vec<Arc<str>>> {
+fn read_keys(reader: &mut Reader<'_>, first: u64, limits: &Limits) -> Result<Vec<Arc<str>>> {
+    let count = reader.length()?;
     if first.checked_add(count as u64).is_none_or(|keys| keys > limits.keys.min(u32::MAX as usize) as u64) {
         return Err(DecodeError::TooManyKeys { limit: limits.keys });
     }
@@ -88,8 +97,6 @@ struct Scope<'a> {
     version: u64,
     /// Length of the key table with the keys of this payload.
     keys: u64,
-    /// The last row that was told in full.
-    row: Option<Row>,
 }
 
 impl Scope<'_> {
@@ -133,123 +140,117 @@ impl Scope<'_> {
         next.checked_add(gap).filter(|&index| index < end).ok_or(DecodeError::KeyNumber)
     }
 
-    fn root_change(&mut self) -> Result<Change> {
+    fn root_change(&mut self, op: u64) -> Result<Change> {
         self.reader.charge()?;
-        match self.reader.varint()? {
-            op::REMOVE => Err(DecodeError::MisplacedRemove),
-            op::NUMBER => {
-                let kind = Kind::of_code(self.reader.u8()?)?;
-                Step::read(&mut self.reader, kind).map(Change::Step)
-            }
-            op => self.change(op),
-        }
+        if op == op::REMOVE { Err(DecodeError::MisplacedRemove) } else { self.change(op) }
     }
 
-    /// Reads changes of the entries below `end` of a container. Where they are a row, later ones can refer to it.
-    fn changes(&mut self, end: u64, in_list: bool, can_be_row: bool) -> Result<Vec<(u64, Change)>> {
+    /// Reads changes of the entries below `end` of a container, and puts them in order.
+    fn changes(&mut self, end: u64, in_list: bool) -> Result<Vec<(u64, Change)>> {
         let mut changes = Vec::new();
-        let (mut row, mut is_row) = (Row::new(in_list), can_be_row);
-        let mut next = 0_u64;
+        let (mut next, mut has_tables) = (0_u64, false);
         for _ in 0..self.reader.count()? {
             self.reader.charge()?;
             let header = self.reader.varint()?;
             let index = next.checked_add(header >> 3).filter(|&index| index < end);
             let index = index.ok_or(DecodeError::KeyNumber)?;
             next = index + 1;
-            let change = match header & 7 {
+            match header & 7 {
                 op::REMOVE if in_list => return Err(DecodeError::MisplacedRemove),
-                op::REMOVE => Change::Remove,
-                op::NUMBER => {
-                    let code = self.reader.u8()?;
-                    let kind = Kind::of_code(code & !op::RUN)?;
-                    if code & op::RUN != 0 {
-                        next = self.run(kind, index, end, &mut changes)?;
-                        is_row = false;
-                        continue;
-                    }
-                    Change::Step(Step::read(&mut self.reader, kind)?)
+                op::REMOVE => changes.push((index, Change::Remove)),
+                op::TABLE => {
+                    has_tables = true;
+                    self.table(index, end, &mut changes)?;
                 }
-                op => self.change(op)?,
-            };
-            is_row = is_row && matches!(&change, Change::Step(step) if row.push(index, step.kind));
-            changes.push((index, change));
+                op => changes.push((index, self.change(op)?)),
+            }
         }
-        if is_row && row.is_worth() {
-            self.row = Some(row);
+        if has_tables {
+            changes.sort_unstable_by_key(|(index, _)| *index);
+            if changes.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+                return Err(DecodeError::Order);
+            }
         }
         Ok(changes)
     }
 
-    /// Reads what follows the header of a change that is neither a remove nor a number of some kind.
+    /// Reads what follows the header of a change that is neither a remove nor a table.
     fn change(&mut self, op: u64) -> Result<Change> {
         match op {
             op::SET => self.node().map(Change::Set),
             op::MAP => {
                 self.reader.enter()?;
-                let changes = self.changes(self.keys, false, true)?;
+                let changes = self.changes(self.keys, false)?;
                 self.reader.leave();
                 Ok(Change::Map(by_key(changes)))
             }
             op::LIST => self.list_change(),
             op::INTEGER => Step::read(&mut self.reader, Kind::Integer).map(Change::Step),
+            op::NUMBER => {
+                let kind = Kind::of_code(self.reader.u8()?)?;
+                Step::read(&mut self.reader, kind).map(Change::Step)
+            }
             op::SPLICE => {
                 let mut end = || usize::try_from(self.reader.varint()?).map_err(|_| DecodeError::Number);
                 let ends = Ends { head: end()?, tail: end()? };
                 Ok(Change::Splice { ends, inserted: owned(self.reader.bytes()?) })
             }
-            op::ROW => self.row(),
             other => Err(DecodeError::Tag(other as u8)),
         }
     }
 
-    fn row(&mut self) -> Result<Change> {
-        let row = self.row.ok_or(DecodeError::Tag(op::ROW as u8))?;
-        self.reader.enter()?;
-        let mut steps = Vec::with_capacity(row.cells().len());
-        for &(index, kind) in row.cells() {
-            self.reader.charge()?;
-            steps.push((u64::from(index), Change::Step(Step::read(&mut self.reader, kind)?)));
+    /// Reads a table of entries from `first` on, all below `end`. Steps of 0 are no changes.
+    fn table(&mut self, first: u64, end: u64, changes: &mut Vec<(u64, Change)>) -> Result<()> {
+        let shape = Shape::read(&mut self.reader, self.keys, INDEX_END)?;
+        let is_nested = shape.rows != Rows::Numbers;
+        if is_nested {
+            self.reader.enter()?;
         }
-        self.reader.leave();
-        Ok(if row.in_list {
-            Change::List(ListChange { order: None, items: by_index(steps) })
-        } else {
-            Change::Map(by_key(steps))
-        })
-    }
-
-    /// Reads the steps of a run, of which those of zero are none, and tells what may follow it.
-    fn run(&mut self, kind: Kind, first: u64, end: u64, changes: &mut Vec<(u64, Change)>) -> Result<u64> {
-        if kind == Kind::Bits {
-            return Err(DecodeError::Number);
-        }
-        let count = run::read(&mut self.reader, |reader, place, by| {
-            let index = first + place as u64;
+        table::read(&mut self.reader, &shape, first, |reader, index, numbers| {
             if index >= end {
                 return Err(DecodeError::KeyNumber);
             }
-            if by != 0 {
-                reader.charge()?;
-                changes.push((index, Change::Step(Step { kind, by })));
+            reader.charge()?;
+            if is_nested {
+                numbers.iter().filter(|number| **number != 0).try_for_each(|_| reader.charge())?;
             }
+            let cells = shape.columns.iter().zip(numbers).filter(|(_, number)| **number != 0);
+            let mut cells =
+                cells.map(|(&(key, kind), &number)| (key, Change::Step(Step::of_number(kind, number))));
+            let change = match shape.rows {
+                Rows::Numbers => cells.next().map(|(_, step)| step),
+                Rows::Maps => row(cells.collect()).map(Change::Map),
+                Rows::Lists => row(cells.map(|(key, step)| (key as usize, step)).collect())
+                    .map(|items| Change::List(ListChange { order: None, items })),
+            };
+            changes.extend(change.map(|change| (index, change)));
             Ok(())
         })?;
-        Ok(first + count as u64)
+        if is_nested {
+            self.reader.leave();
+        }
+        Ok(())
     }
 
     fn list_change(&mut self) -> Result<Change> {
         self.reader.enter()?;
-        let count = self.reader.count()?;
+        let head = self.reader.varint()?;
+        let count = self.reader.bounded(head >> 1)?;
         let order = if count > 0 {
             let (pieces, fresh) = read_pieces(&mut self.reader, count)?;
             Some((pieces, self.nodes(fresh)?))
         } else {
             None
         };
-        let items = self.changes(INDEX_END, true, order.is_none())?;
+        let items = if head & 1 == 1 { by_index(self.changes(INDEX_END, true)?) } else { Vec::new() };
         self.reader.leave();
-        Ok(Change::List(ListChange { order, items: by_index(items) }))
+        Ok(Change::List(ListChange { order, items }))
     }
+}
+
+/// What changes in a row, if anything does.
+fn row<T>(cells: Vec<T>) -> Option<Vec<T>> {
+    (!cells.is_empty()).then_some(cells)
 }
 
 fn by_key(changes: Vec<(u64, Change)>) -> Vec<(u32, Change)> {
@@ -272,7 +273,8 @@ pub(super) mod op {
     pub(crate) const INTEGER: u64 = 4;
     pub(crate) const NUMBER: u64 = 5;
     pub(crate) const SPLICE: u64 = 6;
-    pub(crate) const ROW: u64 = 7;
-    /// In the byte after [`NUMBER`]: a run follows.
-    pub(crate) const RUN: u8 = 0x10;
+    pub(crate) const TABLE: u64 = 7;
 }
+
+/// In a delta's lead, whose low three bits are what happens to the root: new keys follow.
+const HAS_KEYS: u64 = 1 << 3;

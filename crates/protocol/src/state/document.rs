@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use super::change::{Change, Misfit};
 use super::delta::{Delta, Epoch};
-use super::encoder::{self, Encoder};
+use super::encoder;
 use super::held::Held;
 use super::keys::{Interner, KeyTable, encoded_len};
 use super::limits::Limits;
@@ -169,8 +169,7 @@ impl Document {
             return Encoded::Snapshot;
         }
         let start = out.len();
-        encoder::put_header(out, self.epoch, base, self.version, &self.keys);
-        Encoder::new(out, base).root(&self.root);
+        encoder::put_delta(out, self.epoch, base..self.version, &self.keys, &self.root);
         // No snapshot is below the weight, so most deltas need not be compared with one.
         if out.len() - start < self.weight() {
             return Encoded::Delta;

@@ -1,16 +1,18 @@
 //! Writing deltas and snapshots: only what changed after a base is looked at.
 
+use std::ops::Range;
+
 use bytes::{BufMut, BytesMut};
 
 use super::arrange::Piece;
 use super::arrange_codec::put_pieces;
 use super::delta::op;
+use super::grouping::Candidates;
 use super::keys::KeyTable;
 use super::node::{Body, Leaf, List, Map, Node};
 use super::number::{Kind, Step};
-use super::row::{CELLS_MAX, Row};
-use super::run;
 use super::splice::Ends;
+use super::table::Rows;
 use super::value::Value;
 use super::value_codec::{put_bytes, put_scalar, scalar_len, tag as value_tag};
 use super::varint;
@@ -22,8 +24,8 @@ pub(super) struct Encoder<'o, 'd> {
     /// A stack of what changed, one part for each container on the way down.
     scratch: Vec<Entry<'d>>,
     ids: Vec<u64>,
-    /// The last row that was told in full.
-    row: Option<Row>,
+    /// Tables that will be appended.
+    tables: BytesMut,
 }
 
 /// An entry of a container, and what a receiver of the base must be told of it.
@@ -41,45 +43,66 @@ enum Told<'d> {
     Splice(Ends, &'d Value),
     Map(&'d Map),
     List(&'d List),
+    /// A table that begins with this entry: where it lies among the encoder's.
+    Table {
+        start: usize,
+        end: usize,
+    },
+    /// The table of an entry before tells it.
+    InTable,
 }
 
-/// Appends what leads a snapshot.
+/// Appends a snapshot.
 pub(super) fn put_snapshot(out: &mut BytesMut, epoch: u64, version: u64, table: &KeyTable, root: &Node) {
     out.put_u64(epoch);
     varint::put(out, version);
-    put_keys(out, table, None);
+    put_keys(out, table, 0);
     put_node(out, root);
 }
 
-/// Appends what leads a delta.
-pub(super) fn put_header(out: &mut BytesMut, epoch: u64, base: u64, version: u64, table: &KeyTable) {
+/// Appends a delta from the one version to the other, which is later.
+pub(super) fn put_delta(out: &mut BytesMut, epoch: u64, versions: Range<u64>, table: &KeyTable, root: &Node) {
+    let base = versions.start;
     out.put_u32(epoch as u32);
     varint::put(out, base);
-    varint::put(out, version - base);
-    put_keys(out, table, Some(table.len_at(base)));
+    let mut encoder = Encoder { out, base, scratch: Vec::new(), ids: Vec::new(), tables: BytesMut::new() };
+    let told = encoder.told(root).unwrap_or(Told::Set(root));
+    let known = table.len_at(base);
+    let has_keys = table.len() > known;
+    encoder.head((versions.end - base - 1) << 1 | u64::from(has_keys), told.op());
+    if has_keys {
+        varint::put(encoder.out, known as u64);
+        put_keys(encoder.out, table, known);
+    }
+    encoder.content(told);
 }
 
-/// The receiver has the keys before `first`; one of a snapshot has none, which need not be said.
-fn put_keys(out: &mut BytesMut, table: &KeyTable, first: Option<usize>) {
-    let keys = table.from(first.unwrap_or(0));
+fn put_keys(out: &mut BytesMut, table: &KeyTable, first: usize) {
+    let keys = table.from(first);
     varint::put(out, keys.len() as u64);
-    if let Some(first) = first.filter(|_| keys.len() > 0) {
-        varint::put(out, first as u64);
-    }
     keys.for_each(|key| put_bytes(out, key.as_bytes()));
 }
 
-impl<'o, 'd> Encoder<'o, 'd> {
-    pub(super) fn new(out: &'o mut BytesMut, base: u64) -> Self {
-        Self { out, base, scratch: Vec::new(), ids: Vec::new(), row: None }
+impl Told<'_> {
+    fn op(&self) -> u64 {
+        match self {
+            Self::Removed => op::REMOVE,
+            Self::Set(_) => op::SET,
+            Self::Step(step) if step.kind == Kind::Integer => op::INTEGER,
+            Self::Step(_) => op::NUMBER,
+            Self::Splice(..) => op::SPLICE,
+            Self::Map(_) => op::MAP,
+            Self::List(_) => op::LIST,
+            Self::Table { .. } | Self::InTable => op::TABLE,
+        }
     }
 
-    /// Appends what changed in the root, whose version is above the base.
-    pub(super) fn root(&mut self, node: &'d Node) {
-        let told = self.told(node).unwrap_or(Told::Set(node));
-        self.entry(0, told);
+    const fn has_head(&self) -> bool {
+        !matches!(self, Self::InTable)
     }
+}
 
+impl<'d> Encoder<'_, 'd> {
     /// How a receiver of the base is told of a node that changed; `None` if it is again what it was. The log of a container
     /// that the receiver does not have, since it was made later, does not reach back to the base.
     fn told(&self, node: &'d Node) -> Option<Told<'d>> {
@@ -110,59 +133,48 @@ impl<'o, 'd> Encoder<'o, 'd> {
         }
     }
 
-    /// Appends an entry: how far it lies beyond the last one, and what becomes of it.
-    fn entry(&mut self, gap: u64, told: Told<'d>) {
+    /// Appends how far an entry lies beyond the last one, and what happens to it.
+    fn head(&mut self, gap: u64, op: u64) {
+        varint::put(self.out, gap << 3 | op);
+    }
+
+    /// Appends what follows an entry's head.
+    fn content(&mut self, told: Told<'d>) {
         match told {
-            Told::Removed => self.head(gap, op::REMOVE),
-            Told::Set(node) => {
-                self.head(gap, op::SET);
-                put_node(self.out, node);
-            }
-            Told::Step(step) if step.kind == Kind::Integer => {
-                self.head(gap, op::INTEGER);
-                step.put(self.out);
-            }
+            Told::Removed | Told::InTable => {}
+            Told::Set(node) => put_node(self.out, node),
             Told::Step(step) => {
-                self.head(gap, op::NUMBER);
-                self.out.put_u8(step.kind.code());
+                if step.kind != Kind::Integer {
+                    self.out.put_u8(step.kind.code());
+                }
                 step.put(self.out);
             }
             Told::Splice(ends, value) => {
-                self.head(gap, op::SPLICE);
                 varint::put(self.out, ends.head as u64);
                 varint::put(self.out, ends.tail as u64);
                 put_bytes(self.out, ends.middle(value).unwrap_or_default());
             }
             Told::Map(map) => {
                 let start = self.gather_map(map);
-                if !self.as_row(gap, start, false) {
-                    self.head(gap, op::MAP);
-                    self.entries(start, Some(false));
-                }
+                self.entries(start);
             }
-            Told::List(list) => self.list(gap, list),
+            Told::List(list) => self.list(list),
+            Told::Table { start, end } => self.out.put_slice(&self.tables[start..end]),
         }
     }
 
-    fn head(&mut self, gap: u64, op: u64) {
-        varint::put(self.out, gap << 3 | op);
-    }
-
-    fn list(&mut self, gap: u64, list: &'d List) {
+    fn list(&mut self, list: &'d List) {
         let order = list.orders.since(self.base);
         let start = self.gather_list(list);
-        let Some(order) = order else {
-            if !self.as_row(gap, start, true) {
-                self.head(gap, op::LIST);
-                varint::put(self.out, 0);
-                self.entries(start, Some(true));
-            }
-            return;
-        };
-        self.head(gap, op::LIST);
+        let has_entries = self.scratch.len() > start;
         // An empty order would read as none.
         let nothing = [Piece::New { len: 0 }];
-        let pieces = if order.pieces().is_empty() { &nothing[..] } else { order.pieces() };
+        let pieces = match &order {
+            None => &[][..],
+            Some(order) if order.pieces().is_empty() => &nothing,
+            Some(order) => order.pieces(),
+        };
+        varint::put(self.out, (pieces.len() as u64) << 1 | u64::from(has_entries));
         put_pieces(self.out, pieces);
         let mut at = 0;
         for piece in pieces {
@@ -174,7 +186,9 @@ impl<'o, 'd> Encoder<'o, 'd> {
             }
             at += piece.len();
         }
-        self.entries(start, None);
+        if has_entries {
+            self.entries(start);
+        }
     }
 
     /// Puts what changed in a map on the scratch stack, ascending, and tells from where on.
@@ -225,110 +239,64 @@ impl<'o, 'd> Encoder<'o, 'd> {
         self.ids.dedup();
     }
 
-    /// Appends what lies on the stack from `start` on as a row like the last one, if it is, and takes it off.
-    fn as_row(&mut self, gap: u64, start: usize, in_list: bool) -> bool {
-        let Some(row) = self.row.filter(|row| row.in_list == in_list) else { return false };
-        let entries = &self.scratch[start..];
-        let step = |(entry, cell): (&Entry<'_>, &(u32, Kind))| match entry.told {
-            Told::Step(step) if entry.index == u64::from(cell.0) => step.as_kind(cell.1),
-            _ => None,
-        };
-        let cells = || entries.iter().zip(row.cells());
-        if entries.len() != row.cells().len() || !cells().all(|cell| step(cell).is_some()) {
-            return false;
-        }
-        varint::put(self.out, gap << 3 | op::ROW);
-        cells().filter_map(step).for_each(|step| step.put(self.out));
-        self.scratch.truncate(start);
-        true
-    }
-
-    /// Appends what lies on the stack from `start` on, and takes it off. `can_be_row` is none, or whether it is a list's.
-    fn entries(&mut self, start: usize, can_be_row: Option<bool>) {
-        let row = can_be_row.and_then(|in_list| row_of(&self.scratch[start..], in_list));
+    /// Appends what lies on the stack from `start` on, and takes it off.
+    fn entries(&mut self, start: usize) {
+        self.group(start);
         let end = self.scratch.len();
-        let run_at =
-            |scratch: &[Entry<'_>], at| if row.is_some() { None } else { Run::of(&scratch[at..end]) };
-        let (mut heads, mut at) = (0, start);
-        while at < end {
-            at += run_at(&self.scratch, at).map_or(1, |run| run.entries);
-            heads += 1;
-        }
-        varint::put(self.out, heads);
-        let (mut next, mut at) = (0, start);
-        while at < end {
-            let Entry { index, told } = self.scratch[at];
-            if let Some(run) = run_at(&self.scratch, at) {
-                self.run(index - next, run, at);
-                next = self.scratch[at + run.entries - 1].index + 1;
-                at += run.entries;
-            } else {
-                self.entry(index - next, told);
-                (next, at) = (index + 1, at + 1);
+        let heads = self.scratch[start..].iter().filter(|entry| entry.told.has_head()).count();
+        varint::put(self.out, heads as u64);
+        let mut next = 0;
+        for at in start..end {
+            let entry = self.scratch[at];
+            if entry.told.has_head() {
+                self.head(entry.index - next, entry.told.op());
+                self.content(entry.told);
+                next = entry.index + 1;
             }
         }
         self.scratch.truncate(start);
-        self.row = row.or(self.row);
     }
 
-    fn run(&mut self, gap: u64, run: Run, at: usize) {
-        let entries = &self.scratch[at..at + run.entries];
-        let first = entries[0].index;
-        let span = entries[run.entries - 1].index - first + 1;
-        let mut steps = vec![0; span as usize];
-        for entry in entries {
-            if let Told::Step(step) = entry.told {
-                steps[(entry.index - first) as usize] = step.as_kind(run.kind).map_or(0, |step| step.by);
-            }
+    /// Finds what is better told as tables among the entries on the stack from `start` on, and puts it so.
+    fn group(&mut self, start: usize) {
+        let end = self.scratch.len();
+        if end - start < ROWS_MIN {
+            return;
         }
-        self.head(gap, op::NUMBER);
-        self.out.put_u8(run.kind.code() | op::RUN);
-        run::put(self.out, &steps);
-    }
-}
-
-/// The row that these changes are, if they are one.
-fn row_of(entries: &[Entry<'_>], in_list: bool) -> Option<Row> {
-    if entries.len() > CELLS_MAX {
-        return None;
-    }
-    let mut row = Row::new(in_list);
-    let is_row = entries.iter().all(|entry| {
-        let Told::Step(step) = entry.told else { return false };
-        row.push(entry.index, step.kind)
-    });
-    (is_row && row.is_worth()).then_some(row)
-}
-
-/// Steps of neighbours that are worth packing.
-#[derive(Clone, Copy)]
-struct Run {
-    entries: usize,
-    kind: Kind,
-}
-
-impl Run {
-    /// The run that these entries begin with.
-    fn of(entries: &[Entry<'_>]) -> Option<Self> {
-        let mut kind = None;
-        let mut len = 0;
-        let mut next = None;
-        for entry in entries {
-            let Told::Step(step) = entry.told else { break };
-            let near = next.is_none_or(|next| entry.index - next <= GAP_MAX);
-            let common = match (kind.unwrap_or(step.kind), step.kind) {
-                (Kind::Integer, Kind::Integer) => Kind::Integer,
-                (Kind::Decimal(a), Kind::Decimal(b)) => Kind::Decimal(a.max(b)),
-                _ => break,
+        let mut candidates = Candidates::default();
+        for at in start..end {
+            let Entry { index, told } = self.scratch[at];
+            let rows = match told {
+                Told::Step(step) => {
+                    candidates.push(at, index, Rows::Numbers, [Some((0, step))].into_iter());
+                    continue;
+                }
+                Told::Map(map) => {
+                    self.gather_map(map);
+                    Rows::Maps
+                }
+                Told::List(list) if list.orders.since(self.base).is_none() => {
+                    self.gather_list(list);
+                    Rows::Lists
+                }
+                _ => continue,
             };
-            // However fine the scale of the run will be, no step may be too wide for it.
-            let finest = if common == Kind::Integer { common } else { FINEST };
-            if !near || !step.as_kind(finest).is_some_and(|step| run::fits(step.by)) {
-                break;
-            }
-            (kind, len, next) = (Some(common), len + 1, Some(entry.index + 1));
+            candidates.push(at, index, rows, self.scratch[end..].iter().map(Entry::cell));
+            self.scratch.truncate(end);
         }
-        kind.filter(|_| len >= RUN_MIN).map(|kind| Self { entries: len, kind })
+        let scratch = &mut self.scratch;
+        candidates.pack(&mut self.tables, |at, content| {
+            scratch[at].told =
+                content.map_or(Told::InTable, |at| Told::Table { start: at.start, end: at.end });
+        });
+    }
+}
+
+impl Entry<'_> {
+    /// What it would be in a row, if it can stand in one.
+    fn cell(&self) -> Option<(u32, Step)> {
+        let Told::Step(step) = self.told else { return None };
+        Some((u32::try_from(self.index).ok()?, step))
     }
 }
 
@@ -356,13 +324,8 @@ fn put_node(out: &mut BytesMut, node: &Node) {
 /// Head, both ends and the length, at the least.
 const SPLICE_BYTES: usize = 4;
 
-/// A step of so many bytes is taken without a look at what else there is: rows of the same numbers are worth more.
+/// A step of so many bytes is taken without a look at what else there is: in tables it is worth more.
 const STEP_BYTES: usize = 2;
 
-/// What a run's own head takes is saved from the fourth step on.
-const RUN_MIN: usize = 4;
-
-/// So many that did not change may lie between two that did; each costs a run as much as one that changed a little.
-const GAP_MAX: u64 = 3;
-
-const FINEST: Kind = Kind::Decimal(super::number::SCALE_MAX);
+/// One row alone is no table.
+const ROWS_MIN: usize = 2;

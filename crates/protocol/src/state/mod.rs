@@ -68,12 +68,13 @@ mod plan;
 mod splice;
 
 mod arrange_codec;
+mod bits;
 mod delta;
 mod encoder;
+mod grouping;
 mod patch_codec;
 mod reader;
-mod row;
-mod run;
+mod table;
 mod value_codec;
 #[cfg(feature = "serde")]
 mod value_serde;

@@ -48,8 +48,8 @@ fn mantissa(x: f64, scale: u8) -> Option<i64> {
     (exact && mantissa.unsigned_abs() < MANTISSA_END).then_some(mantissa)
 }
 
-/// What kind of step leads from a number to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What kind of step leads from a number to the next. Of two decimals that of the greater scale is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// A float, at a decimal scale.
     Decimal(u8),
@@ -112,39 +112,54 @@ impl Step {
         }
     }
 
+    /// What tells the step to whoever knows its kind: near zero for a small one.
+    pub(super) const fn number(self) -> u64 {
+        match self.kind {
+            Kind::Bits => self.by as u64,
+            _ => varint::zigzag(self.by),
+        }
+    }
+
+    /// The inverse of [`number`](Self::number).
+    pub(super) const fn of_number(kind: Kind, number: u64) -> Self {
+        let by = if matches!(kind, Kind::Bits) { number as i64 } else { varint::unzigzag(number) };
+        Self { kind, by }
+    }
+
     /// Appends what the kind does not tell.
     pub(super) fn put(self, out: &mut BytesMut) {
         if self.kind != Kind::Bits {
-            return varint::put(out, varint::zigzag(self.by));
+            return varint::put(out, self.number());
         }
-        let (lead, len) = significant(self.by as u64);
+        let (lead, len) = significant(self.number());
         out.put_u8((lead << 4 | len) as u8);
-        out.put_slice(&(self.by as u64).to_be_bytes()[lead..lead + len]);
+        out.put_slice(&self.number().to_be_bytes()[lead..lead + len]);
     }
 
     /// The bytes that [`put`](Self::put) takes.
     pub(super) fn len(self) -> usize {
-        if self.kind == Kind::Bits {
-            1 + significant(self.by as u64).1
-        } else {
-            varint::len(varint::zigzag(self.by))
-        }
+        if self.kind == Kind::Bits { 1 + significant(self.number()).1 } else { varint::len(self.number()) }
     }
 
     pub(super) fn read(reader: &mut Reader<'_>, kind: Kind) -> Result<Self, DecodeError> {
         if kind != Kind::Bits {
-            return Ok(Self { kind, by: varint::unzigzag(reader.varint()?) });
+            return Ok(Self::of_number(kind, reader.varint()?));
         }
         let shape = usize::from(reader.u8()?);
         let (lead, len) = (shape >> 4, shape & 15);
         let mut bytes = [0; 8];
         let part = bytes.get_mut(lead..lead + len).ok_or(DecodeError::Number)?;
         part.copy_from_slice(reader.take(len)?);
-        Ok(Self { kind, by: i64::from_be_bytes(bytes) })
+        Ok(Self::of_number(kind, u64::from_be_bytes(bytes)))
     }
 }
 
 impl Kind {
+    /// The same for kinds whose steps can be told by one of them.
+    pub(super) const fn sort(self) -> Self {
+        if let Self::Decimal(_) = self { Self::Decimal(SCALE_MAX) } else { self }
+    }
+
     pub(super) const fn code(self) -> u8 {
         match self {
             Self::Decimal(scale) => scale,

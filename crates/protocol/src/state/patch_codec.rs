@@ -73,6 +73,7 @@ impl ListOp {
             }
             Self::Arrange { pieces, inserted } => {
                 out.put_u8(tag::ARRANGE);
+                varint::put(out, pieces.len() as u64);
                 put_pieces(out, pieces);
                 inserted.iter().for_each(|value| value.encode(out));
             }

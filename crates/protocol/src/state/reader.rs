@@ -49,7 +49,7 @@ pub enum DecodeError {
     /// A piece of a list's order is empty, begins before the list or is longer than any list.
     #[error("a piece of a list's order is empty or out of range")]
     Piece,
-    /// A decimal, a step or a run of steps is not as the format has it.
+    /// A decimal, a step or a table of steps is not as the format has it.
     #[error("a packed number is out of range")]
     Number,
     /// A remove that is not an entry of a map. Remove list elements with a splice.
@@ -98,7 +98,13 @@ impl<'a> Reader<'a> {
 
     /// A number of things of which each takes a byte or more, and is charged to a budget when it is read.
     pub(super) fn count(&mut self) -> Result<usize> {
-        let count = self.length()?;
+        let count = self.varint()?;
+        self.bounded(count)
+    }
+
+    /// The same, of a number that was read as a part of another.
+    pub(super) fn bounded(&self, count: u64) -> Result<usize> {
+        let count = self.within(count)?;
         if count > self.values.max(self.entries) {
             return Err(DecodeError::TooManyNodes);
         }
@@ -108,6 +114,10 @@ impl<'a> Reader<'a> {
     /// A number of bytes, or of things of which each takes a byte or more.
     pub(super) fn length(&mut self) -> Result<usize> {
         let length = self.varint()?;
+        self.within(length)
+    }
+
+    fn within(&self, length: u64) -> Result<usize> {
         usize::try_from(length).ok().filter(|&n| n <= self.rest.len()).ok_or(DecodeError::Truncated)
     }
 

@@ -4,6 +4,7 @@ mod bounds;
 mod edits;
 mod properties;
 mod rows;
+mod tables;
 
 use bytes::BytesMut;
 use nyx_protocol::state::{Document, Encoded, Limits, Patch, Value};
