@@ -21,7 +21,7 @@ use nyx_audio_capture::{Encoding, Format};
 use nyx_protocol::compress::{Compressor, Level, Method};
 use nyx_protocol::control::{self, Body};
 use nyx_protocol::record::{Data, Gap, Missing, Outage, Topic, Writer};
-use nyx_protocol::state::{Document, ListOp, Patch, Piece, Value};
+use nyx_protocol::state::{Document, Encoded, ListOp, Patch, Piece, Value};
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::{self, Flags, Header, Kind, codec};
 use nyx_transport::udp::fragment::Splitter;
@@ -29,7 +29,7 @@ use nyx_transport::udp::fragment::Splitter;
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let targets: [(&str, Seeds); 15] = [
+    let targets: [(&str, Seeds); 16] = [
         ("wire_decoder", wire_decoder()),
         ("control_decoder", control_decoder()),
         ("state_value", state_value()),
@@ -223,6 +223,8 @@ fn patches() -> Vec<Vec<u8>> {
         entries(rows(&[4, 1, 9, 3], 2), ""),
         entries(Value::list((0..20).collect::<Vec<i64>>()), ""),
         entries(Value::list((0..20).map(|n| n + n % 3).collect::<Vec<i64>>()), ""),
+        entries(rows(&[1, 2, 3, 4, 5, 6, 7, 8], 0), ""),
+        entries(rows(&[1, 2, 3, 4, 5, 6, 7, 8], 30), ""),
     ];
     let mut patches: Vec<_> = values.windows(2).filter_map(|pair| Patch::diff(&pair[0], &pair[1])).collect();
     let pieces =
@@ -252,13 +254,29 @@ fn state_apply() -> Seeds {
     let skipped = patches.iter().enumerate().flat_map(|(n, patch)| {
         [Some((4, &patch[..])), (n % 3 == 0).then_some((0, &[][..]))].into_iter().flatten()
     });
+    // All but the last, with which rows move.
+    let (moving, table) = (&patches[..6], table(&patches[..7]));
     let damaged = patches.iter().flat_map(|patch| [(4, &patch[..]), (2, &[9, 0x80, 0xFF][..]), (0, &[])]);
     vec![
         ("followed", script(followed)),
         ("conflated", script(skipped)),
         ("damaged", script(damaged)),
         ("foreign", script([(3, &foreign()[..])])),
+        ("table", script(moving.iter().map(|patch| (4, &patch[..])).chain([(0, &[][..]), (3, &table)]))),
     ]
+}
+
+/// The delta that the last of these patches makes of a document like the target's.
+fn table(patches: &[Vec<u8>]) -> Vec<u8> {
+    let limits = nyx_protocol::state::Limits::default();
+    let mut document = Document::new(1, limits.clone());
+    for patch in patches {
+        let patched = Patch::decode(patch, &limits).map(|patch| document.patch(&patch));
+        assert_eq!(patched, Ok(Ok(true)), "each changes something");
+    }
+    let mut out = BytesMut::new();
+    assert_eq!(document.delta_since(document.version() - 1, &mut out), Encoded::Delta);
+    out.to_vec()
 }
 
 /// A snapshot of another document.
