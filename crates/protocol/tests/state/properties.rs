@@ -138,9 +138,9 @@ proptest! {
             if let Ok(patch) = Patch::decode(bytes, &Limits::default()) {
                 let _ = authority().patch(&patch);
             }
-            let payload = [&[0; 8][..], bytes].concat();
-            let _ = receiver().apply(&payload, false);
-            let _ = receiver().apply(&payload, true);
+            // Behind the epoch and the base of a delta, and the epoch of a snapshot.
+            let _ = receiver().apply(&[&[0; 5][..], bytes].concat(), false);
+            let _ = receiver().apply(&[&[0; 8][..], bytes].concat(), true);
         }
     }
 
