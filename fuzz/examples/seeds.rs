@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use nyx_audio_capture::wav;
 use nyx_audio_capture::{Encoding, Format};
+use nyx_protocol::compress::linear::Shape;
 use nyx_protocol::compress::{Compressor, Level, Method};
 use nyx_protocol::control::{self, Body};
 use nyx_protocol::record::{Data, Gap, Missing, Outage, Topic, Writer};
@@ -29,7 +30,7 @@ use nyx_transport::udp::fragment::Splitter;
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let targets: [(&str, Seeds); 16] = [
+    let targets: [(&str, Seeds); 17] = [
         ("wire_decoder", wire_decoder()),
         ("control_decoder", control_decoder()),
         ("state_value", state_value()),
@@ -46,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("token_file", token_file()),
         ("jwt", jwt()),
         ("udp_fragments", udp_fragments()?),
+        ("linear", linear()),
     ];
     for (target, seeds) in targets {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
@@ -416,6 +418,22 @@ fn decompress() -> Seeds {
         ("stored", block(Method::Stored)),
         ("zstd", block(Method::Level(Level::FAST))),
         ("prefix", block(Method::Prefix { base: 9, prefix: PREFIX, level: Level::FAST })),
+    ]
+}
+
+fn linear() -> Seeds {
+    let mut compressor = Compressor::new();
+    let wave = |at: i32| ((at * at) % 701 - 350) as i16 * 20;
+    let whole: Vec<u8> = (0..300).flat_map(|at| wave(at / 2).to_le_bytes()).collect();
+    let floats: Vec<u8> = (0..300).flat_map(|at| (f32::from(wave(at)) / 32_768.0).to_le_bytes()).collect();
+    let mut seed = |codec, channels, pcm: &[u8]| {
+        let shape = Shape::new(codec, channels).expect("a shape of PCM");
+        compressor.compress(pcm, Method::Linear(shape)).to_vec()
+    };
+    vec![
+        ("stereo", seed(codec::AUDIO_S16LE, 2, &whole)),
+        ("floats", seed(codec::AUDIO_F32LE, 1, &floats)),
+        ("silence", seed(codec::AUDIO_S16LE, 2, &[0; 1920])),
     ]
 }
 

@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
     let mut content = Vec::new();
     if let Ok(block) = Block::parse(input, LIMIT) {
         let reference = match block.encoding() {
-            Encoding::Stored | Encoding::Zstd => Reference::None,
+            Encoding::Stored | Encoding::Zstd | Encoding::Linear => Reference::None,
             Encoding::Dictionary(_) => Reference::Dictionary(dictionary),
             Encoding::Prefix(version) => Reference::Prefix { version, content: PREFIX },
         };

@@ -126,7 +126,8 @@ impl Client {
     ) -> Result<Handle, AdvertiseError> {
         let (answer, answered) = oneshot::channel();
         let shared = &self.open.shared;
-        if matches!(options.compression, Compression::Codec(_)) {
+        let is_sound = kind == Kind::Audio && options.compression != Compression::Off;
+        if is_sound || matches!(options.compression, Compression::Codec(_)) {
             shared.insist_on_blocks();
         }
         let publisher = {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nyx_protocol::control::{self, Body, Hello, Subscribe};
 use tokio::sync::oneshot;
 
+use crate::connection::packing;
 use crate::dispatch::Dispatch;
 use crate::error::ProtocolError;
 use crate::outgoing::{Excess, Fate, Outgoing};
@@ -14,7 +15,7 @@ use crate::pings::Pings;
 use crate::publish::Publisher;
 use crate::subscribe::{Inbox, RecvError};
 use crate::unpacking::Unpacking;
-use crate::{Compression, Config, Pattern, Refusal};
+use crate::{Config, Pattern, Refusal};
 
 /// Behind the client's lock. Locks are taken in the order registry, publisher, outgoing; inboxes are innermost.
 #[derive(Debug, Default)]
@@ -86,10 +87,13 @@ impl Registry {
         Some((publisher, true))
     }
 
-    /// What the publisher of an alias may compress by.
-    pub(crate) fn compression(&self, alias: u32) -> Compression {
+    /// What the messages of an alias may be packed by.
+    pub(crate) fn packing_terms(&self, alias: u32) -> packing::Terms {
         let entry = self.publishers.get(alias as usize).and_then(Option::as_ref);
-        entry.map_or(Compression::Auto, |entry| entry.publisher.compression)
+        entry.map_or(packing::Terms::default(), |entry| packing::Terms {
+            compression: entry.publisher.compression,
+            channels: entry.publisher.advertise.audio.map_or(0, |audio| audio.channels),
+        })
     }
 
     pub(crate) fn publishers(&self) -> impl Iterator<Item = &Arc<Publisher>> {

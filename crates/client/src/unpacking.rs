@@ -92,6 +92,6 @@ fn find<'a>(
     match block.encoding() {
         Encoding::Dictionary(_) => dictionaries.reference(block),
         Encoding::Prefix(_) => prefixes.map_or(Reference::None, |receiver| receiver.reference(block)),
-        Encoding::Stored | Encoding::Zstd => Reference::None,
+        Encoding::Stored | Encoding::Zstd | Encoding::Linear => Reference::None,
     }
 }

@@ -15,12 +15,13 @@ use std::time::Duration;
 
 use common::cdp::Page;
 use common::command::Running;
-use common::daemon::{Daemon, PATIENCE};
+use common::daemon::{Daemon, PATIENCE, at};
 use common::pulse::{Pulse, SINK, level};
 use common::wait::eventually;
 use nyx_audio_capture::host::{Event, SessionState};
 use nyx_audio_capture::pulse::{Stream, Target, Watch};
 use nyx_audio_capture::{Capture, Encoding, Source as _, capture, pcm, wav};
+use nyx_client::Value;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_output_plays_is_recorded_without_a_gap() {
@@ -190,6 +191,11 @@ async fn a_topic_is_heard_by_its_subscribers() {
     );
     let (status, _) = subscriber.ended().await;
     assert!(status.success());
+    let is_packed = |stats: &Value| {
+        let bytes = |field| at(stats, &["topics", "mic/main", "blocks", field]).and_then(Value::as_i64);
+        bytes("after_bytes").is_some_and(|after| Some(2 * after) < bytes("before_bytes"))
+    };
+    daemon.stats("that it travels packed", is_packed).await;
     capture.terminate();
     let summary = capture.succeeded().await.remove(0);
     assert!(summary["sent_chunks"].as_u64() >= Some(200), "{summary}");

@@ -6,7 +6,8 @@ mod sim;
 use bytes::BytesMut;
 use nyx_hub::Config;
 use nyx_protocol::choose::{Codec, Pin};
-use nyx_protocol::compress::{Level, Method};
+use nyx_protocol::compress::linear::Shape;
+use nyx_protocol::compress::{Encoding, Level, Method};
 use nyx_protocol::control::{Body, ErrorCode, Reason, Resume, Subscribe};
 use nyx_protocol::pack::Packer;
 use nyx_protocol::wire::{self, Flags, Header, Kind, codec};
@@ -35,6 +36,28 @@ fn batch(numbers: std::ops::Range<u64>) -> BytesMut {
     let mut out = BytesMut::new();
     Packer::new().pack_run(&events(numbers), Method::Level(Level::FAST), &mut out);
     out
+}
+
+/// A chunk of 10 ms of stereo, which starts with a number as events do.
+fn chunk(number: u64) -> BytesMut {
+    let mut payload = number.to_be_bytes().to_vec();
+    payload.extend((4..960_i16).flat_map(|at| (at / 2 * 30).to_le_bytes()));
+    let header = Header { topic: 1, codec: codec::AUDIO_S16LE, ..Header::data(Kind::Audio) };
+    let shape = Shape::new(header.codec, 2).unwrap();
+    let (mut plain, mut out) = (BytesMut::new(), BytesMut::new());
+    wire::put_stamped(&mut plain, header, number, &payload);
+    let message = wire::Messages::new(&plain).next().unwrap();
+    assert_eq!(Packer::new().pack(&message, Method::Linear(shape), false, &mut out), Encoding::Linear);
+    out
+}
+
+/// The gaps among what a client was told: the first sequence, the reason, and how many.
+fn gaps(told: &[Body]) -> Vec<(u32, Reason, u64)> {
+    let gap = |body: &Body| match body {
+        Body::Gap(gap) => Some((gap.first_sequence, gap.drops[0].reason(), gap.drops[0].count)),
+        _ => None,
+    };
+    told.iter().filter_map(gap).collect()
 }
 
 fn event_publisher(sim: &mut Sim) -> usize {
@@ -207,15 +230,7 @@ fn what_does_not_decode_is_a_gap_that_says_so() {
     sim[publisher].outgoing.extend_from_slice(&batch(45..50));
     sim.run_for(ms(20));
     assert_eq!(sim[reader].numbers(), [0, 1, 2, 3, 4, 45, 46, 47, 48, 49]);
-    let gaps: Vec<_> = sim[reader]
-        .control
-        .iter()
-        .filter_map(|body| match body {
-            Body::Gap(gap) => Some((gap.first_sequence, gap.drops[0].reason(), gap.drops[0].count)),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(gaps, [(5, Reason::Unreadable, 40)]);
+    assert_eq!(gaps(&sim[reader].control), [(5, Reason::Unreadable, 40)]);
 }
 
 /// Frames of `len` bytes: random ones, of which each differs from the one before in a few places.
@@ -340,4 +355,42 @@ fn who_lost_its_prefixes_is_sent_none_until_it_has_some_again() {
     // A block that needs what is gone would fail the test.
     play(&mut sim, 40);
     assert!(sim[reader].by_prefix > by_prefix + 5, "{} after {by_prefix}", sim[reader].by_prefix);
+}
+
+#[test]
+fn sound_is_relayed_as_it_was_packed_and_unpacked_for_who_takes_no_blocks() {
+    let mut sim = Sim::new(Config::default());
+    let publisher = sim.peer(fast(), true);
+    sim[publisher].advertise(1, "mic", Kind::Audio);
+    sim.settle();
+    let (packed, plain) = (sim.block_taker(fast(), "mic"), sim.subscriber(fast(), "mic"));
+    for number in 0..50 {
+        sim[publisher].outgoing.extend_from_slice(&chunk(number));
+        sim.run_for(ms(10));
+    }
+    let all: Vec<u64> = (0..50).collect();
+    assert_eq!((sim[packed].numbers(), sim[plain].numbers()), (all.clone(), all));
+    assert_eq!((sim[packed].packed, sim[plain].packed), (50, 0));
+    assert_eq!(sim[plain].data_bytes, 50 * (16 + 8 + 1_920));
+    assert!(sim[packed].data_bytes * 4 < sim[plain].data_bytes);
+    let topic = stats(&sim, "mic");
+    assert_eq!((topic.messages, topic.blocks.messages), (50, 50));
+}
+
+#[test]
+fn sound_that_is_corrupt_is_a_gap_to_who_takes_no_blocks() {
+    let mut sim = Sim::new(Config::default());
+    let publisher = sim.peer(fast(), true);
+    sim[publisher].advertise(1, "mic", Kind::Audio);
+    sim.settle();
+    let plain = sim.subscriber(fast(), "mic");
+    let mut spoilt = chunk(1);
+    let middle = spoilt.len() / 2;
+    spoilt[middle..].fill(0);
+    for message in [chunk(0), spoilt, chunk(2)] {
+        sim[publisher].outgoing.extend_from_slice(&message);
+        sim.run_for(ms(10));
+    }
+    assert_eq!(sim[plain].numbers(), [0, 2]);
+    assert_eq!(gaps(&sim[plain].control), [(1, Reason::Unreadable, 1)]);
 }

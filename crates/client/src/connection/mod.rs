@@ -3,7 +3,7 @@
 mod drain;
 mod handshake;
 mod keepalive;
-mod packing;
+pub(crate) mod packing;
 mod pending;
 mod session;
 

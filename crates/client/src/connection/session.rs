@@ -235,9 +235,9 @@ impl<'a> Session<'a> {
             self.taken.drain(..).for_each(|segment| pending.push(segment, &mut self.queue));
             return;
         }
-        let pin = |alias| shared.registry.lock().compression(alias);
+        let terms = |alias| shared.registry.lock().packing_terms(alias);
         for segment in self.taken.drain(..) {
-            packing.pack(now, segment, self.queue.bytes() as u64, pin, &mut self.packed);
+            packing.pack(now, segment, self.queue.bytes() as u64, terms, &mut self.packed);
         }
         for packed in self.packed.drain(..) {
             let saved = packed.plain.as_ref().map_or(0, |plain| plain.len() - packed.wire.len());

@@ -47,7 +47,8 @@ pub struct Options {
     /// publish one topic, the rules of the first hold.
     pub rules: Rules,
     /// What this publisher may compress by. Default: whatever the measurements of the connection say is best, which is nothing
-    /// while it takes more than 4 MB/s. A level is used on any. Where several handles publish one topic, that of the first holds.
+    /// while it takes more than 4 MB/s. A level is used on any. Sound is packed without loss wherever that makes it smaller, unless
+    /// this says that nothing may be packed. Where several handles publish one topic, that of the first holds.
     pub compression: Compression,
 }
 

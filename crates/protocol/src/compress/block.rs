@@ -5,7 +5,7 @@ use prost::encoding::{decode_varint, encode_varint};
 use thiserror::Error;
 
 use super::dictionary::Name;
-use super::{batch, frame};
+use super::{batch, frame, linear};
 
 /// The most bytes that stand in front of a block's body.
 pub const HEAD_LEN_MAX: usize = 17;
@@ -17,6 +17,7 @@ const STORED: u8 = 0;
 const ZSTD: u8 = 1;
 const DICTIONARY: u8 = 2;
 const PREFIX: u8 = 3;
+const LINEAR: u8 = 4;
 const BATCH: u8 = 0x40;
 const KEEP: u8 = 0x80;
 
@@ -31,6 +32,8 @@ pub enum Encoding {
     Dictionary(Name),
     /// zstd with this version of the payload as prefix.
     Prefix(u64),
+    /// Sound, by [linear prediction](super::linear).
+    Linear,
 }
 
 /// A block whose claims have been checked against a limit. Nothing of it has been decoded.
@@ -64,6 +67,9 @@ impl<'a> Block<'a> {
                 rest = after;
                 Encoding::Prefix(base)
             }
+            // Sound is no batch of items.
+            LINEAR if items.is_some() => return Err(ParseError::Items),
+            LINEAR => Encoding::Linear,
             other => return Err(ParseError::Encoding(other)),
         };
         let content_len = match encoding {
@@ -71,6 +77,7 @@ impl<'a> Block<'a> {
                 return Err(ParseError::TooLarge { size: rest.len() as u64, limit });
             }
             Encoding::Stored => rest.len(),
+            Encoding::Linear => linear::content_len(rest, limit)?,
             _ => frame::content_size(rest, limit)?,
         };
         if items.is_some_and(|items| items as usize > content_len) {
@@ -142,6 +149,7 @@ impl Head {
                 encode_varint(base, &mut out);
                 out.put_u32(sum);
             }
+            Encoding::Linear => out.put_u8(LINEAR),
         }
         let len = (HEAD_LEN_MAX - out.len()) as u8;
         Self { bytes, len }
@@ -194,4 +202,7 @@ pub enum ParseError {
     /// without dictionary id and checksum.
     #[error("a block's zstd frame is refused: {0}")]
     Frame(&'static str),
+    /// What a block says of its sound can't be: keep to section 8 of the protocol.
+    #[error("a block of sound is refused for {0}")]
+    Sound(&'static str),
 }

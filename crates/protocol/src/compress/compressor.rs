@@ -5,7 +5,7 @@ use zstd::zstd_safe::{CCtx, compress_bound};
 
 use super::block::{Head, STORED_HEAD_LEN};
 use super::dictionary::{Dictionary, is_zstd_dictionary};
-use super::{Encoding, Level, MAGIC, sniff};
+use super::{Encoding, Level, MAGIC, linear, sniff};
 
 /// By what a payload is to be compressed.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub enum Method<'a> {
         /// The level.
         level: Level,
     },
+    /// Linear prediction, as sound of this shape.
+    Linear(linear::Shape),
 }
 
 /// Compresses payloads, with one zstd context that is kept: a fresh one costs three times what a small record costs.
@@ -34,12 +36,13 @@ pub enum Method<'a> {
 pub struct Compressor {
     context: CCtx<'static>,
     scratch: Vec<u8>,
+    linear: linear::Coder,
 }
 
 impl Compressor {
     /// A compressor that has done nothing yet.
     pub fn new() -> Self {
-        Self { context: CCtx::create(), scratch: Vec::new() }
+        Self { context: CCtx::create(), scratch: Vec::new(), linear: linear::Coder::default() }
     }
 
     /// Compresses `payload` by `method` if that makes it smaller; else it is stored. What is compressed already is
@@ -66,7 +69,10 @@ impl Compressor {
         if self.run(payload, method).is_err() {
             return Compressed::stored(payload);
         }
-        let body = self.scratch.strip_prefix(&MAGIC).unwrap_or_default();
+        let body = match encoding {
+            Encoding::Linear => &self.scratch,
+            _ => self.scratch.strip_prefix(&MAGIC).unwrap_or_default(),
+        };
         if body.is_empty() || head.as_slice().len() + body.len() >= STORED_HEAD_LEN + payload.len() {
             return Compressed::stored(payload);
         }
@@ -85,12 +91,17 @@ impl Compressor {
             Method::Prefix { prefix, level, .. } => {
                 context.compress_using_dict(out, payload, prefix, level.get())
             }
+            Method::Linear(shape) => {
+                // What can't be written so leaves an empty body, and is stored.
+                self.linear.encode(payload, shape, out);
+                Ok(out.len())
+            }
         }
     }
 
     /// Bytes of memory that it holds.
     pub fn held_bytes(&self) -> usize {
-        self.context.sizeof() + self.scratch.capacity()
+        self.context.sizeof() + self.scratch.capacity() + self.linear.held_bytes()
     }
 }
 
@@ -108,11 +119,15 @@ impl std::fmt::Debug for Compressor {
 
 /// `None` where it would not pay to try.
 fn encoding_to_try(payload: &[u8], method: Method<'_>) -> Option<Encoding> {
+    if let Method::Linear(_) = method {
+        // No samples look like a file that is compressed already, or all of them may.
+        return (payload.len() >= TRY_MIN).then_some(Encoding::Linear);
+    }
     if payload.len() < TRY_MIN || sniff::format(payload).is_some() {
         return None;
     }
     match method {
-        Method::Stored => None,
+        Method::Stored | Method::Linear(_) => None,
         Method::Level(_) if payload.len() < ALONE_MIN || sniff::looks_random(payload) => None,
         Method::Level(_) => Some(Encoding::Zstd),
         // What is random by itself may still be much like what the receiver has: that is the compressor's to find out.

@@ -4,7 +4,7 @@ use thiserror::Error;
 use zstd::zstd_safe::{DCtx, DParameter, FrameFormat};
 
 use super::dictionary::{Dictionary, Name, is_zstd_dictionary};
-use super::{Block, Encoding};
+use super::{Block, Encoding, linear};
 
 /// What a block may refer to, as the receiver holds it.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +68,10 @@ impl Decompressor {
                 out.reserve_exact(block.body.len());
                 out.extend_from_slice(block.body);
                 return Ok(());
+            }
+            (Encoding::Linear, _) => {
+                out.reserve_exact(block.content_len());
+                return linear::decode(block.body, out).ok_or(DecompressError::Corrupt);
             }
             (Encoding::Zstd, _) => {
                 out.reserve_exact(block.content_len());

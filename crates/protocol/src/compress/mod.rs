@@ -1,12 +1,13 @@
 //! Fewer bytes for a payload, by zstd with contexts that are kept.
 //!
-//! A [`Compressor`] turns a payload into a *block* by one of four encodings, and a [`Decompressor`] turns it back:
+//! A [`Compressor`] turns a payload into a *block* by one of five encodings, and a [`Decompressor`] turns it back:
 //!
 //! | encoding | for |
 //! | --- | --- |
-//! | stored | what does not get smaller: images, sound, random bytes. Never more than one byte longer than the payload |
+//! | stored | what does not get smaller: images, random bytes. Never more than one byte longer than the payload |
 //! | zstd at a [`Level`] | large text and documents |
 //! | zstd with a [`dictionary`] | small records that look alike |
+//! | linear prediction | sound, see [`linear`] |
 //! | zstd with a prefix | an opaque payload of which the receiver has an earlier version, see [`reference`](mod@reference) |
 //!
 //! Who publishes compresses once, who relays passes blocks through, who receives decompresses. A receiver trusts
@@ -38,6 +39,7 @@
 //! | 1 | a frame |
 //! | 2 | id and version of the dictionary, a frame |
 //! | 3 | the version of the prefix, CRC-32 of the content (4 bytes, big-endian), a frame |
+//! | 4 | sound, as [`linear`] says |
 //!
 //! Bit 7 of the tag asks the receiver to keep the content as a prefix for later blocks. With bit 6 the number of items follows the
 //! tag, and the content is a [`batch`]. A frame is one zstd frame
@@ -50,6 +52,7 @@ mod decompressor;
 pub mod dictionary;
 mod frame;
 mod level;
+pub mod linear;
 pub mod reference;
 pub mod sniff;
 

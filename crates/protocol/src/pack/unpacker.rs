@@ -108,7 +108,7 @@ fn parse<'a>(message: &Message<'a>, limit: usize) -> Result<Block<'a>, UnpackErr
 pub fn check(message: &Message<'_>, limit: usize) -> Result<usize, UnpackError> {
     let block = parse(message, limit)?;
     match block.encoding() {
-        Encoding::Stored | Encoding::Zstd if !block.keep() => Ok(block.content_len()),
+        Encoding::Stored | Encoding::Zstd | Encoding::Linear if !block.keep() => Ok(block.content_len()),
         _ => Err(UnpackError::Reference),
     }
 }

@@ -2,6 +2,7 @@
 
 mod dictionaries;
 mod hostile;
+mod linear;
 mod retirement;
 mod round_trip;
 #[path = "../choose/traces.rs"]
