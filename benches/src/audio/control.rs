@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use nyx_audio_capture::host::Control as _;
 use nyx_audio_capture::pulse::Server;
 use nyx_audio_capture::synth::Tone;
 use nyx_audio_capture::{Capture, capture};

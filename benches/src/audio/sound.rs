@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use nyx_audio_capture::host::Control as _;
 use nyx_audio_capture::input::Paced;
 use nyx_audio_capture::pulse::{Address, Server, Stream, Target};
 use nyx_audio_capture::synth::Ramp;

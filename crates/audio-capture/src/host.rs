@@ -2,7 +2,57 @@
 
 use std::fmt;
 
+use thiserror::Error;
+
 use crate::format::Format;
+
+/// What lists devices and sessions, and sets volumes.
+pub trait Control {
+    /// All devices that can be captured: inputs, and the monitors of outputs.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::Failed`].
+    fn devices(&mut self) -> Result<Vec<Device>, ControlError>;
+
+    /// All streams that applications play or record.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::Failed`].
+    fn sessions(&mut self) -> Result<Vec<Session>, ControlError>;
+
+    /// Sets how loud a stream is, 1.0 for 100%, with the balance between its channels kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoSession`] when it has ended, else [`ControlError::Failed`].
+    fn set_volume(&mut self, id: SessionId, volume: f32) -> Result<(), ControlError>;
+
+    /// Mutes a stream, or lets it be heard again as loud as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoSession`] when it has ended, else [`ControlError::Failed`].
+    fn set_muted(&mut self, id: SessionId, mute: bool) -> Result<(), ControlError>;
+}
+
+/// Why the sound system did not do it.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// The stream has ended. List the sessions again.
+    #[error("there is no stream {id} any more: list the sessions again")]
+    NoSession {
+        /// Which it was.
+        id: SessionId,
+    },
+    /// The connection is lost, or the server failed. Connect again.
+    #[error("the sound server failed: {reason}. Connect again; if that does not help, restart it")]
+    Failed {
+        /// What it or the operating system said.
+        reason: String,
+    },
+}
 
 /// Something that sound can be captured from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use common::command::Running;
 use common::daemon::{Daemon, PATIENCE, at};
 use common::pulse::{Pulse, SINK, level};
 use common::wait::eventually;
-use nyx_audio_capture::host::{Event, SessionState};
+use nyx_audio_capture::host::{Control as _, Event, SessionState};
 use nyx_audio_capture::pulse::{Stream, Target, Watch};
 use nyx_audio_capture::{Capture, Encoding, Source as _, capture, pcm, wav};
 use nyx_client::Value;

@@ -1,7 +1,7 @@
 //! PulseAudio, and PipeWire by its PulseAudio interface: what is captured on Linux.
 //!
 //! - [`Stream`]: an [`Input`](crate::Input) that captures a device, the monitor of an output, or what one application plays.
-//! - [`Server`]: lists devices and sessions, and sets volumes.
+//! - [`Server`]: the [`Control`](crate::host::Control) that lists devices and sessions, and sets volumes.
 //! - [`Watch`]: what happens to sessions and devices, as it happens.
 //! - [`Address`]: where the server is.
 //!
@@ -9,6 +9,7 @@
 //! out the events of streams, and lives on in a thread of its own after it was dropped. Ours is a blocking socket of the thread that uses it.
 //!
 //! ```no_run
+//! use nyx_audio_capture::host::Control as _;
 //! use nyx_audio_capture::{Capture, capture, pulse};
 //!
 //! let address = pulse::Address::from_env();
@@ -35,6 +36,6 @@ mod watch;
 
 pub use address::Address;
 pub use find::Target;
-pub use server::{ControlError, Server};
+pub use server::Server;
 pub use stream::Stream;
 pub use watch::Watch;

@@ -1,15 +1,13 @@
 //! Lists and volumes.
 
-use pulseaudio::protocol::{
-    Command, SetStreamMuteParams, SetStreamVolumeParams, SinkInputInfo, SourceOutputInfo,
-};
-use thiserror::Error;
-
 use super::address::Address;
 use super::connection::{Connection, Failure};
 use super::listing;
-use crate::host::{Device, Direction, Session, SessionId};
+use crate::host::{Control, ControlError, Device, Direction, Session, SessionId};
 use crate::input::OpenError;
+use pulseaudio::protocol::{
+    Command, SetStreamMuteParams, SetStreamVolumeParams, SinkInputInfo, SourceOutputInfo,
+};
 
 /// A connection to ask the server by. Each request is one or a few round trips.
 #[derive(Debug)]
@@ -27,30 +25,26 @@ impl Server {
         Ok(Self { connection: Connection::open(address)? })
     }
 
-    /// All devices that can be captured: inputs, and the monitors of outputs.
-    ///
-    /// # Errors
-    ///
-    /// [`ControlError::Failed`].
-    pub fn devices(&mut self) -> Result<Vec<Device>, ControlError> {
+    fn ask<R: pulseaudio::protocol::CommandReply>(
+        &mut self,
+        id: SessionId,
+        command: &Command,
+    ) -> Result<R, ControlError> {
+        self.connection.request(command).map_err(|failure| ControlError::of(id, failure))
+    }
+}
+
+impl Control for Server {
+    fn devices(&mut self) -> Result<Vec<Device>, ControlError> {
         Ok(listing::devices(&mut self.connection)?)
     }
 
-    /// All streams that applications play or record.
-    ///
-    /// # Errors
-    ///
-    /// [`ControlError::Failed`].
-    pub fn sessions(&mut self) -> Result<Vec<Session>, ControlError> {
+    fn sessions(&mut self) -> Result<Vec<Session>, ControlError> {
         Ok(listing::sessions(&mut self.connection)?)
     }
 
-    /// Sets how loud a stream is, 1.0 for 100%, with the balance between its channels kept. Nothing is louder than 10.0.
-    ///
-    /// # Errors
-    ///
-    /// [`ControlError::NoSession`] when it has ended, else [`ControlError::Failed`].
-    pub fn set_volume(&mut self, id: SessionId, volume: f32) -> Result<(), ControlError> {
+    /// Nothing is louder than 10.0.
+    fn set_volume(&mut self, id: SessionId, volume: f32) -> Result<(), ControlError> {
         let index = id.index;
         let volume = volume.clamp(0.0, VOLUME_MAX);
         let command = match id.direction {
@@ -68,12 +62,7 @@ impl Server {
         self.connection.order(&command).map_err(|failure| ControlError::of(id, failure))
     }
 
-    /// Mutes a stream, or lets it be heard again as loud as it was.
-    ///
-    /// # Errors
-    ///
-    /// [`ControlError::NoSession`] when it has ended, else [`ControlError::Failed`].
-    pub fn set_muted(&mut self, id: SessionId, mute: bool) -> Result<(), ControlError> {
+    fn set_muted(&mut self, id: SessionId, mute: bool) -> Result<(), ControlError> {
         let params = SetStreamMuteParams { index: id.index, mute };
         let command = match id.direction {
             Direction::Plays => Command::SetSinkInputMute(params),
@@ -81,31 +70,6 @@ impl Server {
         };
         self.connection.order(&command).map_err(|failure| ControlError::of(id, failure))
     }
-
-    fn ask<R: pulseaudio::protocol::CommandReply>(
-        &mut self,
-        id: SessionId,
-        command: &Command,
-    ) -> Result<R, ControlError> {
-        self.connection.request(command).map_err(|failure| ControlError::of(id, failure))
-    }
-}
-
-/// Why the server did not do it.
-#[derive(Debug, Error)]
-pub enum ControlError {
-    /// The stream has ended. List the sessions again.
-    #[error("there is no stream {id} any more: list the sessions again")]
-    NoSession {
-        /// Which it was.
-        id: SessionId,
-    },
-    /// The connection is lost, or the server failed. Connect again.
-    #[error("the sound server failed: {reason}. Connect again; if that does not help, restart it")]
-    Failed {
-        /// What it or the operating system said.
-        reason: String,
-    },
 }
 
 impl ControlError {

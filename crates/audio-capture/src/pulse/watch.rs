@@ -10,8 +10,7 @@ use pulseaudio::protocol::{
 
 use super::address::Address;
 use super::connection::{self, Connection};
-use super::server::ControlError;
-use crate::host::{Direction, Event, SessionId};
+use crate::host::{ControlError, Direction, Event, SessionId};
 use crate::input::{OpenError, READ_MAX};
 
 /// Follows sessions and devices.

@@ -3,12 +3,15 @@
 //! - [`Stream`]: an [`Input`](crate::Input) that captures a microphone, all that an output plays (loopback), or what one process and its children play
 //!   (process loopback, from Windows 10 2004 on).
 //! - [`devices`]: what can be asked for.
+//! - [`Server`]: the [`Control`](crate::host::Control) that also lists sessions, and sets their volumes.
 //!
 //! Shared mode, driven by events; the thread that captures joins the multimedia class scheduler (MMCSS) as "Pro Audio". An output that plays nothing delivers
-//! nothing: silence is then made up from the clock, so that the timeline goes on. Sessions and volumes of other applications are not supported here.
+//! nothing: silence is then made up from the clock, so that the timeline goes on.
 
 mod mmcss;
 mod open;
+mod server;
+mod sessions;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -18,9 +21,10 @@ use wasapi::{AudioClient, Device, DeviceEnumerator, Direction, WasapiError};
 
 use crate::capture::Feed;
 use crate::format::Format;
-use crate::host::{self, DeviceKind};
+use crate::host::{self, Control as _, ControlError, DeviceKind, SessionState};
 use crate::input::{Input, OpenError, Opened, Progress, ReadError, Request};
 use open::Open;
+pub use server::Server;
 
 /// What a [`Stream`] captures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub enum Target {
     Device(String),
     /// What this process and its children play.
     Process(u32),
+    /// What the application plays of which name or program this is, or a part of it.
+    Application(String),
 }
 
 impl fmt::Display for Target {
@@ -42,6 +48,7 @@ impl fmt::Display for Target {
             Self::DefaultOutput => f.write_str("the default output"),
             Self::Device(name) => write!(f, "device `{name}`"),
             Self::Process(process) => write!(f, "process {process}"),
+            Self::Application(name) => write!(f, "application `{name}`"),
         }
     }
 }
@@ -144,8 +151,13 @@ struct Found {
 impl Found {
     fn find(target: &Target) -> Result<Self, OpenError> {
         let opened = |error| failed("the device was opened", &error);
-        if let Target::Process(process) = target {
-            let client = AudioClient::new_application_loopback_client(*process, true).map_err(opened)?;
+        let process = match target {
+            Target::Process(process) => Some(*process),
+            Target::Application(name) => Some(find_application(name)?),
+            _ => None,
+        };
+        if let Some(process) = process {
+            let client = AudioClient::new_application_loopback_client(process, true).map_err(opened)?;
             // Such a client has no format of its own: it converts to what it is asked for.
             return Ok(Self { client, format: PROCESS_FORMAT, period: PROCESS_PERIOD, is_loopback: true });
         }
@@ -160,6 +172,28 @@ impl Found {
     }
 }
 
+/// The process of the application of this name, of several the one that plays.
+fn find_application(name: &str) -> Result<u32, OpenError> {
+    let failed =
+        |error: ControlError| OpenError::Failed { doing: "sessions were listed", reason: error.to_string() };
+    let sessions = Server::connect()?.sessions().map_err(failed)?;
+    let plays = sessions.iter().filter(|session| session.id.direction == host::Direction::Plays);
+    let wanted = name.to_lowercase();
+    let mut found: Vec<_> = plays
+        .clone()
+        .filter(|session| {
+            let names =
+                [&session.application, &session.name, session.program.as_ref().unwrap_or(&session.name)];
+            names.iter().any(|name| name.to_lowercase().contains(&wanted))
+        })
+        .collect();
+    found.sort_by_key(|session| session.state != SessionState::Running);
+    found.iter().find_map(|session| session.process).ok_or_else(|| {
+        let known: Vec<_> = plays.map(|session| session.application.as_str()).collect();
+        OpenError::NoApplication { wanted: format!("`{name}`"), known: known.join(", ") }
+    })
+}
+
 /// The device, and whether it is an output.
 fn find_device(target: &Target) -> Result<(Device, bool), OpenError> {
     let listed = |error| failed("devices were listed", &error);
@@ -169,7 +203,7 @@ fn find_device(target: &Target) -> Result<(Device, bool), OpenError> {
         Target::DefaultOutput => {
             return Ok((enumerator.get_default_device(&Direction::Render).map_err(listed)?, true));
         }
-        Target::DefaultInput | Target::Process(_) => {
+        Target::DefaultInput | Target::Process(_) | Target::Application(_) => {
             return Ok((enumerator.get_default_device(&Direction::Capture).map_err(listed)?, false));
         }
     };

@@ -23,6 +23,7 @@ pub(super) fn run(json: bool) -> Outcome {
 
 #[cfg(target_os = "linux")]
 fn ask() -> Outcome<(Vec<Device>, Vec<Session>)> {
+    use nyx_audio_capture::host::Control as _;
     use nyx_audio_capture::pulse::{Address, Server};
 
     let mut server = Server::connect(&Address::from_env())?;
@@ -31,7 +32,16 @@ fn ask() -> Outcome<(Vec<Device>, Vec<Session>)> {
 
 #[cfg(windows)]
 fn ask() -> Outcome<(Vec<Device>, Vec<Session>)> {
-    Ok((nyx_audio_capture::wasapi::devices()?, Vec::new()))
+    use nyx_audio_capture::host::Control as _;
+    use nyx_audio_capture::wasapi::Server;
+
+    let mut server = Server::connect()?;
+    Ok((server.devices()?, server.sessions()?))
+}
+
+#[cfg(all(feature = "cpal", not(any(target_os = "linux", windows))))]
+fn ask() -> Outcome<(Vec<Device>, Vec<Session>)> {
+    Ok((nyx_audio_capture::portable::devices()?, Vec::new()))
 }
 
 #[cfg(not(any(target_os = "linux", windows)))]

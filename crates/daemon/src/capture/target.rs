@@ -55,12 +55,13 @@ impl Target {
         use nyx_audio_capture::wasapi;
 
         let target = match self {
-            Self { app: None, pid: Some(process), .. } => wasapi::Target::Process(*process),
+            Self { app: Some(name), .. } => wasapi::Target::Application(name.clone()),
+            Self { pid: Some(process), .. } => wasapi::Target::Process(*process),
             Self { device: Some(name), .. } => wasapi::Target::Device(name.clone()),
-            Self { app: None, stream: None, .. } => wasapi::Target::DefaultInput,
+            Self { stream: None, .. } => wasapi::Target::DefaultInput,
             _ => {
                 return Err(crate::exit::Failure::usage(anyhow::anyhow!(
-                    "on Windows say an application by its --pid"
+                    "on Windows say an application by its name or its --pid"
                 )));
             }
         };

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use nyx_audio_capture::host::Control as _;
 use nyx_audio_capture::pulse::{Address, Server};
 use tempfile::TempDir;
 
