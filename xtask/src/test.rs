@@ -13,7 +13,7 @@ const WORKSPACE: &str = "workspace";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these suites: `workspace`, `restart`, `hostile`, `slow`, `scale`, `console`, `media`, `browser`. One that is
+    /// Only these suites: `workspace`, `restart`, `hostile`, `slow`, `scale`, `console`, `media`, `audio`, `browser`. One that is
     /// named must be able to run.
     suites: Vec<String>,
 }

@@ -41,13 +41,15 @@ pub enum EventCodec {
     Unknown(u8),
 }
 
-/// How one sample of sound is encoded.
+/// How sound is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Samples {
     /// Signed 16-bit little-endian.
     S16Le,
     /// 32-bit float, little-endian.
     F32Le,
+    /// Packets of Opus, one to a chunk. Neither library nor hub decode them.
+    Opus,
     /// A codec that this version of the library has no name for.
     Unknown(u8),
 }
@@ -76,4 +78,4 @@ macro_rules! codec_byte {
 
 codec_byte!(FrameCodec { Other = FRAME_OTHER, Jpeg = FRAME_JPEG, Png = FRAME_PNG, WebP = FRAME_WEBP });
 codec_byte!(EventCodec { Bytes = EVENT_BYTES, Text = EVENT_TEXT, Json = EVENT_JSON });
-codec_byte!(Samples { S16Le = AUDIO_S16LE, F32Le = AUDIO_F32LE });
+codec_byte!(Samples { S16Le = AUDIO_S16LE, F32Le = AUDIO_F32LE, Opus = AUDIO_OPUS });

@@ -2,10 +2,12 @@
 // of the clock: what comes late is an underrun, what piles up beyond twice the target is skipped, so that listening stays live.
 
 import { svg } from "./charts.js";
+import { OpusDecoder } from "./opus.js";
 import { count, hertz, make, milliseconds, quantity, setText, signed } from "./format.js";
 
 const S16 = 1;
 const F32 = 2;
+const OPUS = 3;
 const TARGET_S = 0.12;
 const LEAD_S_MAX = 0.4;
 const FLOOR_DB = -60;
@@ -38,6 +40,7 @@ export class AudioView {
         reading("chunks missed", this.readings.missed.element), reading("underruns", this.readings.underruns.element)));
     this.format = { sampleRate: 48_000, channels: 1 };
     this.player = null;
+    this.opus = null;
     this.missed = 0;
     this.strip = [];
     this.gaps = [];
@@ -56,6 +59,8 @@ export class AudioView {
       this.meterBox.replaceChildren(...this.meters.map((meter) => meter.element));
     }
     this.expected = null;
+    this.opus?.close();
+    this.opus = null;
   }
 
   gap(lost) {
@@ -64,14 +69,23 @@ export class AudioView {
   }
 
   message(message) {
-    const samples = decode(message, this.format.channels);
-    // Consumed when it is in the jitter buffer: what plays later is this page's own delay.
-    this.session.consumed(message);
-    if (samples.length === 0 || samples[0].length === 0) return;
     const missing = this.expected === null ? 0 : (message.sequence - this.expected) >>> 0;
     this.expected = (message.sequence + 1) >>> 0;
+    const gap = missing < 1000 ? missing : 0;
+    if (message.codec === OPUS) {
+      this.opus ??= new OpusDecoder(this.format, (...sound) => this.#hear(...sound), (sentence) => setText(this.status, sentence));
+      this.opus.decode(message.payload, gap);
+    } else {
+      this.#hear(decode(message, this.format.channels), this.format.sampleRate, gap);
+    }
+    // Consumed when it is in the jitter buffer, or on its way there: what plays later is this page's own delay.
+    this.session.consumed(message);
+  }
+
+  #hear(samples, sampleRate, missing) {
+    if (samples.length === 0 || samples[0].length === 0) return;
     this.#measure(samples);
-    this.player?.play(samples, this.format.sampleRate, missing < 1000 ? missing : 0);
+    this.player?.play(samples, sampleRate, missing);
     if (!this.painting && !document.hidden) this.painting = requestAnimationFrame(() => this.#paint());
   }
 
@@ -85,6 +99,7 @@ export class AudioView {
 
   close() {
     cancelAnimationFrame(this.painting);
+    this.opus?.close();
     this.player?.close();
   }
 

@@ -22,6 +22,7 @@ mod exit;
 mod forward;
 mod http;
 mod netem;
+mod opus;
 mod pace;
 mod play;
 mod publish;

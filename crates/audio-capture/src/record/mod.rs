@@ -1,21 +1,39 @@
-//! Chunks into a WAV file.
+//! Chunks into a WAV or FLAC file.
+
+mod container;
+mod error;
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use thiserror::Error;
-
 use crate::format::{Encoding, Format};
 use crate::pcm;
 use crate::queue::Chunk;
-use crate::wav::{self, RepairError, WriteError, Writer};
+use crate::wav::{self, RepairError, WriteError};
+
+use container::Output;
+pub use error::{CreateError, RecordError};
+
+/// What kind of file is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Container {
+    /// WAV, which becomes RF64 past 4 GiB.
+    #[default]
+    Wav,
+    /// FLAC, of 16 or 24 bits: without loss, and for music about half as long.
+    #[cfg(feature = "flac")]
+    Flac,
+}
 
 /// How to record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
+    /// What kind of file is written. Default: WAV.
+    pub container: Container,
     /// How samples are written. Default: signed 16-bit.
     pub encoding: Encoding,
     /// How much a recorder that is killed may lose. Default half a second; each time costs a few writes.
@@ -24,12 +42,12 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { encoding: Encoding::S16Le, flush_every: Duration::from_millis(500) }
+        Self { container: Container::Wav, encoding: Encoding::S16Le, flush_every: Duration::from_millis(500) }
     }
 }
 
 /// Writes chunks as they come. What was dropped, missing or left out as silence becomes silence of the same length, so every sound stays where it
-/// belongs in time. The file is readable up to the last flush however the process ends, and past 4 GiB it is RF64.
+/// belongs in time. The file is readable up to the last flush however the process ends; of FLAC up to the last block of 4,096 frames.
 ///
 /// ```
 /// use nyx_audio_capture::{Capture, Format, capture, input, record, synth, wav};
@@ -49,7 +67,7 @@ impl Default for Config {
 pub struct Recorder {
     path: PathBuf,
     file: File,
-    writer: Writer<File>,
+    output: Output,
     format: Format,
     encoding: Encoding,
     /// Encoded samples that are not written yet.
@@ -69,12 +87,11 @@ impl Recorder {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
         let file = file.map_err(|error| CreateError::write(path, error))?;
         let copy = file.try_clone().map_err(|error| CreateError::write(path, error))?;
-        let writer = Writer::to_file(copy, format, config.encoding)
-            .map_err(|error| CreateError::write(path, io::Error::other(error)))?;
-        Ok(Self::new(path, file, writer, format, config))
+        let output = Output::begin(path, copy, format, &config)?;
+        Ok(Self::new(path, file, output, format, config))
     }
 
-    /// Goes on with a file, which is repaired first if its writer was killed, or begins it if there is none. Samples are written as
+    /// Goes on with a WAV file, which is repaired first if its writer was killed, or begins it if there is none. Samples are written as
     /// the file has them.
     ///
     /// # Errors
@@ -87,6 +104,9 @@ impl Recorder {
             }
             file => file.map_err(|error| CreateError::write(path, error))?,
         };
+        if config.container != Container::Wav {
+            return Err(CreateError::Continue { path: path.to_owned() });
+        }
         let copy = file.try_clone().map_err(|error| CreateError::write(path, error))?;
         let repair = |error| CreateError::Repair { path: path.to_owned(), error };
         let repaired = wav::repair(copy).map_err(repair)?;
@@ -99,15 +119,15 @@ impl Recorder {
         }
         let encoding = repaired.encoding().ok_or(RepairError::Encoding).map_err(repair)?;
         let writer = repaired.append().map_err(repair)?;
-        Ok(Self::new(path, file, writer, format, Config { encoding, ..config }))
+        Ok(Self::new(path, file, Output::Wav(writer), format, Config { encoding, ..config }))
     }
 
-    fn new(path: &Path, file: File, writer: Writer<File>, format: Format, config: Config) -> Self {
+    fn new(path: &Path, file: File, output: Output, format: Format, config: Config) -> Self {
         let frame_bytes = format.frame_bytes(config.encoding);
         let frames = usize::try_from(format.frames_in(config.flush_every)).unwrap_or(usize::MAX);
         let pending_max = frames.saturating_mul(frame_bytes).clamp(frame_bytes, PENDING_MAX);
         let (path, encoding) = (path.to_owned(), config.encoding);
-        Self { path, file, writer, format, encoding, pending: Vec::new(), pending_max, next_frame: None }
+        Self { path, file, output, format, encoding, pending: Vec::new(), pending_max, next_frame: None }
     }
 
     /// Appends a chunk, with silence before it where something is missing.
@@ -129,24 +149,29 @@ impl Recorder {
     ///
     /// [`RecordError`], as for [`Self::write`].
     pub fn finish(mut self) -> Result<u64, RecordError> {
-        self.flush()?;
-        Ok(self.writer.frames())
+        self.end()?;
+        Ok(self.output.frames())
     }
 
     /// Frames that were recorded, those of a file that was continued included.
     pub fn frames(&self) -> u64 {
-        self.writer.frames() + (self.pending.len() / self.format.frame_bytes(self.encoding)) as u64
+        self.output.frames() + (self.pending.len() / self.format.frame_bytes(self.encoding)) as u64
     }
 
-    /// Writes what is there, and makes the file's header say so.
+    /// Writes what is there, and makes it readable: of WAV the header says then how long it is; FLAC keeps back what fills no block.
     ///
     /// # Errors
     ///
     /// [`RecordError`], as for [`Self::write`].
     pub fn flush(&mut self) -> Result<(), RecordError> {
-        let written = self.writer.write(&self.pending).and_then(|()| self.writer.flush());
+        let written = self.output.write(&self.pending).and_then(|()| self.output.flush());
         self.pending.clear();
         written.map_err(|error| self.give_up(error))
+    }
+
+    fn end(&mut self) -> Result<(), RecordError> {
+        self.flush()?;
+        self.output.finish().map_err(|error| self.give_up(error))
     }
 
     fn flush_if_full(&mut self) -> Result<(), RecordError> {
@@ -166,74 +191,17 @@ impl Recorder {
         Ok(())
     }
 
-    /// Part of what could not be written may be there: counts it, and makes the header true.
+    /// Part of what could not be written may be there: makes the header true, and counts.
     fn give_up(&mut self, error: WriteError) -> RecordError {
-        let repaired = self.file.try_clone().ok().and_then(|file| wav::repair(file).ok());
-        let frames = repaired.map_or_else(|| self.writer.frames(), |repaired| repaired.frames);
-        RecordError { path: self.path.clone(), frames, error }
+        RecordError { path: self.path.clone(), frames: self.output.salvage(&self.file), error }
     }
 }
 
 impl Drop for Recorder {
     /// Writes what is left. Who wants to know whether that succeeds calls [`Self::finish`].
     fn drop(&mut self) {
-        let _ = self.flush();
+        let _ = self.end();
     }
-}
-
-/// Why a recording can't begin.
-#[derive(Debug, Error)]
-pub enum CreateError {
-    /// The file can't be opened or written. Choose another place.
-    #[error("cannot record into {}: {error}. Choose another place, or see to its permissions and free space", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        error: io::Error,
-    },
-    /// The file that should be continued is none that can be. Choose another one.
-    #[error("cannot continue {}: {error}", path.display())]
-    Repair {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        error: RepairError,
-    },
-    /// The file that should be continued has another rate or number of channels. Capture as it has them, or begin another file.
-    #[error(
-        "{} has {} Hz and {} channels, and {} Hz and {} channels are captured: capture as the file has it, or begin another file",
-        path.display(), file.sample_rate(), file.channels(), wanted.sample_rate(), wanted.channels()
-    )]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What the file has.
-        file: Format,
-        /// What is captured.
-        wanted: Format,
-    },
-}
-
-impl CreateError {
-    fn write(path: &Path, error: io::Error) -> Self {
-        Self::Write { path: path.to_owned(), error }
-    }
-}
-
-/// Why recording ended. What was recorded until then is in the file, which is readable.
-#[derive(Debug, Error)]
-#[error("recording into {} ended after {frames} frames, which are kept: {error}", path.display())]
-pub struct RecordError {
-    /// The file.
-    pub path: PathBuf,
-    /// Frames in the file.
-    pub frames: u64,
-    /// What is in the way.
-    #[source]
-    pub error: WriteError,
 }
 
 /// A recording of many channels is written more often than it is asked to, rather than held in memory.

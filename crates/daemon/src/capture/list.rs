@@ -27,7 +27,15 @@ fn ask() -> Outcome<(Vec<Device>, Vec<Session>)> {
     use nyx_audio_capture::pulse::{Address, Server};
 
     let mut server = Server::connect(&Address::from_env())?;
-    Ok((server.devices()?, server.sessions()?))
+    #[cfg_attr(not(feature = "cpal"), expect(unused_mut, reason = "others are added with it"))]
+    let mut devices = server.devices()?;
+    #[cfg(feature = "cpal")]
+    devices.extend(nyx_audio_capture::portable::devices()?.into_iter().map(|mut device| {
+        device.name.insert_str(0, super::target::ALSA);
+        device.is_default = false;
+        device
+    }));
+    Ok((devices, server.sessions()?))
 }
 
 #[cfg(windows)]
@@ -44,7 +52,7 @@ fn ask() -> Outcome<(Vec<Device>, Vec<Session>)> {
     Ok((nyx_audio_capture::portable::devices()?, Vec::new()))
 }
 
-#[cfg(not(any(target_os = "linux", windows)))]
+#[cfg(not(any(feature = "cpal", target_os = "linux", windows)))]
 fn ask() -> Outcome<(Vec<Device>, Vec<Session>)> {
     Err(super::no_backend())
 }

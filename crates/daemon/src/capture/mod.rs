@@ -10,16 +10,17 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-#[cfg(not(any(target_os = "linux", windows)))]
+#[cfg(not(any(feature = "cpal", target_os = "linux", windows)))]
 use anyhow::anyhow;
 use clap::ValueEnum;
 use nyx_audio_capture::queue::Reader;
 use nyx_audio_capture::{Capture, Encoding, capture};
 use nyx_client::Name;
+use nyx_core::Bitrate;
 use tokio::time::sleep;
 
 use crate::connect::Server;
-#[cfg(not(any(target_os = "linux", windows)))]
+#[cfg(not(any(feature = "cpal", target_os = "linux", windows)))]
 use crate::exit::Failure;
 use crate::exit::Outcome;
 use crate::serve::{Signals, block_on};
@@ -30,25 +31,31 @@ use target::Target;
 
 /// Capture what a device hears or an application plays.
 ///
-/// Without `--app`, `--pid`, `--stream`, `--device` or `--tone` the default device is captured. It goes into a WAV file, a topic, or both; otherwise
+/// Without `--app`, `--pid`, `--stream`, `--device` or `--tone` the default device is captured. It goes into a WAV or FLAC file, a topic, or both; otherwise
 /// its level is shown. Ctrl-C ends it, and everything up to that moment is kept.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// List devices, and the applications that play or record
-    #[arg(long, conflicts_with_all = ["app", "pid", "stream", "device", "tone", "wav", "topic", "level"])]
+    #[arg(long, conflicts_with_all = ["app", "pid", "stream", "device", "tone", "wav", "flac", "topic", "level"])]
     list: bool,
     #[command(flatten)]
     target: Target,
     /// Record into this WAV file; what is missing becomes silence
     #[arg(long, value_name = "FILE")]
     wav: Option<PathBuf>,
+    /// Record into this FLAC file: without loss, in about half the space; 16 or 24 bits
+    #[arg(long, value_name = "FILE", conflicts_with = "wav")]
+    flac: Option<PathBuf>,
     /// Go on with the WAV file, which is repaired first if it was cut
     #[arg(long, requires = "wav")]
     append: bool,
     /// Publish as this topic, such as `mic/main`
     #[arg(long, value_name = "TOPIC")]
     topic: Option<Name>,
+    /// Publish it as Opus of so many bits per second, for thin links; needs a build with the feature `opus`
+    #[arg(long, value_name = "BITRATE", num_args = 0..=1, default_missing_value = "96kbit/s", requires = "topic")]
+    opus: Option<Bitrate>,
     #[command(flatten)]
     server: Server,
     /// Show the level on stderr
@@ -85,6 +92,7 @@ Examples:
   nyx capture --list
   nyx capture --level
   nyx capture --app mpv --wav song.wav
+  nyx capture --app mpv --flac song.flac --samples s24
   nyx capture --device alsa_input.usb --topic mic/main
   nyx capture --pid 4711 --topic game/sound --wav game.wav --for 10m";
 
@@ -160,7 +168,7 @@ impl Args {
     fn config(&self) -> capture::Config {
         let mut config = capture::Config::default();
         config.chunk_frames = self.chunk as usize;
-        config.sample_rate = self.rate;
+        config.sample_rate = self.rate.or(self.opus.map(|_| OPUS_RATE));
         config.channels = self.channels;
         config.skip_silence = self.skip_silence;
         config.reconnect = Duration::from(self.reconnect);
@@ -182,10 +190,13 @@ async fn pass(reader: &mut Reader, outputs: &mut Outputs, frames: Option<u64>) -
 /// How much longer than it should a device may take: an output that has played ahead is heard only when it has caught up.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// What Opus is made for; devices of 44,100 Hz are converted.
+const OPUS_RATE: u32 = 48_000;
+
 /// What can't be captured on this system.
-#[cfg(not(any(target_os = "linux", windows)))]
+#[cfg(not(any(feature = "cpal", target_os = "linux", windows)))]
 fn no_backend() -> Failure {
     Failure::usage(anyhow!(
-        "this build captures nothing but --tone on this system: it has PulseAudio on Linux, and WASAPI on Windows"
+        "this build captures nothing but --tone on this system: it has PulseAudio on Linux, WASAPI on Windows, and others with the feature `cpal`"
     ))
 }

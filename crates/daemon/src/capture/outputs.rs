@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use nyx_audio_capture::queue::Metrics;
-use nyx_audio_capture::record::{self, Recorder};
+use nyx_audio_capture::record::{self, Container, Recorder};
 use nyx_audio_capture::{Chunk, Format};
 use nyx_core::Instant;
 use nyx_core::clock::{Clock as _, Monotonic};
@@ -14,6 +14,7 @@ use super::Args;
 use super::level::Level;
 use super::topic::Topic;
 use crate::exit::Outcome;
+use crate::opus;
 use crate::tell;
 
 /// File, topic and meter, each where it was asked for.
@@ -39,9 +40,16 @@ impl Outputs {
         let mut config = record::Config::default();
         config.encoding = args.samples.encoding();
         let open = if args.append { Recorder::append } else { Recorder::create };
-        let recorder = args.wav.as_ref().map(|path| open(path, format, config)).transpose()?;
+        if args.flac.is_some() {
+            config.container = Container::Flac;
+        }
+        let path = args.wav.as_ref().or(args.flac.as_ref());
+        let recorder = path.map(|path| open(path, format, config)).transpose()?;
         let topic = match &args.topic {
-            Some(name) => Some(Topic::open(name, &args.server, format, config.encoding).await?),
+            Some(name) => {
+                let encoder = args.opus.map(|rate| opus::Encoder::new(format, args.chunk as usize, rate));
+                Some(Topic::open(name, &args.server, format, config.encoding, encoder.transpose()?).await?)
+            }
             None => None,
         };
         let meter = (args.level || (recorder.is_none() && topic.is_none())).then(Meter::new);
@@ -60,7 +68,7 @@ impl Outputs {
             ));
         }
         if let Some(topic) = &mut self.topic {
-            topic.take(chunk);
+            topic.take(chunk)?;
         }
         if let Some(meter) = &mut self.meter {
             meter.take(chunk);

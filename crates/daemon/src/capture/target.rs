@@ -19,7 +19,7 @@ pub(super) struct Target {
     /// Capture the stream that has this number in the list
     #[arg(long, value_name = "NUMBER")]
     stream: Option<u32>,
-    /// Capture this device, or what this output plays
+    /// Capture this device, or what this output plays; in a build with the feature `cpal` also `alsa:` and a device of ALSA
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
     /// Capture no device, but a test tone
@@ -40,6 +40,10 @@ impl Target {
     fn system_input(&self) -> Outcome<Box<dyn Input>> {
         use nyx_audio_capture::pulse;
 
+        #[cfg(feature = "cpal")]
+        if let Some(name) = self.device.as_deref().and_then(|name| name.strip_prefix(ALSA)) {
+            return Ok(Box::new(nyx_audio_capture::portable::Stream::new(Some(name.to_owned()))));
+        }
         let target = match self {
             Self { app: Some(name), .. } => pulse::Target::Application(name.clone()),
             Self { pid: Some(process), .. } => pulse::Target::Process(*process),
@@ -68,11 +72,27 @@ impl Target {
         Ok(Box::new(wasapi::Stream::new(target)))
     }
 
-    #[cfg(not(any(target_os = "linux", windows)))]
+    #[cfg(all(feature = "cpal", not(any(target_os = "linux", windows))))]
+    fn system_input(&self) -> Outcome<Box<dyn Input>> {
+        match self {
+            Self { app: None, pid: None, stream: None, .. } => {
+                Ok(Box::new(nyx_audio_capture::portable::Stream::new(self.device.clone())))
+            }
+            _ => Err(crate::exit::Failure::usage(anyhow::anyhow!(
+                "on this system only a --device can be captured"
+            ))),
+        }
+    }
+
+    #[cfg(not(any(feature = "cpal", target_os = "linux", windows)))]
     fn system_input(&self) -> Outcome<Box<dyn Input>> {
         Err(super::no_backend())
     }
 }
+
+/// In front of devices that PulseAudio does not have.
+#[cfg(all(feature = "cpal", target_os = "linux"))]
+pub(super) const ALSA: &str = "alsa:";
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,11 +8,14 @@ use tokio::task::JoinHandle;
 
 use crate::connect::{self, Server};
 use crate::exit::Outcome;
+use crate::opus;
 
 /// Publishes in a task of its own: a connection that stalls must not hold up what is recorded.
 pub(super) struct Topic {
     client: Client,
     encoding: Encoding,
+    /// In the place of samples.
+    opus: Option<opus::Encoder>,
     chunks: Sender<(Vec<u8>, u64)>,
     publisher: JoinHandle<Outcome>,
     watcher: JoinHandle<()>,
@@ -26,12 +29,14 @@ impl Topic {
         server: &Server,
         format: Format,
         encoding: Encoding,
+        opus: Option<opus::Encoder>,
     ) -> Outcome<Self> {
         let client = server.connect(format!("nyx capture {name}")).await?;
         let (samples, encoding) = match encoding {
             Encoding::S16Le => (Samples::S16Le, Encoding::S16Le),
             Encoding::S24Le | Encoding::F32Le => (Samples::F32Le, Encoding::F32Le),
         };
+        let samples = if opus.is_some() { Samples::Opus } else { samples };
         let audio_format =
             AudioFormat { sample_rate: format.sample_rate(), channels: u32::from(format.channels()) };
         let audio = client.audio(name.clone(), audio_format, samples, publish::Options::default()).await?;
@@ -43,17 +48,28 @@ impl Topic {
             Ok(())
         });
         let watcher = tokio::spawn(connect::watch(client.clone()));
-        Ok(Self { client, encoding, chunks, publisher, watcher, sent: 0, skipped: 0 })
+        Ok(Self { client, encoding, opus, chunks, publisher, watcher, sent: 0, skipped: 0 })
     }
 
     /// Sends a chunk, or passes it over where too many wait: what is late nobody wants.
-    pub(super) fn take(&mut self, chunk: &Chunk) {
-        let mut bytes = Vec::with_capacity(size_of_val(chunk.samples()));
-        pcm::encode(self.encoding, chunk.samples(), &mut bytes);
-        match self.chunks.try_send((bytes, chunk.unix_micros)) {
+    pub(super) fn take(&mut self, chunk: &Chunk) -> Outcome {
+        let mut unix_micros = chunk.unix_micros;
+        let bytes = match &mut self.opus {
+            Some(encoder) => {
+                unix_micros = unix_micros.saturating_sub(encoder.delay().as_micros() as u64);
+                encoder.encode(chunk.samples())?
+            }
+            None => {
+                let mut bytes = Vec::with_capacity(size_of_val(chunk.samples()));
+                pcm::encode(self.encoding, chunk.samples(), &mut bytes);
+                bytes
+            }
+        };
+        match self.chunks.try_send((bytes, unix_micros)) {
             Ok(()) => self.sent += 1,
             Err(_) => self.skipped += 1,
         }
+        Ok(())
     }
 
     /// Waits until the hub has taken in all that was sent. Returns how many chunks were sent and how many passed over.

@@ -46,6 +46,7 @@ const FILES: &[(&str, &str, &str)] = files! {
     "literals.js": JS,
     "login.js": JS,
     "numbers.js": JS,
+    "opus.js": JS,
     "sequences.js": JS,
     "session.js": JS,
     "states.js": JS,

@@ -85,6 +85,7 @@ pub(crate) fn audio(audio: &Audio, now_micros: u64) -> serde_json::Result<String
         codec: match audio.samples {
             Samples::S16Le => "s16le",
             Samples::F32Le => "f32le",
+            Samples::Opus => "opus",
             Samples::Unknown(_) => "unknown",
         },
         sample_rate: format.map(|format| format.sample_rate),

@@ -90,6 +90,8 @@ pub mod codec {
     pub const AUDIO_S16LE: u8 = 1;
     /// Interleaved 32-bit float little-endian samples.
     pub const AUDIO_F32LE: u8 = 2;
+    /// One packet of Opus.
+    pub const AUDIO_OPUS: u8 = 3;
     /// An event of arbitrary bytes.
     pub const EVENT_BYTES: u8 = 0;
     /// An event of UTF-8 text.

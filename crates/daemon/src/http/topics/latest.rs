@@ -48,6 +48,7 @@ fn item(started_ms: u64, kind: Kind, topic_type: &str, message: &Bytes, asked: &
         (Kind::Event, codec::EVENT_JSON) => HeaderValue::from_static("application/json"),
         (Kind::Audio, codec::AUDIO_S16LE) => HeaderValue::from_static("audio/x-raw; format=S16LE"),
         (Kind::Audio, codec::AUDIO_F32LE) => HeaderValue::from_static("audio/x-raw; format=F32LE"),
+        (Kind::Audio, codec::AUDIO_OPUS) => HeaderValue::from_static("audio/opus"),
         _ => HeaderValue::from_static("application/octet-stream"),
     };
     // Sequences begin anew with the hub.
