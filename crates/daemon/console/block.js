@@ -1,12 +1,14 @@
 // A block (docs/WIRE.md, section 8): its head, and the items of a batch.
 
 import { Reader, WireError } from "./bytes.js";
+import { soundSize } from "./linear.js";
 import { contentSize } from "./zstd.js";
 
 export const STORED = 0;
 export const ZSTD = 1;
 export const DICTIONARY = 2;
 export const PREFIX = 3;
+export const LINEAR = 4;
 
 const ENCODING = 0x3f;
 const BATCH = 0x40;
@@ -29,14 +31,24 @@ export function parseBlock(bytes, limit) {
   } else if (block.encoding === PREFIX) {
     block.version = reader.varint();
     block.sum = reader.u32();
-  } else if (block.encoding > PREFIX) {
+  } else if (block.encoding === LINEAR && block.items !== null) {
+    throw new WireError("a batch of sound");
+  } else if (block.encoding > LINEAR) {
     throw new WireError(`block encoding ${block.encoding}`);
   }
   block.body = reader.slice(reader.remaining);
-  block.size = block.encoding === STORED ? block.body.length : contentSize(block.body, limit);
+  block.size = sizeOf(block, limit);
   if (block.size > limit) throw new WireError(`a block of ${block.size} bytes of content exceeds ${limit}`);
   if (block.items > block.size) throw new WireError(`${block.items} items in ${block.size} bytes`);
   return block;
+}
+
+function sizeOf({ encoding, body }, limit) {
+  switch (encoding) {
+    case STORED: return body.length;
+    case LINEAR: return soundSize(body, limit);
+    default: return contentSize(body, limit);
+  }
 }
 
 /** For how many items a block stands, as far as its first bytes tell: the gap that it leaves where it can't be read. */

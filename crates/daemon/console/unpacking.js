@@ -1,9 +1,10 @@
 // Messages with blocks in, plain messages out (docs/WIRE.md, section 8): what a connection holds for that, which ends with it.
 
-import { DICTIONARY, parseBlock, PREFIX, readBatch, STORED } from "./block.js";
+import { DICTIONARY, LINEAR, parseBlock, PREFIX, readBatch, STORED } from "./block.js";
 import { WireError } from "./bytes.js";
 import { crc32 } from "./crc32.js";
 import { Dictionaries, DICTIONARY_BYTES_MAX, isDictionary } from "./dictionary.js";
+import { decodeSound } from "./linear.js";
 import { BLOCK, EVENT } from "./wire.js";
 import { FrameDecoder, Past } from "./zstd.js";
 
@@ -59,6 +60,7 @@ export class Unpacking {
 
   #content(block, topic) {
     if (block.encoding === STORED) return block.body;
+    if (block.encoding === LINEAR) return decodeSound(block.body);
     const content = this.#frames.decode(block.body, block.size, this.#past(block, topic));
     if (block.encoding === PREFIX && crc32(content) !== block.sum) throw new UnknownReference("a block's prefix is another one");
     return content;

@@ -43,6 +43,7 @@ const FILES: &[(&str, &str, &str)] = files! {
     "fse.js": JS,
     "huffman.js": JS,
     "item.js": JS,
+    "linear.js": JS,
     "literals.js": JS,
     "login.js": JS,
     "numbers.js": JS,
