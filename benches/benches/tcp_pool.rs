@@ -211,7 +211,7 @@ async fn hold(listener: TcpListener) {
     let mut ends = Vec::new();
     while let Ok((end, _)) = listener.accept().await {
         // Those that are reset are not worth keeping.
-        ends.retain(|end: &TcpStream| end.liveness(Check::Readiness) == Liveness::Alive);
+        ends.retain_mut(|end: &mut TcpStream| end.liveness(Check::Readiness) == Liveness::Alive);
         ends.push(end);
     }
 }

@@ -272,6 +272,7 @@ impl Config {
         let folder = file.parent().unwrap_or(Path::new(""));
         config.auth.resolve(folder);
         config.tls.resolve(folder);
+        config.forwards.iter_mut().for_each(|forward| forward.resolve(folder));
         Ok(config)
     }
 
@@ -378,7 +379,8 @@ mod tests {
             "[delivery]\npatience = 5",
             "[limits]\npublish_bytes = \"0/s\"",
             "[limits]\nconnections_per_peer = \"often\"",
-            "[[forward]]\ntopics = \"a/**\"\nto = \"https://a/b\"",
+            "[[forward]]\ntopics = \"a/**\"\nto = \"ftp://a/b\"",
+            "[[forward]]\ntopics = \"a/**\"\nto = \"https://a/b\"\nroots = \"a.pem\"",
             "[[forward]]\ntopics = \"a/**\"",
         ] {
             assert!(toml::from_str::<Config>(text).is_err(), "{text}");

@@ -19,7 +19,7 @@ impl Drop for Nothing {
 }
 
 impl Connection for Nothing {
-    fn liveness(&self, _: Check) -> Liveness {
+    fn liveness(&mut self, _: Check) -> Liveness {
         Liveness::Alive
     }
 }

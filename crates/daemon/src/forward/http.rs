@@ -1,5 +1,7 @@
 //! A batch as a POST.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, anyhow};
 use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST};
@@ -7,10 +9,11 @@ use axum::http::{HeaderName, HeaderValue, Request, StatusCode, Version};
 use bytes::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use nyx_transport::pool::Target;
-use tokio::net::TcpStream;
+use nyx_transport::pool::{Secure, Target};
+use nyx_transport::tls::Stream;
 
 use super::parcel::Parcel;
+use super::retry_after;
 use super::sink::Failed;
 
 /// What all requests have in common.
@@ -31,14 +34,14 @@ impl Http {
     }
 
     /// Posts a batch over a connection of the pool. A connection on which anything went wrong is closed.
-    pub(super) async fn post(&self, target: &Target, batch: &[Parcel]) -> Result<(), Failed> {
+    pub(super) async fn post(&self, target: &Target<Secure>, batch: &[Parcel]) -> Result<(), Failed> {
         let request = self.request(batch)?;
         let mut lease = target.acquire().await?;
         let answer = exchange(&mut lease, request).await?;
         if answer.reusable {
             lease.release();
         }
-        judge(answer.status, &answer.body)
+        judge(answer.status, &answer.body, answer.retry_after)
     }
 
     fn request(&self, batch: &[Parcel]) -> anyhow::Result<Request<Body>> {
@@ -64,12 +67,14 @@ impl Http {
 struct Answer {
     status: StatusCode,
     body: Bytes,
+    /// How long it says to wait.
+    retry_after: Option<Duration>,
     /// Whether another request may follow on the connection.
     reusable: bool,
 }
 
 /// Sends a request and reads its whole answer.
-async fn exchange(stream: &mut TcpStream, request: Request<Body>) -> Result<Answer, Failed> {
+async fn exchange(stream: &mut Stream, request: Request<Body>) -> Result<Answer, Failed> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let connection = connection.without_shutdown();
     tokio::pin!(connection);
@@ -78,8 +83,9 @@ async fn exchange(stream: &mut TcpStream, request: Request<Body>) -> Result<Answ
         let keeps = answer.headers().get(CONNECTION).is_none_or(|value| value != "close");
         let reusable = keeps && answer.version() == Version::HTTP_11;
         let status = answer.status();
+        let retry_after = retry_after::read(answer.headers(), nyx_core::clock::unix_micros() / 1_000_000);
         let body = axum::body::to_bytes(Body::new(answer.into_body()), ANSWER_BYTES_MAX).await?;
-        Ok::<_, Failed>(Answer { status, body, reusable })
+        Ok::<_, Failed>(Answer { status, body, retry_after, reusable })
     };
     let answer = tokio::select! {
         // Where the server closes after its answer, both are ready: the answer counts.
@@ -111,7 +117,7 @@ fn headers(parcel: &Parcel) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
 }
 
 /// Whether the answer means that it was taken, that it never will be, or that it may be later.
-fn judge(status: StatusCode, body: &[u8]) -> Result<(), Failed> {
+fn judge(status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Result<(), Failed> {
     if status.is_success() {
         return Ok(());
     }
@@ -122,7 +128,11 @@ fn judge(status: StatusCode, body: &[u8]) -> Result<(), Failed> {
             status,
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
         );
-    Err(if later { Failed::Later(error) } else { Failed::Rejected(error) })
+    Err(match retry_after {
+        _ if !later => Failed::Rejected(error),
+        Some(pause) => Failed::Busy(error, pause),
+        None => Failed::Later(error),
+    })
 }
 
 #[cfg(test)]
@@ -154,9 +164,13 @@ mod tests {
         for (status, later) in
             [(503, true), (429, true), (408, true), (400, false), (422, false), (301, false)]
         {
-            let failed = judge(StatusCode::from_u16(status).unwrap(), b"no").unwrap_err();
+            let status = StatusCode::from_u16(status).unwrap();
+            let failed = judge(status, b"no", None).unwrap_err();
             assert_eq!(matches!(failed, Failed::Later(_)), later, "{status}");
+            let failed = judge(status, b"no", Some(Duration::from_secs(7))).unwrap_err();
+            let pause = matches!(failed, Failed::Busy(_, pause) if pause.as_secs() == 7);
+            assert_eq!(pause, later, "{status}");
         }
-        assert!(judge(StatusCode::ACCEPTED, b"").is_ok());
+        assert!(judge(StatusCode::ACCEPTED, b"", None).is_ok());
     }
 }

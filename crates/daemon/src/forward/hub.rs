@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::anyhow;
 use nyx_client::publish::{self, Audio, Events, Frame, Frames, State};
-use nyx_client::{Address, AudioFormat, Client, Config, EventCodec, FrameCodec, Name, Samples};
+use nyx_client::{Address, AudioFormat, Client, Config, EventCodec, FrameCodec, Name, Samples, tls};
 use nyx_protocol::wire::Kind;
 use tokio::sync::Mutex;
 
@@ -14,6 +14,7 @@ use super::sink::Failed;
 /// A connection to another hub, made when it is needed.
 pub(super) struct Hub {
     address: Address,
+    tls: tls::client::Config,
     link: Mutex<Option<Link>>,
 }
 
@@ -31,8 +32,8 @@ enum Publisher {
 }
 
 impl Hub {
-    pub(super) fn new(address: Address) -> Self {
-        Self { address, link: Mutex::new(None) }
+    pub(super) fn new(address: Address, tls: tls::client::Config) -> Self {
+        Self { address, tls, link: Mutex::new(None) }
     }
 
     /// Publishes a batch, and waits until the other hub has taken it in.
@@ -54,6 +55,7 @@ impl Hub {
     async fn connect(&self) -> anyhow::Result<Client> {
         let mut config = Config::default();
         config.name = "nyx forward".to_owned();
+        config.tls = self.tls.clone();
         Ok(Client::connect(self.address.clone(), config).await?)
     }
 }

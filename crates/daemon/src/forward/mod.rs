@@ -9,10 +9,12 @@ mod hub;
 mod lines;
 mod meters;
 mod parcel;
+mod retry_after;
 mod settings;
 mod sink;
 mod source;
 mod spool;
+mod tls;
 
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
@@ -44,6 +46,8 @@ pub(crate) struct Forwarder {
     spool: Spool,
     outlet: Outlet,
     meters: Meters,
+    /// How long a service is left alone at most because it says so.
+    retry_after_max: Duration,
     /// Once the hub has nothing more to give: until when the rest may be delivered.
     give_up: Option<Instant>,
 }
@@ -62,6 +66,7 @@ impl Forwarder {
             spool: Spool::new(settings.spool(), fastrand::u64(..)),
             outlet: Outlet::new(settings)?,
             meters,
+            retry_after_max: settings.retry_after_max(),
             name,
             give_up: None,
         })
@@ -111,14 +116,20 @@ impl Forwarder {
                 tracing::warn!(to = %self.name, %why, items = batch.len(), "refused for good, and dropped");
                 self.spool.rejected(&batch);
             }
-            Err(Failed::Later(why)) => {
-                if self.spool.failures() == 0 {
-                    tracing::warn!(to = %self.name, %why, "can't be delivered, and is tried again");
-                }
-                self.meters.retry();
-                self.spool.failed(now, batch);
+            Err(Failed::Later(why)) => self.try_again(now, batch, &why, Duration::ZERO),
+            Err(Failed::Busy(why, pause)) => {
+                self.try_again(now, batch, &why, pause.min(self.retry_after_max));
             }
         }
+    }
+
+    /// Not before `pause` has passed.
+    fn try_again(&mut self, now: Instant, batch: Vec<Parcel>, why: &anyhow::Error, pause: Duration) {
+        if self.spool.failures() == 0 {
+            tracing::warn!(to = %self.name, %why, "can't be delivered, and is tried again");
+        }
+        self.meters.retry();
+        self.spool.failed(now, batch, pause);
     }
 
     fn wake(&self, busy: bool) -> Option<Instant> {

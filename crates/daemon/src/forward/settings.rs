@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::spool;
+use super::tls::Tls;
 use crate::config::{Listen, Text};
 use crate::exit::{Failure, Outcome};
 
@@ -32,8 +34,12 @@ pub(crate) struct Forward {
     timeout: Text<humantime::Duration>,
     #[serde(default = "Forward::default_retry_max")]
     retry_max: Text<humantime::Duration>,
+    #[serde(default = "Forward::default_retry_after_max")]
+    retry_after_max: Text<humantime::Duration>,
     #[serde(default = "Forward::default_spool")]
     spool: Text<ByteSize>,
+    #[serde(flatten)]
+    pub(super) tls: Tls,
 }
 
 impl Forward {
@@ -57,8 +63,17 @@ impl Forward {
         Text(Duration::from_secs(5).into())
     }
 
+    fn default_retry_after_max() -> Text<humantime::Duration> {
+        Text(Duration::from_secs(60).into())
+    }
+
     const fn default_spool() -> Text<ByteSize> {
         Text(ByteSize::new(16 * 1024 * 1024))
+    }
+
+    /// Paths that are relative are relative to the configuration's folder.
+    pub(crate) fn resolve(&mut self, folder: &Path) {
+        self.tls.resolve(folder);
     }
 
     /// Refuses to forward to this server itself: what it forwards it would get again, without end.
@@ -74,6 +89,11 @@ impl Forward {
             )));
         }
         Ok(())
+    }
+
+    /// The most that is believed of what a service says about when to come back.
+    pub(super) fn retry_after_max(&self) -> Duration {
+        self.retry_after_max.0.into()
     }
 
     /// How long the sink may take for one batch.
@@ -104,7 +124,7 @@ impl Forward {
     }
 }
 
-/// Where things go: `http://host:port/path`, `tcp://host:port` or `nyx://host:port`.
+/// Where things go: `http://host:port/path`, `tcp://host:port` or `nyx://host:port`; encrypted, `https://`, `tls://` and `nyxs://`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Destination {
     /// A request for each batch.
@@ -125,9 +145,16 @@ impl Destination {
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_tls = self.address().is_tls();
         match self {
-            Self::Http { host, path, .. } => write!(f, "http://{host}{path}"),
-            Self::Lines(address) => write!(f, "tcp{}", address.to_string().trim_start_matches("nyx")),
+            Self::Http { host, path, .. } => {
+                write!(f, "http{}://{host}{path}", if is_tls { "s" } else { "" })
+            }
+            Self::Lines(address) => {
+                let address = address.to_string();
+                let rest = address.split_once("://").map_or("", |(_, rest)| rest);
+                write!(f, "{}://{rest}", if is_tls { "tls" } else { "tcp" })
+            }
             Self::Hub(address) => write!(f, "{address}"),
         }
     }
@@ -137,12 +164,15 @@ impl FromStr for Destination {
     type Err = DestinationError;
 
     fn from_str(text: &str) -> Result<Self, DestinationError> {
-        let parse = |address: &str| address.parse().map_err(|_| DestinationError::Address);
+        let parse =
+            |address: &str| -> Result<Address, _> { address.parse().map_err(|_| DestinationError::Address) };
         match text.split_once("://") {
-            Some(("http", rest)) => {
+            Some((scheme @ ("http" | "https"), rest)) => {
                 let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-                let port = !host.ends_with(']') && host.rsplit_once(':').is_some();
-                let address = parse(&if port { host.to_owned() } else { format!("{host}:80") })?;
+                let has_port = !host.ends_with(']') && host.rsplit_once(':').is_some();
+                let port = if scheme == "https" { 443 } else { 80 };
+                let address = parse(&if has_port { host.to_owned() } else { format!("{host}:{port}") })?;
+                let address = if scheme == "https" { address.with_tls() } else { address };
                 let path = if path.is_empty() { "/" } else { path };
                 if path.parse::<axum::http::Uri>().is_err() {
                     return Err(DestinationError::Path);
@@ -150,8 +180,8 @@ impl FromStr for Destination {
                 Ok(Self::Http { address, host: host.to_owned(), path: path.to_owned() })
             }
             Some(("tcp", rest)) if rest.contains(':') => parse(rest).map(Self::Lines),
-            Some(("nyx", _)) => parse(text).map(Self::Hub),
-            Some(("https" | "nyxs", _)) => Err(DestinationError::Tls),
+            Some(("tls", rest)) if rest.contains(':') => parse(rest).map(Address::with_tls).map(Self::Lines),
+            Some(("nyx" | "nyxs", _)) => parse(text).map(Self::Hub),
             _ => Err(DestinationError::Scheme),
         }
     }
@@ -160,16 +190,14 @@ impl FromStr for Destination {
 /// What is wrong with a destination.
 #[derive(Debug, PartialEq, Error)]
 pub(crate) enum DestinationError {
-    #[error("write http://host:port/path, tcp://host:port or nyx://host:port")]
+    #[error(
+        "write http://host:port/path, tcp://host:port or nyx://host:port, or with TLS https://, tls:// or nyxs://"
+    )]
     Scheme,
     #[error("its host or port is none: write http://host:port/path, tcp://host:port or nyx://host:port")]
     Address,
     #[error("its path has characters that no path has")]
     Path,
-    #[error(
-        "forwarding has no TLS: put the service or a proxy for it on this machine, and write http:// or nyx://"
-    )]
-    Tls,
 }
 
 #[cfg(test)]
@@ -187,7 +215,11 @@ mod tests {
         assert_eq!(text("tcp://127.0.0.1:9000"), Ok(("tcp://127.0.0.1:9000".to_owned(), 9000)));
         assert_eq!(text("nyx://other"), Ok(("nyx://other:6990".to_owned(), 6990)));
         assert_eq!(text("tcp://127.0.0.1"), Err(DestinationError::Scheme));
-        assert_eq!(text("https://a"), Err(DestinationError::Tls));
+        assert_eq!(text("https://a/b"), Ok(("https://a/b".to_owned(), 443)));
+        assert_eq!(text("https://a:8443"), Ok(("https://a:8443/".to_owned(), 8443)));
+        assert_eq!(text("tls://[::1]:9000"), Ok(("tls://[::1]:9000".to_owned(), 9000)));
+        assert_eq!(text("nyxs://other"), Ok(("nyxs://other:6990".to_owned(), 6990)));
+        assert_eq!(text("tls://a"), Err(DestinationError::Scheme));
         assert_eq!(text("http://a b"), Err(DestinationError::Address));
         assert_eq!(text("http://a/b c"), Err(DestinationError::Path));
         assert_eq!(text("a:1"), Err(DestinationError::Scheme));

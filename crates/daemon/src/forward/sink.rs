@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nyx_transport::pool::{self, Pool, Target, Tcp};
+use nyx_transport::pool::{self, Pool, Secure, Target, Tcp};
 
 use super::http::Http;
 use super::hub::Hub;
@@ -21,8 +21,8 @@ pub(super) struct Outlet {
 
 #[derive(Clone)]
 enum Way {
-    Http(Arc<Http>, Target),
-    Lines(Target),
+    Http(Arc<Http>, Target<Secure>),
+    Lines(Target<Secure>),
     Hub(Arc<Hub>),
 }
 
@@ -31,6 +31,8 @@ enum Way {
 pub(super) enum Failed {
     /// It may work later.
     Later(anyhow::Error),
+    /// The sink has said how long it can't take anything.
+    Busy(anyhow::Error, Duration),
     /// It will not.
     Rejected(anyhow::Error),
 }
@@ -43,21 +45,26 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
 
 impl Outlet {
     pub(super) fn new(settings: &Forward) -> Outcome<Self> {
-        let target = || -> Outcome<Target> {
+        let target = |protocol| -> Outcome<Target<Secure>> {
             let mut config = pool::Config::default();
             config.connect_timeout = config.connect_timeout.min(settings.timeout());
             // The spool has its own pauses, and is the only one who asks.
             config.backoff.max = Duration::ZERO;
             // Closed before a server with the usual five seconds does it, which might cross a request.
             config.idle = Duration::from_secs(4);
-            Ok(Pool::new(Tcp::default(), config).target(settings.to.0.address())?)
+            let connector = Secure::new(Tcp::default(), settings.tls.connector(&settings.to.0, protocol)?);
+            Ok(Pool::new(connector, config).target(settings.to.0.address())?)
         };
         let way = match &settings.to.0 {
             Destination::Http { host, path, .. } => {
-                Way::Http(Arc::new(Http::new(host, path, settings.is_batched())?), target()?)
+                Way::Http(Arc::new(Http::new(host, path, settings.is_batched())?), target(b"http/1.1")?)
             }
-            Destination::Lines(_) => Way::Lines(target()?),
-            Destination::Hub(address) => Way::Hub(Arc::new(Hub::new(address.clone()))),
+            Destination::Lines(_) => Way::Lines(target(b"")?),
+            Destination::Hub(address) => {
+                // Read to see that they are good; the client reads them with each connection.
+                settings.tls.connector(&settings.to.0, b"nyx/1")?;
+                Way::Hub(Arc::new(Hub::new(address.clone(), settings.tls.client())))
+            }
         };
         Ok(Self { way, timeout: settings.timeout() })
     }

@@ -132,8 +132,8 @@ impl Spool {
         self.delivered(batch);
     }
 
-    /// The batch was not delivered: it waits in front, for longer each time.
-    pub(super) fn failed(&mut self, now: Instant, batch: Vec<Parcel>) {
+    /// The batch was not delivered: it waits in front, for longer each time, and for `pause` at least.
+    pub(super) fn failed(&mut self, now: Instant, batch: Vec<Parcel>, pause: Duration) {
         self.sent_bytes = 0;
         for parcel in batch.into_iter().rev() {
             let newer = parcel.is_state()
@@ -148,7 +148,8 @@ impl Spool {
         self.shrink();
         let _ = self.backoff.begin(self.retry_at.unwrap_or(now).max(now));
         self.backoff.failed(now);
-        self.retry_at = self.backoff.begin(now).err().map(|pause| now + pause);
+        let again = self.backoff.begin(now).err().unwrap_or_default().max(pause);
+        self.retry_at = Some(now + again);
     }
 
     /// Gives up all that waits.
@@ -239,7 +240,7 @@ mod tests {
             let batch = spool.poll_batch(now, false).unwrap();
             assert_eq!(batch[0].sequence, 0);
             spool.push(now, event("a", 1, 10));
-            spool.failed(now, batch);
+            spool.failed(now, batch, Duration::ZERO);
             assert!(spool.poll_batch(now, true).is_none());
             let pause = spool.poll_timeout().unwrap() - now;
             assert!(pause > last, "{pause:?} after {last:?}");
@@ -248,6 +249,17 @@ mod tests {
         spool.poll_batch(now, false).unwrap();
         spool.delivered(&[]);
         assert_eq!(spool.failures(), 0);
+    }
+
+    #[test]
+    fn a_sink_that_says_when_to_come_back_is_left_alone_until_then() {
+        let mut spool = spool(|config| config.linger = Duration::ZERO);
+        spool.push(at_millis(0), event("a", 0, 10));
+        let batch = spool.poll_batch(at_millis(0), false).unwrap();
+        spool.failed(at_millis(0), batch, Duration::from_secs(30));
+        assert_eq!(spool.poll_timeout(), Some(at_millis(30_000)));
+        assert!(spool.poll_batch(at_millis(29_999), true).is_none());
+        assert_eq!(sequences(&spool.poll_batch(at_millis(30_000), false).unwrap()), [0]);
     }
 
     #[test]
@@ -270,7 +282,7 @@ mod tests {
         assert_eq!(sequences(&batch), [1, 3]);
         // One that failed and has become old meanwhile.
         spool.push(at_millis(9), state("a", 4));
-        spool.failed(at_millis(9), batch);
+        spool.failed(at_millis(9), batch, Duration::ZERO);
         assert_eq!((spool.len(), spool.drops(Reason::Conflated)), (2, 3));
     }
 

@@ -35,7 +35,7 @@ pub trait Connector: Send + Sync + 'static {
 /// What a pool has to know of a connection at rest.
 pub trait Connection: Send + 'static {
     /// Whether it could be used now. It is called before each use, and must not block.
-    fn liveness(&self, check: Check) -> Liveness;
+    fn liveness(&mut self, check: Check) -> Liveness;
 }
 
 /// How closely to look.
@@ -71,12 +71,12 @@ impl Liveness {
 
 impl Connection for TcpStream {
     #[inline]
-    fn liveness(&self, check: Check) -> Liveness {
+    fn liveness(&mut self, check: Check) -> Liveness {
         // Where the reactor has seen nothing there is no system call. A byte that is read here is of no use to anybody:
         // the connection is closed.
         Liveness::of_read(match check {
             Check::Readiness => self.try_read(&mut [0]),
-            Check::Kernel => SockRef::from(self).peek(&mut [MaybeUninit::uninit()]),
+            Check::Kernel => SockRef::from(&*self).peek(&mut [MaybeUninit::uninit()]),
         })
     }
 }

@@ -185,7 +185,7 @@ impl<T> Front<T> {
     }
 
     /// Dates those at rest that are not, and takes those of which `close` says so. Their places stay taken until [`vacate`](Self::vacate).
-    pub(super) fn take_if(&mut self, now: Instant, mut close: impl FnMut(&Parked<T>) -> bool) -> Vec<T> {
+    pub(super) fn take_if(&mut self, now: Instant, mut close: impl FnMut(&mut Parked<T>) -> bool) -> Vec<T> {
         for parked in &mut self.idle {
             parked.since.get_or_insert(now);
         }

@@ -11,8 +11,8 @@
 //!   once.
 //!
 //! `deadpool` makes the connections, counts them and gives places free; in front of it stands a value (`front`) that decides who
-//! gets what, so that using one again costs two uncontended locks. What is pooled is a [`Connector`]'s: plain TCP ([`Tcp`]), or
-//! anything else that connects.
+//! gets what, so that using one again costs two uncontended locks. What is pooled is a [`Connector`]'s: plain TCP ([`Tcp`]), the same
+//! encrypted (`Secure`, with the feature `tls`), or anything else that connects.
 //!
 //! ```
 //! use nyx_transport::pool::{Config, Pool, Tcp};
@@ -47,6 +47,8 @@ mod front;
 mod guard;
 mod lease;
 mod registry;
+#[cfg(feature = "tls")]
+mod secure;
 mod site;
 mod stats;
 mod target;
@@ -55,5 +57,7 @@ pub use config::Config;
 pub use connector::{Check, Connection, Connector, Liveness, Tcp};
 pub use error::{AcquireError, ErrorOf};
 pub use lease::Lease;
+#[cfg(feature = "tls")]
+pub use secure::{Secure, SecureError};
 pub use stats::{Reason, Stats};
 pub use target::{Pool, Target};

@@ -82,13 +82,13 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
     pub(super) fn take_idle(&self) -> Option<Held<C, K>> {
         let now = self.common.clock.now();
         loop {
-            let parked = {
+            let mut parked = {
                 let mut state = self.state.lock();
                 let parked = state.front.take_idle()?;
                 state.ledger.reused += 1;
                 parked
             };
-            match self.verdict(&parked, now) {
+            match self.verdict(&mut parked, now) {
                 None => {
                     let mut held = parked.connection;
                     held.used = now;
@@ -112,7 +112,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
             Grant::Expired => return Err(self.exhausted()),
             Grant::Slot => {}
             // Another used it a moment ago.
-            Grant::Connection(held) => match held.liveness(Check::Readiness) {
+            Grant::Connection(mut held) => match held.liveness(Check::Readiness) {
                 None => return Ok(held),
                 Some(reason) => {
                     self.state.lock().ledger.reused -= 1;
@@ -248,7 +248,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
 
     /// Whether to close a connection that rests instead of using it, and why.
     #[inline]
-    fn verdict(&self, parked: &Parked<Held<C, K>>, now: Instant) -> Option<Reason> {
+    fn verdict(&self, parked: &mut Parked<Held<C, K>>, now: Instant) -> Option<Reason> {
         let config = &self.common.config;
         if parked.rested(now) >= config.idle {
             return Some(Reason::Idle);
@@ -375,12 +375,12 @@ impl<C: Connector, K: Clock + 'static> State<C, K> {
 
 impl<T: Connection> Entry<T> {
     #[inline]
-    fn verdict(&self, now: Instant, check: Check) -> Option<Reason> {
+    fn verdict(&mut self, now: Instant, check: Check) -> Option<Reason> {
         if now >= self.expires { Some(Reason::Lifetime) } else { self.liveness(check) }
     }
 
     #[inline]
-    fn liveness(&self, check: Check) -> Option<Reason> {
+    fn liveness(&mut self, check: Check) -> Option<Reason> {
         match self.connection.liveness(check) {
             Liveness::Alive => None,
             Liveness::Closed => Some(Reason::Peer),

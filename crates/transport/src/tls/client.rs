@@ -34,7 +34,7 @@ pub struct Identity {
 pub struct Connector(Arc<ClientConfig>);
 
 impl Connector {
-    /// Reads the files. `protocol` is what is spoken inside, by its name in ALPN (RFC 7301).
+    /// Reads the files. `protocol` is what is spoken inside, by its name in ALPN (RFC 7301); where it is empty none is named.
     ///
     /// # Errors
     /// When a file can't be read, or is not what it should be. Each says which, and what is wrong.
@@ -56,7 +56,9 @@ impl Connector {
                     .map_err(|source| LoadError::Identity { certificate: certificate.clone(), source })?
             }
         };
-        made.alpn_protocols = vec![protocol.to_vec()];
+        if !protocol.is_empty() {
+            made.alpn_protocols = vec![protocol.to_vec()];
+        }
         Ok(Self(Arc::new(made)))
     }
 
