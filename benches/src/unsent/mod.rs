@@ -1,7 +1,7 @@
 //! How many bytes should wait in the kernel: a fixed bound, one that follows the drain rate, and the kernel's own, on a slow and on a fast link.
 //!
 //! A writer hands the newest frame to a socket whenever the last is written, as a session of the hub does for a subscriber that can't acknowledge.
-//! nyx-netem makes the link, with segments as on Ethernet. The age is that of a whole frame at the reader, by the clock of this one process.
+//! nyx-netem makes the link, with segments as on Ethernet, on a thread of its own; the writer has another. The age is that of a whole frame at the reader, by the clock of this one process.
 //! Without a link the reader takes what it can, which shows what waking up costs.
 
 mod frames;
@@ -11,13 +11,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nyx_core::clock::Monotonic;
+use nyx_core::clock::{Clock as _, Monotonic};
 use nyx_core::{Bitrate, ByteSize};
 use nyx_netem::proxy::{self, Proxy};
 use nyx_transport::tcp;
 use nyx_transport::unsent::{self, Socket};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
 
 use frames::{Seen, read, write};
 
@@ -25,7 +26,7 @@ use frames::{Seen, read, write};
 #[derive(Clone, Copy, Debug, clap::Parser)]
 pub struct Args {
     /// Seconds for each cell.
-    #[arg(long, default_value_t = 6.0)]
+    #[arg(long, default_value_t = 4.0)]
     seconds: f64,
     /// Only long enough to see that it works.
     #[arg(long)]
@@ -40,16 +41,19 @@ struct Path {
     bytes_per_second: Option<u64>,
     frame_bytes: usize,
     frames_per_second: u32,
+    /// Tasks beside the writer that take turns of a millisecond, as sessions do that have much to encode.
+    others: usize,
     /// Buffers of the link, and of each of its sockets: some milliseconds.
     buffer: u64,
 }
 
-const PATHS: [Path; 3] = [
+const PATHS: [Path; 4] = [
     Path {
         name: "500 kB/s",
         bytes_per_second: Some(500_000),
         frame_bytes: 46_000,
         frames_per_second: 60,
+        others: 0,
         buffer: 16 * 1024,
     },
     Path {
@@ -57,6 +61,15 @@ const PATHS: [Path; 3] = [
         bytes_per_second: Some(50_000_000),
         frame_bytes: 46_000,
         frames_per_second: 10_000,
+        others: 0,
+        buffer: 256 * 1024,
+    },
+    Path {
+        name: "the same, busy",
+        bytes_per_second: Some(50_000_000),
+        frame_bytes: 46_000,
+        frames_per_second: 10_000,
+        others: 1,
         buffer: 256 * 1024,
     },
     Path {
@@ -64,6 +77,7 @@ const PATHS: [Path; 3] = [
         bytes_per_second: None,
         frame_bytes: 46_000,
         frames_per_second: 1_000_000,
+        others: 0,
         buffer: 0,
     },
 ];
@@ -116,30 +130,51 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 async fn measure(path: Path, bound: Bound, time: Duration) -> anyhow::Result<Cell> {
-    let listener = listen()?;
+    let writers = thread()?;
+    let links = thread()?;
+    let listener = writers.spawn(async { listen() }).await??;
     let upstream = listener.local_addr()?;
-    let (addr, link) = match path.bytes_per_second {
+    let addr = match path.bytes_per_second {
         Some(rate) => {
-            let proxy = proxy(upstream, rate, path.buffer)?;
-            (proxy.local_addr(), Some(tokio::spawn(proxy.run())))
+            let proxy = links.spawn(async move { proxy(upstream, rate, path.buffer) }).await??;
+            let addr = proxy.local_addr();
+            links.spawn(proxy.run());
+            addr
         }
-        None => (upstream, None),
+        None => upstream,
     };
     let clock = Monotonic::new();
-    let (reader, accepted) = tokio::join!(TcpStream::connect(addr), listener.accept());
-    let (reader, writer) = (reader?, set_up(accepted?.0, bound, &clock)?);
+    let accepting = writers.spawn(async move { listener.accept().await });
+    let reader = TcpStream::connect(addr).await?;
+    let writer = set_up(accepting.await??.0, bound, &clock)?;
     let gauge = writer.gauge();
-    let reading = tokio::spawn(read(reader, path.frame_bytes, clock.clone(), time));
-    let writing = tokio::spawn(write(writer, path.frame_bytes, path.frames_per_second, clock));
+    for _ in 0..path.others {
+        writers.spawn(hog(clock.clone()));
+    }
+    writers.spawn(write(writer, path.frame_bytes, path.frames_per_second, clock.clone()));
+    let reading = tokio::spawn(read(reader, path.frame_bytes, clock, time));
     let before = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let (seen, seconds) = reading.await??;
     let after = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    writing.abort();
-    if let Some(link) = link {
-        link.abort();
-    }
+    writers.shutdown_background();
+    links.shutdown_background();
     let cpu = (after.tv_sec - before.tv_sec) as f64 + (after.tv_nsec - before.tv_nsec) as f64 / 1e9;
     Ok(Cell { path, bound, seconds, seen, target: gauge.target(), cpu: cpu / seconds })
+}
+
+fn thread() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build()
+}
+
+/// Takes turns of a millisecond.
+async fn hog(clock: Monotonic) {
+    loop {
+        let begin = clock.now();
+        while clock.now().since(begin) < Duration::from_millis(1) {
+            std::hint::spin_loop();
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Segments of accepted connections are as on Ethernet: on loopback one has 64 KiB, and the kernel fills it whatever the bound is.
