@@ -156,7 +156,7 @@ impl Client {
 
     /// Serves a service: each request is given to `handler`, and what that returns is the answer; its error, as text, is a no. Each
     /// handler runs on a task of its own, which is dropped when nobody waits for the answer any more. After the connection
-    /// was lost the service is there again with the next one.
+    /// was lost the service is there again with the next one, unless the hub refuses it then: [`Serving::ended`] says so.
     ///
     /// # Cancel safety
     /// A future that is dropped before it is ready may leave the service, until the client is closed.
@@ -183,9 +183,9 @@ impl Client {
             if registry.is_closed {
                 return Err(ServeError::Closed);
             }
-            let id = shared.services.lock().add(service.clone(), &options, handler, answer);
+            let (id, ended) = shared.services.lock().add(service.clone(), &options, handler, answer);
             shared.outgoing.put_control(requests::serve_message(id, &service, options.concurrency));
-            Serving::new(id, self.open.clone())
+            Serving::new(id, self.open.clone(), ended)
         };
         answered.await.unwrap_or(Err(ServeError::Closed)).map(|()| serving)
     }
@@ -274,6 +274,7 @@ impl Client {
             maybe_lost: history.maybe_lost,
             waiting_bytes: shared.outgoing.waiting(),
             saved_bytes: shared.saved_bytes(),
+            refusal: history.refusal.clone(),
             last_error: history.last_error.clone(),
         }
     }

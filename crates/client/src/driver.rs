@@ -5,8 +5,10 @@ use std::sync::Arc;
 use nyx_core::Clock;
 use nyx_protocol::control::Body;
 
+use crate::Refusal;
 use crate::backoff::Backoff;
 use crate::connection::{self, End, Link, Session};
+use crate::error::ConnectError;
 use crate::outgoing::{Fate, Segment};
 use crate::requests::RequestError;
 use crate::shared::Shared;
@@ -18,6 +20,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut link: Link) {
     let mut lost_at = None;
     for number in 1.. {
         begin(&shared, number);
+        shared.history.lock().refusal = None;
         let since = shared.clock.now();
         if let Some(lost_at) = lost_at {
             announce_return(&shared, Reconnected { downtime: since - lost_at });
@@ -46,7 +49,7 @@ pub(crate) async fn connect_patiently(shared: &Shared) -> Option<Link> {
     match connection::connect(shared).await {
         Ok(link) => Some(link),
         Err(error) => {
-            shared.history.lock().last_error = Some(error.to_string());
+            failed(shared, &error);
             reconnect(shared, &mut Backoff::new(shared.config.backoff_min, shared.config.backoff_max)).await
         }
     }
@@ -58,13 +61,31 @@ async fn reconnect(shared: &Shared, backoff: &mut Backoff) -> Option<Link> {
             tokio::time::sleep(backoff.next(fastrand::f64())).await;
             match connection::connect(shared).await {
                 Ok(link) => return link,
-                Err(error) => shared.history.lock().last_error = Some(error.to_string()),
+                Err(error) => failed(shared, &error),
             }
         }
     };
     tokio::select! {
         link = attempts => Some(link),
         () = shared.closing() => None,
+    }
+}
+
+/// There is no new connection yet.
+fn failed(shared: &Shared, error: &ConnectError) {
+    shared.history.lock().last_error = Some(error.to_string());
+    if let ConnectError::Refused(refusal) = error {
+        tell_refusal(shared, refusal);
+    }
+}
+
+/// Tells subscriptions what the hub says against the session, unless that is what they were told last.
+fn tell_refusal(shared: &Shared, refusal: &Refusal) {
+    let before = shared.history.lock().refusal.replace(refusal.clone());
+    if before.as_ref() != Some(refusal) {
+        for entry in shared.registry.lock().subscriptions.values() {
+            entry.inbox.push(Delivery::Refused(refusal.clone()));
+        }
     }
 }
 
@@ -111,5 +132,8 @@ fn finish(shared: &Shared, end: &End, unwritten: Vec<Segment>) {
     history.maybe_lost += unconfirmed;
     history.last_error = Some(end.to_string());
     drop((registry, history));
+    if let End::Refused(refusal) = end {
+        tell_refusal(shared, refusal);
+    }
     shared.calls.fail_all(&RequestError::Disconnected, &shared.outgoing, shared.clock.now());
 }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::outgoing::Outgoing;
 use crate::registry::Registry;
 use crate::requests::{Calls, RequestError, Services};
-use crate::{Config, Name};
+use crate::{Config, Name, Refusal};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -42,6 +42,8 @@ pub(crate) struct History {
     pub(crate) reconnects: u64,
     pub(crate) maybe_lost: u64,
     pub(crate) last_error: Option<String>,
+    /// What the hub said when it last ended the session or took none, until it takes one.
+    pub(crate) refusal: Option<Refusal>,
 }
 
 impl Shared {

@@ -1,5 +1,7 @@
 //! What a connection has done.
 
+use crate::Refusal;
+
 /// Counters of a client since it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -19,4 +21,6 @@ pub struct Stats {
     pub saved_bytes: u64,
     /// Why the connection was last lost, or could last not be made.
     pub last_error: Option<String>,
+    /// Why the hub ended the session or takes no new one, where it said so: a token that was revoked, say. `None` again when it has taken one.
+    pub refusal: Option<Refusal>,
 }

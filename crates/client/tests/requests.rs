@@ -325,3 +325,29 @@ async fn a_service_that_is_refused_says_so() {
     });
     assert!(matches!(serving, Err(ServeError::Refused(refusal)) if refusal.code == ErrorCode::Limit));
 }
+
+#[tokio::test]
+async fn a_service_that_is_refused_after_a_reconnect_tells_its_handle() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (serving, first) = serve(&client, &mut link, |_| async { Ok(String::new()) }).await;
+    drop(link);
+    let mut link = peer.accept().await;
+    let Body::Serve(again) = link.control().await else { panic!("the service is due again") };
+    assert_eq!(again, first);
+    let code = ErrorCode::Forbidden.into();
+    link.send(Served { id: again.id, code, message: "not any more".to_owned() }).await;
+    for _ in 0..2 {
+        let ServeError::Refused(refusal) = serving.ended().await else { panic!("a refusal is due") };
+        assert_eq!((refusal.code, &refusal.subject[..]), (ErrorCode::Forbidden, "svc"));
+    }
+}
+
+#[tokio::test]
+async fn a_service_of_a_client_that_is_closed_is_over() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (serving, _) = serve(&client, &mut link, |_| async { Ok(String::new()) }).await;
+    let (_, ()) = tokio::join!(client.close(), async { link.ended().await });
+    assert_eq!(serving.ended().await, ServeError::Closed);
+}

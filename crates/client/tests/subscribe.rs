@@ -310,3 +310,35 @@ async fn a_closed_client_ends_its_subscriptions() {
     assert_eq!(next_event(&mut events).await.1, "last");
     assert_eq!(events.recv().await.unwrap_err(), RecvError::Closed);
 }
+
+#[tokio::test]
+async fn a_session_that_the_hub_ends_is_told_once_and_so_is_that_it_is_back() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let mut events = subscribe(&client, &mut link, "**", &[announce(1, "e", Kind::Event)]).await;
+    let revoked = control::Error {
+        code: ErrorCode::Unauthorized as i32,
+        message: "the token was revoked".to_owned(),
+        fatal: true,
+        ..Default::default()
+    };
+    link.send(revoked.clone()).await;
+    drop(link);
+    // It is not let in again, for the same reason and then for another.
+    let expired = control::Error { message: "it has expired".to_owned(), ..revoked.clone() };
+    for error in [revoked.clone(), revoked, expired] {
+        let mut link = peer.accept_raw().await;
+        link.control().await;
+        link.send(error).await;
+        link.ended().await;
+    }
+    for words in ["the token was revoked", "it has expired"] {
+        let Item::Refused(refusal) = events.recv().await.unwrap() else { panic!("a refusal is due") };
+        assert_eq!((refusal.code, &refusal.message[..]), (ErrorCode::Unauthorized, words));
+    }
+    assert_eq!(client.stats().refusal.map(|refusal| refusal.code), Some(ErrorCode::Unauthorized));
+    let mut link = peer.accept().await;
+    link.subscribed(&[announce(1, "e", Kind::Event)]).await;
+    assert!(matches!(events.recv().await.unwrap(), Item::Reconnected(_)));
+    assert_eq!(client.stats().refusal, None);
+}

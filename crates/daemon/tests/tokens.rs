@@ -222,7 +222,7 @@ async fn a_token_that_is_revoked_ends_its_sessions_while_others_go_on() {
     let publisher = hub.connect(&writer.token).await.expect("a good token");
     let chat = publisher.events(name("chat"), publish::Options::default()).await.expect("a topic");
     let client = hub.connect(&doomed.token).await.expect("a good token");
-    let _doomed = client.subscribe(pattern("chat"), subscribe::Options::default()).await.unwrap();
+    let mut ended = client.subscribe(pattern("chat"), subscribe::Options::default()).await.unwrap();
     let other = hub.connect(&viewer.token).await.expect("a good token");
     let mut others = other.subscribe(pattern("chat"), subscribe::Options::default()).await.unwrap();
     let mut stream = Connection::open(hub.server.http());
@@ -235,6 +235,11 @@ async fn a_token_that_is_revoked_ends_its_sessions_while_others_go_on() {
     hub.server.until("it is not let in again", || {
         client.stats().last_error.filter(|error| error.contains("does not take the token"))
     });
+    let item = tokio::time::timeout(PATIENCE, ended.recv()).await.expect("in time").expect("it tries again");
+    assert!(
+        matches!(&item, Item::Refused(refusal) if refusal.code == ErrorCode::Unauthorized),
+        "its user is told: {item:?}"
+    );
     // The stream of HTTP ends as well.
     while stream.chunk().is_some() {}
     assert_eq!(hub.get("/v1/topics/chat", &doomed.token).status(), 401);
@@ -306,6 +311,32 @@ fn jwts_are_taken_from_who_is_configured_and_can_be_revoked() {
     });
     assert!(told.contains("was revoked"), "{told}");
     assert_eq!(hub.post("chat", &sign("secret.txt", "nyx").token).status(), 202);
+}
+
+/// The key that made the token is not kept; it was of `openssl genrsa 2048`, and the signature of `openssl dgst -sha256 -sign`. Both files
+/// hold its public half, as `-pubout` and as `-RSAPublicKey_out` write it. The token is good until 2100.
+#[test]
+fn a_jwt_that_openssl_signed_with_rsa_is_taken_and_none_that_was_changed() {
+    const TOKEN: &str = include_str!("rs256/token.txt");
+    const KEYS: [&str; 2] = [include_str!("rs256/public.pem"), include_str!("rs256/pkcs1.pem")];
+    for key in KEYS {
+        let hub = Guarded::with_files(
+            &[("issuer.pem", key)],
+            "[[auth.jwt]]\nalgorithm = \"RS256\"\nkey = \"issuer.pem\"\nissuer = \"https://issuer.example\"\naudience = \"nyx\"\nkid = \"one\"\n",
+        );
+        let token = TOKEN.trim();
+        assert_eq!(hub.post("chat", token).status(), 202);
+        assert_eq!(hub.get("/v1/topics/chat", token).text(), "hello");
+        assert_eq!(hub.post("other", token).status(), 403);
+        // One letter of the claims, and one of the signature.
+        let (signed, signature) = token.rsplit_once('.').expect("three parts");
+        let middle = signed.len() - 20;
+        for at in [middle, signed.len() + 1 + signature.len() / 2] {
+            let letter = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
+            let changed = [&token[..at], letter, &token[at + 1..]].concat();
+            assert_eq!(hub.post("chat", &changed).error(), (401, "unauthorized".to_owned()));
+        }
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use nyx_core::Lane;
 use nyx_protocol::control::{self, Reply, Request, Served, Status, Unserve};
 use nyx_protocol::requests::BODY_MAX;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
 use super::ServeError;
@@ -52,11 +52,23 @@ impl Default for ServeOptions {
 pub struct Serving {
     id: u32,
     open: Arc<Open>,
+    ended: watch::Receiver<Option<ServeError>>,
 }
 
 impl Serving {
-    pub(crate) const fn new(id: u32, open: Arc<Open>) -> Self {
-        Self { id, open }
+    pub(crate) const fn new(id: u32, open: Arc<Open>, ended: watch::Receiver<Option<ServeError>>) -> Self {
+        Self { id, open, ended }
+    }
+
+    /// Waits until the service is over without having been dropped, and says why: the hub, having been lost and found again, refuses it now, or the
+    /// client was closed. It is served for as long as this does not return; a connection that is lost ends nothing.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped has taken nothing: the next call says the same.
+    pub async fn ended(&self) -> ServeError {
+        let mut ended = self.ended.clone();
+        let told = ended.wait_for(Option::is_some).await;
+        told.ok().and_then(|error| error.clone()).unwrap_or(ServeError::Closed)
     }
 }
 
@@ -86,6 +98,8 @@ struct Service {
     concurrency: u32,
     handler: Handler,
     answer: Option<oneshot::Sender<Result<(), ServeError>>>,
+    /// Tells the handle that it is over.
+    ended: watch::Sender<Option<ServeError>>,
 }
 
 impl fmt::Debug for Services {
@@ -99,14 +113,14 @@ pub(crate) fn serve_message(id: u32, name: &Name, concurrency: u32) -> control::
 }
 
 impl Services {
-    /// Adds a service. Returns its number.
+    /// Adds a service. Returns its number, and what tells that it is over.
     pub(crate) fn add<F, Fut, P, E>(
         &mut self,
         name: Name,
         options: &ServeOptions,
         handler: F,
         answer: oneshot::Sender<Result<(), ServeError>>,
-    ) -> u32
+    ) -> (u32, watch::Receiver<Option<ServeError>>)
     where
         F: Fn(Incoming) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<P, E>> + Send + 'static,
@@ -122,8 +136,9 @@ impl Services {
         let id = self.next;
         self.next = id.wrapping_add(1);
         let concurrency = options.concurrency;
-        self.served.insert(id, Service { name, concurrency, handler, answer: Some(answer) });
-        id
+        let (ended, over) = watch::channel(None);
+        self.served.insert(id, Service { name, concurrency, handler, answer: Some(answer), ended });
+        (id, over)
     }
 
     /// What a new connection is told.
@@ -143,8 +158,10 @@ impl Services {
                 Err(ServeError::Refused(Refusal::new(error, service.name.as_str())))
             }
         };
-        if result.is_err() {
-            self.served.remove(&served.id);
+        if let Err(error) = &result
+            && let Some(service) = self.served.remove(&served.id)
+        {
+            service.ended.send_replace(Some(error.clone()));
         }
         if let Some(answer) = answer {
             // Who does not wait for it is told nothing.

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 
 use super::{Gap, Reconnected, RecvError, Run};
+use crate::Refusal;
 
 /// One thing on its way to a subscription.
 #[derive(Debug)]
@@ -13,6 +14,7 @@ pub(crate) enum Delivery {
     Run(Run),
     Gap(Gap),
     Reconnected(Reconnected),
+    Refused(Refusal),
 }
 
 /// A queue with one consumer. Runs are bounded by the hub's window and by what the reader reads ahead; notices in between
@@ -101,6 +103,16 @@ impl State {
                 match earlier {
                     Some(earlier) => earlier.downtime += reconnected.downtime,
                     None => self.queue.push_back(Delivery::Reconnected(reconnected)),
+                }
+            }
+            Delivery::Refused(refusal) => {
+                let earlier = notices.find_map(|delivery| match delivery {
+                    Delivery::Refused(earlier) => Some(earlier),
+                    _ => None,
+                });
+                match earlier {
+                    Some(earlier) => *earlier = refusal,
+                    None => self.queue.push_back(Delivery::Refused(refusal)),
                 }
             }
             Delivery::Run(run) => self.queue.push_back(Delivery::Run(run)),

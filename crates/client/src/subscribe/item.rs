@@ -7,7 +7,7 @@ use bytes::Bytes;
 use nyx_protocol::control::{self, Announce};
 use nyx_protocol::wire;
 
-use crate::{AudioFormat, EventCodec, FrameCodec, Kind, Name, Samples};
+use crate::{AudioFormat, EventCodec, FrameCodec, Kind, Name, Refusal, Samples};
 
 /// What is known about a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,10 @@ pub enum Item {
     /// The connection was lost, and is there again. State and events go on where they stopped, if the hub still has
     /// them; what is missing comes as a gap.
     Reconnected(Reconnected),
+    /// The hub has ended the session, or takes no new one, and says why: the token was revoked or has expired, say. Told once, and again when
+    /// it says something else. The client goes on trying with the token that it has; if that succeeds, [`Reconnected`](Item::Reconnected) follows. Who
+    /// does not want to wait for that drops the client.
+    Refused(Refusal),
 }
 
 /// A message.

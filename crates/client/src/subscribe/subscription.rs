@@ -114,6 +114,7 @@ impl Subscription {
         Poll::Ready(Ok(match ready!(self.inbox.poll_pop(cx))? {
             Delivery::Gap(gap) => Some(Item::Gap(gap)),
             Delivery::Reconnected(reconnected) => Some(Item::Reconnected(reconnected)),
+            Delivery::Refused(refusal) => Some(Item::Refused(refusal)),
             Delivery::Run(run) => {
                 self.current = Some(run);
                 None

@@ -46,11 +46,10 @@ impl Args {
         let serving = client.serve(self.service.clone(), options, handler).await?;
         tell::note(format_args!("serving `{}`", self.service));
         tokio::select! {
-            () = connect::watch(client.clone()) => {}
-            () = signals.wait() => {}
+            () = connect::watch(client.clone()) => Ok(()),
+            error = serving.ended() => Err(error.into()),
+            () = signals.wait() => Ok(()),
         }
-        drop(serving);
-        Ok(())
     }
 }
 

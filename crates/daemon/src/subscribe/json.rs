@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nyx_client::subscribe::{Audio, Event, Frame, Gap, Reconnected, State};
-use nyx_client::{EventCodec, FrameCodec, Samples, Topic, Value};
+use nyx_client::{EventCodec, FrameCodec, Refusal, Samples, Topic, Value};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -118,6 +118,11 @@ pub(crate) fn gap(gap: &Gap) -> serde_json::Result<String> {
 pub(crate) fn reconnected(reconnected: &Reconnected) -> serde_json::Result<String> {
     let downtime_ms = reconnected.downtime.as_millis() as u64;
     serde_json::to_string(&serde_json::json!({ "reconnected": { "downtime_ms": downtime_ms } }))
+}
+
+pub(crate) fn refused(refusal: &Refusal) -> serde_json::Result<String> {
+    let (code, message) = (crate::http::metrics::code_name(refusal.code), &refusal.message);
+    serde_json::to_string(&serde_json::json!({ "refused": { "code": code, "message": message } }))
 }
 
 /// The age of an item in milliseconds; negative if the clocks of two machines disagree.

@@ -243,6 +243,7 @@ impl Sink {
                     self.print(json::reconnected(reconnected))?;
                 }
             }
+            Item::Refused(refusal) if self.prints_items => self.print(json::refused(refusal))?,
             _ => {}
         }
         Ok(())
