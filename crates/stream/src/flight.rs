@@ -6,10 +6,14 @@
 //! (Cardwell et al., *BBR: Congestion-Based Congestion Control*, ACM Queue 14(5), 2016; delivery rate samples as in
 //! draft-cheng-iccrg-delivery-rate-estimation). A subscriber of things that don't age has a plain window of bytes.
 
+mod windowed;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use nyx_core::Instant;
+
+use windowed::Windowed;
 
 /// What bounds the bytes under way.
 ///
@@ -288,46 +292,6 @@ impl Flight {
     /// The shortest round trip of late, if one was seen.
     pub fn round_trip_min(&self) -> Option<Duration> {
         self.round_trip.get().map(Duration::from_nanos)
-    }
-}
-
-/// The extreme value of the present and the last window.
-#[derive(Debug)]
-struct Windowed {
-    length: Duration,
-    began: Instant,
-    present: Option<u64>,
-    last: Option<u64>,
-    better: fn(u64, u64) -> u64,
-}
-
-impl Windowed {
-    const fn new(length: Duration) -> Self {
-        Self { length, began: Instant::ZERO, present: None, last: None, better: u64::max }
-    }
-
-    fn offer_max(&mut self, now: Instant, value: u64) {
-        self.offer(now, value, u64::max);
-    }
-
-    fn offer_min(&mut self, now: Instant, value: u64) {
-        self.offer(now, value, u64::min);
-    }
-
-    fn offer(&mut self, now: Instant, value: u64, better: fn(u64, u64) -> u64) {
-        self.better = better;
-        if now.since(self.began) >= self.length {
-            self.last = self.present.take();
-            self.began = now;
-        }
-        self.present = Some(self.present.map_or(value, |present| better(present, value)));
-    }
-
-    fn get(&self) -> Option<u64> {
-        match (self.present, self.last) {
-            (Some(present), Some(last)) => Some((self.better)(present, last)),
-            (present, last) => present.or(last),
-        }
     }
 }
 
