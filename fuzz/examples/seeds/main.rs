@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::needless_update, reason = "a message of the protocol may get further fields")]
 
+mod compress;
+
 use std::error::Error;
 use std::fs;
 use std::io::Cursor;
@@ -18,8 +20,6 @@ use std::time::Duration;
 use bytes::BytesMut;
 use nyx_audio_capture::wav;
 use nyx_audio_capture::{Encoding, Format};
-use nyx_protocol::compress::linear::Shape;
-use nyx_protocol::compress::{Compressor, Level, Method};
 use nyx_protocol::control::{self, Body};
 use nyx_protocol::record::{Data, Gap, Missing, Outage, Topic, Writer};
 use nyx_protocol::state::{Document, Encoded, Limits, ListOp, Patch, Piece, Value};
@@ -42,12 +42,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("pulse_inbox", pulse_inbox()),
         ("jpeg_splitter", jpeg_splitter()),
         ("record", record()?),
-        ("decompress", decompress()),
-        ("dictionary", dictionary()),
+        ("decompress", compress::decompress()),
+        ("dictionary", compress::dictionary()),
         ("token_file", token_file()),
         ("jwt", jwt()),
         ("udp_fragments", udp_fragments()?),
-        ("linear", linear()),
+        ("linear", compress::linear()),
     ];
     for (target, seeds) in targets {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
@@ -404,37 +404,6 @@ fn record() -> Result<Seeds, Box<dyn Error>> {
     }
     let bodies = script(bodies);
     Ok(vec![("whole", file), ("torn", torn), ("bodies", bodies)])
-}
-
-fn decompress() -> Seeds {
-    const PREFIX: &[u8] =
-        br#"{"id":7,"name":"entity-0007","position":{"x":1.25,"y":7.5},"team":"north","state":"idle"}"#;
-    let text =
-        br#"{"id":8,"name":"entity-0008","position":{"x":1.25,"y":7.5},"team":"north","state":"idle"}"#
-            .repeat(4);
-    let mut compressor = Compressor::new();
-    let mut block = |method| compressor.compress(&text, method).to_vec();
-    vec![
-        ("stored", block(Method::Stored)),
-        ("zstd", block(Method::Level(Level::FAST))),
-        ("prefix", block(Method::Prefix { base: 9, prefix: PREFIX, level: Level::FAST })),
-    ]
-}
-
-fn linear() -> Seeds {
-    let shape = Shape::new(codec::AUDIO_S16LE, 2).expect("a shape of PCM");
-    let wave: Vec<u8> =
-        (0..300).flat_map(|at| ((at * at / 4 % 701 - 350) as i16 * 20).to_le_bytes()).collect();
-    let seed = |pcm: &[u8]| Compressor::new().compress(pcm, Method::Linear(shape)).to_vec();
-    vec![("stereo", seed(&wave)), ("silence", seed(&[0; 1920]))]
-}
-
-fn dictionary() -> Seeds {
-    let record =
-        |n: u32| format!(r#"{{"id":{n},"team":"north","state":"idle","x":{}}}"#, n * 7 % 97).into_bytes();
-    let content: Vec<u8> = (0..8).flat_map(record).collect();
-    let payload: Vec<u8> = (8..16).flat_map(record).collect();
-    vec![("records", [content, payload].concat())]
 }
 
 /// A token of each sort, and a secret as its bearer sends it.
