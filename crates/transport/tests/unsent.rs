@@ -74,14 +74,14 @@ fn the_bounds_hold_at_both_ends() {
     path.drain(10_000, Duration::from_secs(30));
     assert_eq!(path.control.target(), 4 * KIB);
     path.drain(500_000_000, Duration::from_secs(3));
-    assert_eq!(path.control.target(), 256 * KIB);
+    assert_eq!(path.control.target(), 128 * KIB);
 }
 
 #[test]
 fn a_path_that_becomes_a_hundred_times_slower_is_known_within_a_second() {
     let mut path = Path::new();
     path.drain(50_000_000, Duration::from_secs(3));
-    assert_eq!(path.control.target(), 256 * KIB);
+    assert_eq!(path.control.target(), 128 * KIB);
     // What the kernel holds already takes half a second.
     path.drain(500_000, Duration::from_millis(1500));
     assert!(path.control.target() < 8 * KIB, "{}", path.control.target());
