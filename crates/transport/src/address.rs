@@ -8,7 +8,7 @@ use thiserror::Error;
 /// The port of the native protocol.
 pub const DEFAULT_PORT: u16 = 6990;
 
-/// A host and a port, written `nyx://host:port`, `host:port` or `host`; `nyxs://` instead asks for TLS.
+/// A host and a port, written `nyx://host:port`, `host:port` or `host`; `nyxs://` instead asks for TLS, and `udp://` for datagrams.
 ///
 /// An IPv6 address stands in brackets when a port follows it.
 ///
@@ -20,12 +20,33 @@ pub const DEFAULT_PORT: u16 = 6990;
 /// assert_eq!(address.to_string(), "nyx://[::1]:7000");
 /// assert_eq!("example.org".parse::<Address>().unwrap().port(), 6990);
 /// assert!("nyxs://example.org".parse::<Address>().unwrap().is_tls());
+/// assert!("udp://example.org".parse::<Address>().unwrap().is_udp());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     host: String,
     port: u16,
-    is_tls: bool,
+    way: Way,
+}
+
+/// How it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Way {
+    Tcp,
+    Tls,
+    Udp,
+}
+
+impl Way {
+    const ALL: [Self; 3] = [Self::Tcp, Self::Tls, Self::Udp];
+
+    const fn scheme(self) -> &'static str {
+        match self {
+            Self::Tcp => "nyx",
+            Self::Tls => "nyxs",
+            Self::Udp => "udp",
+        }
+    }
 }
 
 impl Address {
@@ -34,39 +55,50 @@ impl Address {
         &self.host
     }
 
-    /// The TCP port.
+    /// The port.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
     /// Whether the connection is to be encrypted.
     pub const fn is_tls(&self) -> bool {
-        self.is_tls
+        matches!(self.way, Way::Tls)
+    }
+
+    /// Whether it is reached by datagrams.
+    pub const fn is_udp(&self) -> bool {
+        matches!(self.way, Way::Udp)
+    }
+
+    /// The same by datagrams.
+    #[must_use]
+    pub fn with_udp(self) -> Self {
+        Self { way: Way::Udp, ..self }
     }
 
     /// The same, encrypted.
     #[must_use]
     pub fn with_tls(self) -> Self {
-        Self { is_tls: true, ..self }
+        Self { way: Way::Tls, ..self }
     }
 }
 
 impl Default for Address {
     /// The hub of this machine, on the default port.
     fn default() -> Self {
-        Self { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT, is_tls: false }
+        Self { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT, way: Way::Tcp }
     }
 }
 
 impl From<std::net::SocketAddr> for Address {
     fn from(socket: std::net::SocketAddr) -> Self {
-        Self { host: socket.ip().to_string(), port: socket.port(), is_tls: false }
+        Self { host: socket.ip().to_string(), port: socket.port(), way: Way::Tcp }
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_tls { "nyxs" } else { "nyx" };
+        let scheme = self.way.scheme();
         if self.host.contains(':') {
             write!(f, "{scheme}://[{}]:{}", self.host, self.port)
         } else {
@@ -79,12 +111,13 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let (rest, is_tls) = match text.split_once("://") {
-            None => (text, false),
-            Some((scheme @ ("nyx" | "nyxs"), rest)) => {
-                (rest.strip_suffix('/').unwrap_or(rest), scheme == "nyxs")
+        let (rest, way) = match text.split_once("://") {
+            None => (text, Way::Tcp),
+            Some((scheme, rest)) => {
+                let way = Way::ALL.into_iter().find(|way| way.scheme() == scheme);
+                let way = way.ok_or_else(|| AddressError::Scheme(scheme.to_owned()))?;
+                (rest.strip_suffix('/').unwrap_or(rest), way)
             }
-            Some((scheme, _)) => return Err(AddressError::Scheme(scheme.to_owned())),
         };
         let (host, port) = split_port(rest)?;
         let port = port.map_or(Ok(DEFAULT_PORT), parse_port)?;
@@ -94,7 +127,7 @@ impl FromStr for Address {
         if host.contains(|c: char| c.is_whitespace() || c.is_control() || "/@?#[]".contains(c)) {
             return Err(AddressError::Host(host.to_owned()));
         }
-        Ok(Self { host: host.to_owned(), port, is_tls })
+        Ok(Self { host: host.to_owned(), port, way })
     }
 }
 

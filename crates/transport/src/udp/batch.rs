@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
 use super::Ecn;
@@ -99,6 +99,15 @@ impl Batch {
         self.buffer.len()
     }
 
+    /// Takes the first datagram out, and whom it is for, to move it by another way than a socket: a path in memory, say.
+    pub fn pop(&mut self) -> Option<(SocketAddr, Bytes)> {
+        let train = *self.trains.front()?;
+        let bytes = train.segment.min(train.bytes);
+        let datagram = Bytes::copy_from_slice(&self.buffer[..bytes]);
+        self.advance(&Train { bytes, datagrams: 1, ..train });
+        Some((train.to, datagram))
+    }
+
     /// Forgets what has not been sent.
     pub fn clear(&mut self) {
         self.buffer.clear();
@@ -189,6 +198,14 @@ mod tests {
             batch.push(to(port), &vec![7; size]).unwrap();
         }
         assert_eq!(trains(&batch), [(1, 10, 3), (1, 4, 1), (2, 4, 1), (2, 0, 1), (2, 4, 1), (2, 9, 1)]);
+    }
+
+    #[test]
+    fn one_by_one_they_come_out_as_they_went_in() {
+        let (mut batch, sizes) = (Batch::default(), [10, 10, 4, 0, 4]);
+        sizes.iter().for_each(|size| batch.push(to(1), &vec![*size as u8; *size]).unwrap());
+        let popped: Vec<_> = std::iter::from_fn(|| batch.pop()).map(|(_, datagram)| datagram.len()).collect();
+        assert_eq!((&popped[..], batch.is_empty(), batch.bytes()), (&sizes[..], true, 0));
     }
 
     #[test]

@@ -36,6 +36,7 @@
 
 pub mod arrivals;
 mod batch;
+pub mod connection;
 pub mod fragment;
 mod inbox;
 pub mod mtu;

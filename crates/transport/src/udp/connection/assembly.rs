@@ -1,0 +1,240 @@
+//! Items that arrive: put together, and delivered in the order of their flow.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+
+use super::packet::Piece;
+use super::ranges::Ranges;
+use super::stream::NoRoom;
+
+/// Bounds of what arrives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Bytes of one item.
+    pub(super) item_bytes: u64,
+    /// Bytes of all that are not delivered.
+    pub(super) bytes: u64,
+}
+
+/// Items that are not whole, and those that are and wait.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    bounds: Bounds,
+    flows: HashMap<u32, Flow>,
+    /// Memory of all that is not ready.
+    bytes: u64,
+    /// Whole items in the order of their delivery, and how much of the stream comes before each.
+    ready: VecDeque<(u64, Bytes)>,
+    ready_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+struct Flow {
+    /// The first that was neither delivered nor given up.
+    next: u64,
+    parts: BTreeMap<u64, Part>,
+}
+
+#[derive(Debug)]
+struct Part {
+    bytes: BytesMut,
+    arrived: Ranges,
+    in_order: bool,
+    after: u64,
+}
+
+impl Part {
+    fn is_whole(&self) -> bool {
+        self.arrived.total() == self.bytes.len() as u64
+    }
+}
+
+/// A piece that can't be of the item that it says, or of one that is larger than may be. Its sender erred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Contradiction;
+
+impl Incoming {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { bounds, flows: HashMap::new(), bytes: 0, ready: VecDeque::new(), ready_bytes: 0 }
+    }
+
+    /// Bytes of whole items that wait to be taken.
+    pub(super) const fn waiting(&self) -> u64 {
+        self.ready_bytes
+    }
+
+    /// Whether a piece may be taken in.
+    pub(super) fn admits(&self, piece: &Piece<'_>) -> Result<(), NoRoom> {
+        let flow = self.flows.get(&piece.flow);
+        let is_known =
+            flow.is_some_and(|flow| piece.number < flow.next || flow.parts.contains_key(&piece.number));
+        let has_room = self.bytes + self.ready_bytes + piece.total <= self.bounds.bytes
+            && (flow.is_some() || self.flows.len() < FLOWS_MAX)
+            && flow.is_none_or(|flow| flow.parts.len() < PARTS_MAX);
+        // One that is larger is no matter of room.
+        if is_known || has_room || piece.total > self.bounds.item_bytes { Ok(()) } else { Err(NoRoom) }
+    }
+
+    /// Takes in a piece that was admitted.
+    pub(super) fn handle(&mut self, piece: &Piece<'_>) -> Result<(), Contradiction> {
+        if piece.total > self.bounds.item_bytes {
+            return Err(Contradiction);
+        }
+        let flow = self.flows.entry(piece.flow).or_default();
+        if piece.number < flow.next {
+            return Ok(());
+        }
+        let part = flow.parts.entry(piece.number).or_insert_with(|| {
+            self.bytes += piece.total;
+            Part {
+                bytes: BytesMut::zeroed(piece.total as usize),
+                arrived: Ranges::default(),
+                in_order: piece.in_order,
+                after: piece.after,
+            }
+        });
+        if part.bytes.len() as u64 != piece.total || part.in_order != piece.in_order {
+            return Err(Contradiction);
+        }
+        let (start, end) = (piece.offset as usize, piece.offset as usize + piece.bytes.len());
+        part.bytes[start..end].copy_from_slice(piece.bytes);
+        part.arrived.insert(start as u64..end as u64);
+        if part.is_whole() {
+            if !part.in_order {
+                self.skip(piece.flow, piece.number);
+            }
+            self.deliver(piece.flow);
+        }
+        Ok(())
+    }
+
+    /// Those below `below` that are not whole will not come; whole ones are delivered.
+    pub(super) fn handle_skip(&mut self, number: u32, below: u64) {
+        if self.flows.len() < FLOWS_MAX {
+            // Of what comes later nothing waits for what was given up, though nothing of it was ever seen.
+            self.flows.entry(number).or_default();
+        }
+        while let Some(flow) = self.flows.get_mut(&number)
+            && flow.next < below
+        {
+            match flow.parts.first_key_value() {
+                Some((&first, part)) if first < below && part.is_whole() => flow.next = first,
+                Some((&first, _)) if first < below => {
+                    self.skip(number, first + 1);
+                    continue;
+                }
+                _ => flow.next = below,
+            }
+            self.deliver(number);
+        }
+        self.deliver(number);
+    }
+
+    /// The next whole item, once `taken` bytes of the stream were taken.
+    pub(super) fn pop(&mut self, taken: u64) -> Option<Bytes> {
+        let (_, bytes) = self.ready.pop_front_if(|(after, _)| *after <= taken)?;
+        self.ready_bytes -= bytes.len() as u64;
+        Some(bytes)
+    }
+
+    /// Gives up those below `number`.
+    fn skip(&mut self, flow: u32, number: u64) {
+        let Some(flow) = self.flows.get_mut(&flow) else { return };
+        if number > flow.next {
+            let rest = flow.parts.split_off(&number);
+            let gone = std::mem::replace(&mut flow.parts, rest);
+            self.bytes -= gone.values().map(|part| part.bytes.len() as u64).sum::<u64>();
+            flow.next = number;
+        }
+    }
+
+    /// Moves what is next and whole to what is ready.
+    fn deliver(&mut self, flow: u32) {
+        let Some(flow) = self.flows.get_mut(&flow) else { return };
+        while let Some(first) =
+            flow.parts.first_entry().filter(|first| *first.key() == flow.next && first.get().is_whole())
+        {
+            let part = first.remove();
+            flow.next += 1;
+            let length = part.bytes.len() as u64;
+            self.bytes -= length;
+            self.ready_bytes += length;
+            self.ready.push_back((part.after, part.bytes.freeze()));
+        }
+    }
+}
+
+/// Flows of one connection, at some hundred bytes each: as many as there are aliases.
+const FLOWS_MAX: usize = 65_536;
+
+/// Items of one flow that are not delivered.
+const PARTS_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn incoming() -> Incoming {
+        Incoming::new(Bounds { item_bytes: 1000, bytes: 2000 })
+    }
+
+    fn piece(number: u64, in_order: bool, bytes: &[u8]) -> Piece<'_> {
+        Piece { flow: 1, number, in_order, after: 0, total: bytes.len() as u64, offset: 0, bytes }
+    }
+
+    fn taken(incoming: &mut Incoming) -> Vec<Bytes> {
+        std::iter::from_fn(|| incoming.pop(0)).collect()
+    }
+
+    #[test]
+    fn the_latest_overtakes_and_what_it_made_obsolete_does_not_come_after_it() {
+        let mut incoming = incoming();
+        incoming.handle(&piece(1, false, b"one")).unwrap();
+        incoming.handle(&piece(0, false, b"zero")).unwrap();
+        incoming.handle(&Piece { total: 4, ..piece(2, false, b"tw") }).unwrap();
+        incoming.handle(&piece(3, false, b"three")).unwrap();
+        incoming.handle(&Piece { total: 4, offset: 2, ..piece(2, false, b"o!") }).unwrap();
+        assert_eq!(taken(&mut incoming), ["one", "three"]);
+        assert_eq!(incoming.bytes, 0);
+    }
+
+    #[test]
+    fn what_is_in_order_waits_for_the_one_before_until_that_is_given_up() {
+        let mut incoming = incoming();
+        incoming.handle(&piece(2, true, b"two")).unwrap();
+        incoming.handle(&piece(0, true, b"zero")).unwrap();
+        assert_eq!(taken(&mut incoming), ["zero"]);
+        incoming.handle(&piece(4, true, b"four")).unwrap();
+        incoming.handle_skip(1, 2);
+        assert_eq!(taken(&mut incoming), ["two"]);
+        incoming.handle_skip(1, 9);
+        assert_eq!(taken(&mut incoming), ["four"]);
+        incoming.handle(&piece(8, true, b"eight")).unwrap();
+        assert_eq!((taken(&mut incoming), incoming.bytes), (Vec::<Bytes>::new(), 0));
+    }
+
+    #[test]
+    fn an_item_waits_for_what_the_stream_says_before_it() {
+        let mut incoming = incoming();
+        incoming.handle(&Piece { after: 10, ..piece(0, true, b"zero") }).unwrap();
+        assert_eq!(incoming.pop(9), None);
+        assert_eq!((incoming.waiting(), incoming.pop(10)), (4, Some(Bytes::from("zero"))));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_contradictions_are_told() {
+        let mut incoming = incoming();
+        let large = vec![0; 900];
+        for number in 1..3 {
+            let piece = piece(number, true, &large);
+            assert_eq!(incoming.admits(&piece), Ok(()));
+            incoming.handle(&piece).unwrap();
+        }
+        assert_eq!(incoming.admits(&piece(3, true, &large)), Err(NoRoom));
+        assert_eq!(incoming.admits(&piece(1, true, &large)), Ok(()));
+        assert_eq!(incoming.handle(&piece(1, false, &large)), Err(Contradiction));
+        assert_eq!(incoming.handle(&piece(1, true, b"x")), Err(Contradiction));
+        assert_eq!(incoming.handle(&Piece { total: 1001, ..piece(4, true, b"x") }), Err(Contradiction));
+    }
+}
