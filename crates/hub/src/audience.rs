@@ -12,6 +12,7 @@ use nyx_stream::Cursor;
 use slab::Slab;
 
 use crate::shared::Shared;
+use crate::topic::Baseline;
 
 /// Where a reader stands.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,8 @@ pub(crate) enum Place {
     Ring(Cursor),
     /// At a version of a document; `None`: it has nothing yet.
     Document(Option<u64>),
+    /// The same of one that says what has arrived.
+    Baseline(Baseline),
 }
 
 pub(crate) struct Reader {
@@ -36,10 +39,19 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// Of a document it has nothing that a delta could start from.
+    pub(crate) const fn forget_base(&mut self) {
+        match &mut self.place {
+            Place::Document(base) => *base = None,
+            Place::Baseline(baseline) => baseline.forget(),
+            Place::Ring(_) => {}
+        }
+    }
+
     fn offset(&self) -> u64 {
         match &self.place {
             Place::Ring(cursor) => cursor.offset(),
-            Place::Document(_) => u64::MAX,
+            Place::Document(_) | Place::Baseline(_) => u64::MAX,
         }
     }
 }
@@ -107,9 +119,7 @@ impl Audience {
     /// No reader has a version any more that a delta could start from.
     pub(crate) fn forget_bases(&mut self) {
         for (_, reader) in &mut self.readers {
-            if let Place::Document(base) = &mut reader.place {
-                *base = None;
-            }
+            reader.forget_base();
         }
     }
 

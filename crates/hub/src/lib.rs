@@ -59,7 +59,7 @@ mod topic;
 pub use config::Config;
 pub use hub::{AdmitError, CreateError, Hub};
 pub use publish::{Latest, PublishError};
-pub use session::{Closed, Ingest, Session};
+pub use session::{Closed, Fate, Ingest, Parcel, Session};
 pub use shared::{Peer, Transport};
 pub use spec::Spec;
 pub use topic::Topic;

@@ -20,6 +20,8 @@ pub enum Transport {
     WebSocket,
     /// A stream of HTTP.
     Http,
+    /// The native protocol in datagrams: state, frames and audio leave as parcels.
+    Udp,
 }
 
 impl Transport {
@@ -29,6 +31,7 @@ impl Transport {
             Self::Tcp => "tcp",
             Self::WebSocket => "ws",
             Self::Http => "http",
+            Self::Udp => "udp",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A topic: what it is, what it keeps, who reads it.
 
+mod baseline;
 mod packing;
 
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::spec::Spec;
 use crate::start::{Joined, Rest, Start};
 use crate::stats;
 use crate::tally::Tally;
+
+pub(crate) use baseline::{Baseline, Ticket};
 
 /// A topic of a [`Hub`](crate::Hub).
 pub struct Topic {
@@ -209,6 +212,7 @@ impl Topic {
         slot: u32,
         start: Start,
         max_age: Option<Duration>,
+        says_what_arrived: bool,
     ) -> Joined {
         let mut inside = self.inside.lock();
         let Inside { store, audience, .. } = &mut *inside;
@@ -222,7 +226,11 @@ impl Topic {
                     _ => None,
                 };
                 let base = base.filter(|base| *base <= document.version());
-                (Place::Document(base), base.unwrap_or(0), None)
+                let place = match says_what_arrived {
+                    true => Place::Baseline(Baseline::at(base)),
+                    false => Place::Document(base),
+                };
+                (place, base.unwrap_or(0), None)
             }
             Store::Ring(ring) => {
                 let (cursor, position, rest) = match (self.spec.kind, start) {
@@ -353,10 +361,8 @@ impl Topic {
 
     /// Reader `key` could not apply what it got: it is sent a snapshot next.
     pub(crate) fn forget_base(&self, key: usize) {
-        if let Some(reader) = self.inside.lock().audience.get_mut(key)
-            && let Place::Document(base) = &mut reader.place
-        {
-            *base = None;
+        if let Some(reader) = self.inside.lock().audience.get_mut(key) {
+            reader.forget_base();
         }
     }
 

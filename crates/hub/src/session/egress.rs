@@ -11,6 +11,7 @@ use nyx_stream::flight::Mode;
 use nyx_stream::policy::{Pull, Terms};
 use nyx_stream::{Drops, Reason};
 
+use super::departures::{Departures, is_sent_whole};
 use super::{Phase, Session, UnderWay};
 use crate::shared::add;
 use crate::start::Start;
@@ -50,7 +51,12 @@ impl Session {
             taken += self.pull(now, number, allowance.min(TURN_BYTES), &mut data);
         }
         self.results.write(&mut self.outbox);
-        if self.hub.is_draining() && self.phase != Phase::Ended && self.slots.is_idle() && data.is_empty() {
+        if self.hub.is_draining()
+            && self.phase != Phase::Ended
+            && self.slots.is_idle()
+            && data.is_empty()
+            && self.departures.as_ref().is_none_or(Departures::is_empty)
+        {
             control::put(
                 &mut self.outbox,
                 control::Goodbye { reason: "the hub is shutting down".to_owned() },
@@ -92,6 +98,9 @@ impl Session {
     /// Takes what slot `number` should be sent. Returns its bytes.
     fn pull(&mut self, now: Instant, number: u32, allowance: usize, data: &mut Vec<Bytes>) -> usize {
         let Some(slot) = self.slots.get_mut(number) else { return 0 };
+        if self.departures.is_some() && slot.topic.spec.kind == Kind::State {
+            return self.pull_update(now, number);
+        }
         let mut pull = std::mem::take(&mut self.pull);
         pull.clear();
         let rest = slot.rest.take();
@@ -108,20 +117,27 @@ impl Session {
             data.extend(taking.settle(slot, taker).map(BytesMut::freeze));
         }
         let bytes = pull.bytes;
+        let leaves_whole = self.departures.is_some() && is_sent_whole(topic.spec.kind);
         data.extend(self.report_gap(&topic, &pull));
         if bytes > 0 {
             self.probe_path(now);
             let ahead = self.flight.in_flight();
             self.flight.handle_sent(now, bytes, prompt);
-            self.note_age(now, &topic, &pull, prompt, ahead);
+            if !leaves_whole {
+                self.note_age(now, &topic, &pull, prompt, ahead);
+                add(&self.shared.counters.delivered, pull.items);
+            }
             let sent = self.flight.sent();
             if let Some(prefixes) = self.slots.get_mut(number).and_then(|slot| slot.prefixes.as_mut()) {
                 prefixes.handle_sent(sent);
             }
-            add(&self.shared.counters.delivered, pull.items);
             add(&self.shared.counters.bytes, bytes as u64);
         }
-        data.append(&mut pull.chunks);
+        if leaves_whole {
+            self.post(number, &topic, &pull);
+        } else {
+            data.append(&mut pull.chunks);
+        }
         self.pull = pull;
         self.slots.charge(number, bytes);
         if more {
@@ -146,7 +162,7 @@ impl Session {
     }
 
     /// Measures the path from time to time, when nothing is on it: a large item would measure itself.
-    fn probe_path(&mut self, now: Instant) {
+    pub(super) fn probe_path(&mut self, now: Instant) {
         let due = self.probe.last.is_none_or(|last| now.since(last) >= PROBE_EVERY);
         if due
             && self.flight.mode() == Mode::Fresh
@@ -186,7 +202,7 @@ impl Session {
     }
 }
 
-fn wire_drops(drops: &Drops) -> Vec<control::Drop> {
+pub(super) fn wire_drops(drops: &Drops) -> Vec<control::Drop> {
     let wire = |reason| match reason {
         Reason::Expired => control::Reason::Expired,
         Reason::Conflated => control::Reason::Conflated,

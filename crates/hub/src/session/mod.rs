@@ -9,9 +9,11 @@
 //! - `slots`: the topics that it reads.
 //! - `taking`: the blocks that it takes.
 //! - `egress`: bytes out.
+//! - `departures`: data that goes out as items of a datagram connection.
 
 mod budget;
 mod calls;
+mod departures;
 mod egress;
 mod ingest;
 mod requests;
@@ -33,10 +35,12 @@ use nyx_stream::policy::Pull;
 
 use crate::access::Entry;
 use crate::hub::Hub;
-use crate::shared::{Mail, Shared};
+use crate::shared::{Mail, Shared, Transport};
 use crate::topic::Topic;
 use budget::Budget;
 use calls::Calls;
+use departures::Departures;
+pub use departures::{Fate, Parcel};
 use results::Results;
 use slots::Slots;
 use standing::Standing;
@@ -72,6 +76,8 @@ pub struct Session {
     subscriptions: Vec<Subscription>,
     slots: Slots,
     flight: Flight,
+    /// Of a session over datagrams.
+    departures: Option<Departures>,
     probe: Probe,
     /// When the items under way were born, in the order in which they will be acknowledged.
     under_way: VecDeque<UnderWay>,
@@ -165,6 +171,7 @@ impl Session {
         let window = hub.inner.config.window_bytes;
         let mut budget = Budget::new(&hub.inner.config, now);
         budget.share(&entry.supplies);
+        let departures = (shared.peer.transport == Transport::Udp).then(Departures::default);
         let standing = Standing::new(entry, &shared, &mut budget);
         Self {
             hub,
@@ -187,6 +194,7 @@ impl Session {
             subscriptions: Vec::new(),
             slots: Slots::default(),
             flight: Flight::new(Mode::Window(window)),
+            departures,
             probe: Probe::default(),
             under_way: VecDeque::new(),
             pull: Pull::default(),
@@ -302,6 +310,9 @@ impl Session {
         self.slots.leave_all();
         self.aliases.clear();
         self.under_way.clear();
+        if let Some(departures) = &mut self.departures {
+            departures.clear();
+        }
     }
 }
 

@@ -78,7 +78,8 @@ impl Session {
         }
         self.present(now, &hello.token)?;
         self.open(&hello.name, hello.acknowledges);
-        self.taking = hello.blocks.map(Taking::new);
+        // What refers to something that was sent before can't be read where that is lost.
+        self.taking = hello.blocks.filter(|_| self.departures.is_none()).map(Taking::new);
         self.speaks = true;
         let config = &self.hub.inner.config;
         let welcome = control::Welcome {
@@ -86,7 +87,7 @@ impl Session {
             session_id: self.shared.id,
             server: config.server.clone(),
             max_message_bytes: u32::try_from(config.message_bytes).unwrap_or(u32::MAX),
-            blocks: true,
+            blocks: self.departures.is_none(),
         };
         control::put(&mut self.outbox, welcome);
         Ok(())
@@ -238,7 +239,13 @@ impl Session {
             .find(|resume| resume.topic == topic.name.as_str())
             .map(|resume| Start::Resume { epoch: resume.epoch, position: resume.position });
         let prompt = topic.is_fresh(max_age) || self.slots.has_fresh();
-        let joined = topic.join(&self.shared, self.slots.next(), resume.unwrap_or(start), max_age);
+        let joined = topic.join(
+            &self.shared,
+            self.slots.next(),
+            resume.unwrap_or(start),
+            max_age,
+            self.departures.is_some(),
+        );
         let announce = control::Announce {
             topic_id: topic.id,
             topic: topic.name.as_str().to_owned(),
@@ -287,6 +294,14 @@ impl Session {
                 ..Default::default()
             });
         }
+        // Over datagrams it is known without this what was consumed.
+        if self.departures.is_none() {
+            self.acknowledge(now, bytes);
+        }
+    }
+
+    /// The peer has consumed so many bytes of what it was sent.
+    pub(super) fn acknowledge(&mut self, now: Instant, bytes: u64) {
         self.flight.handle_ack(now, bytes);
         let acked = self.flight.acked();
         let mut first = None;

@@ -25,6 +25,26 @@ pub(super) struct Delta {
     pub(super) change: Change,
 }
 
+/// The version that a receiver must hold to apply the payload of a delta; `None` where it can't be read.
+///
+/// For receivers that keep several versions, and look for the one that is meant.
+///
+/// ```
+/// use nyx_protocol::state::{Document, Limits, Patch, Value, base_of};
+///
+/// let mut document = Document::new(7, Limits::default());
+/// for n in 0..3 {
+///     document.patch(&Patch::Set(Value::map([("n", n), ("filler", 7)]))).unwrap();
+/// }
+/// let mut delta = bytes::BytesMut::new();
+/// document.delta_since(2, &mut delta);
+/// assert_eq!(base_of(&delta), Some(2));
+/// ```
+pub fn base_of(payload: &[u8]) -> Option<u64> {
+    let mut rest = payload.get(4..)?;
+    super::varint::take(&mut rest)
+}
+
 /// Of which document it is.
 #[derive(Debug)]
 pub(super) enum Epoch {

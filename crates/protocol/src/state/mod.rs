@@ -82,6 +82,7 @@ mod varint;
 
 pub use arrange::Piece;
 pub use cache::Cache;
+pub use delta::base_of;
 pub use document::{ApplyError, Document, Encoded};
 pub use limits::{DEPTH_MAX, KEY_BYTES_MAX, Limits};
 pub use patch::{ListOp, Patch, PatchError};

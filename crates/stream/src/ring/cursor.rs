@@ -133,6 +133,19 @@ impl Cursor {
         self.sequence == ring.next_sequence
     }
 
+    /// What was passed last did not arrive after all: of frames, the next one that is taken can be decoded alone.
+    ///
+    /// ```
+    /// use nyx_stream::{Cursor, Ring, ring};
+    ///
+    /// let mut cursor = Cursor::at_head(&Ring::new(ring::Limits::default()));
+    /// cursor.lose_step();
+    /// assert_eq!(cursor.sequence(), 0);
+    /// ```
+    pub const fn lose_step(&mut self) {
+        self.in_step = false;
+    }
+
     pub(crate) const fn is_in_step(&self) -> bool {
         self.in_step
     }
