@@ -272,6 +272,7 @@ impl Client {
             reconnects: history.reconnects,
             sent_messages: shared.outgoing.messages(),
             maybe_lost: history.maybe_lost,
+            lost_messages: history.lost,
             waiting_bytes: shared.outgoing.waiting(),
             saved_bytes: shared.saved_bytes(),
             refusal: history.refusal.clone(),

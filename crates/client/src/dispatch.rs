@@ -23,6 +23,8 @@ pub(crate) struct Dispatch {
     routes: HashMap<u32, Route>,
     /// Where to go on, by topic, after the connection was lost.
     known: HashMap<Name, Known>,
+    /// Whether what was told of items may come after items that are behind them, as over datagrams.
+    pub(crate) is_unordered: bool,
     /// What the present connection reads blocks with.
     pub(crate) unpacking: Unpacking,
 }
@@ -53,7 +55,8 @@ impl Dispatch {
         };
         let earlier = self.known.remove(&topic.name).filter(|known| known.epoch == announce.epoch);
         let known = earlier.map_or(fresh, |known| Known { is_certain: true, needs_snapshot: false, ..known });
-        let route = Route { topic: Arc::new(topic), inboxes, known, prompt: announce.prompt };
+        let (topic, prompt) = (Arc::new(topic), announce.prompt);
+        let route = Route { topic, inboxes, known, prompt, is_in_step: true };
         self.unpacking.forget(announce.topic_id);
         self.routes.insert(announce.topic_id, route);
         Ok(())
@@ -88,8 +91,14 @@ impl Dispatch {
             if route.known.is_certain && sequence > route.known.position {
                 let count = sequence - route.known.position;
                 route.gap(route.known.position, vec![Missing { reason: Reason::Unknown, count }]);
+                route.is_in_step = false;
             }
             route.known.position = sequence + u64::from(run.count);
+            if self.is_unordered && !route.is_decodable(header.flags) {
+                route.gap(sequence, vec![Missing { reason: Reason::Conflated, count: run.count.into() }]);
+                acks.consume(bytes.len(), route.prompt);
+                return Ok(None);
+            }
         }
         route.known.is_certain = true;
         let size = bytes.len();
@@ -118,6 +127,11 @@ impl Dispatch {
         let first = extend(route.known.position, gap.first_sequence);
         if route.topic.kind != Kind::State {
             let total = missing.iter().fold(0, |sum: u64, missing| sum.saturating_add(missing.count));
+            route.is_in_step = false;
+            // Over datagrams items may overtake it: then the hole was seen and told when they came.
+            if route.known.is_certain && first < route.known.position && self.is_unordered {
+                return;
+            }
             route.known.position = route.known.position.max(first.saturating_add(total));
         }
         route.gap(first, missing);

@@ -7,7 +7,7 @@ use nyx_protocol::control::Body;
 
 use crate::Refusal;
 use crate::backoff::Backoff;
-use crate::connection::{self, End, Link, Session};
+use crate::connection::{self, End, Link};
 use crate::error::ConnectError;
 use crate::outgoing::{Fate, Segment};
 use crate::requests::RequestError;
@@ -25,7 +25,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut link: Link) {
         if let Some(lost_at) = lost_at {
             announce_return(&shared, Reconnected { downtime: since - lost_at });
         }
-        let (end, unwritten) = Session::new(&shared, link).run().await;
+        let (end, unwritten) = link.run(&shared).await;
         finish(&shared, &end, unwritten);
         if matches!(end, End::Closed) {
             break;

@@ -53,6 +53,27 @@ pub enum ConnectError {
     /// The hub did not answer within the connect timeout.
     #[error("{0} took the connection but did not answer in time: is it a Nyx hub, and is it alive?")]
     Silent(Address),
+    /// Nothing came back, which over datagrams may mean that nobody listens there.
+    #[error(
+        "nothing came back from {0}: is it a Nyx hub that listens for datagrams (listen.udp), and is it alive?"
+    )]
+    NoAnswer(Address),
+    /// No socket for datagrams could be had.
+    #[error("no socket to reach {address}: {source}")]
+    Socket {
+        /// Who was called.
+        address: Address,
+        /// What the system says.
+        source: tcp::ListenError,
+    },
+    /// The host of an address for datagrams is not known.
+    #[error("can't find the host of {address}: {source}")]
+    NoSuchHost {
+        /// Who was called.
+        address: Address,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The hub refused the session: the token is missing or not good, say.
     #[error(transparent)]
     Refused(Refusal),

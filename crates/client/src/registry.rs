@@ -96,6 +96,13 @@ impl Registry {
         })
     }
 
+    /// How old the items of an alias may become, if its publisher has said so.
+    pub(crate) fn max_age(&self, alias: u32) -> Option<Duration> {
+        let entry = self.publishers.get(alias as usize)?.as_ref()?;
+        let millis = entry.publisher.advertise.max_age_ms;
+        (millis > 0).then(|| Duration::from_millis(millis.into()))
+    }
+
     pub(crate) fn publishers(&self) -> impl Iterator<Item = &Arc<Publisher>> {
         self.publishers.iter().flatten().map(|entry| &entry.publisher)
     }

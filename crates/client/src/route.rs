@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use nyx_protocol::compress::DecompressError;
 use nyx_protocol::pack::UnpackError;
-use nyx_protocol::wire::Kind;
+use nyx_protocol::wire::{Flags, Kind};
 
 use crate::subscribe::{Acks, Credit, Delivery, Gap, Inbox, Missing, Reason, Run, Share, Topic, Unpacked};
 
@@ -16,6 +16,8 @@ pub(crate) struct Route {
     pub(crate) inboxes: Vec<(u32, Arc<Inbox>)>,
     pub(crate) known: Known,
     pub(crate) prompt: bool,
+    /// Of frames: whether the one before the next was received.
+    pub(crate) is_in_step: bool,
 }
 
 /// Where a topic stands.
@@ -41,6 +43,12 @@ impl Route {
         self.gap(sequence, vec![Missing { reason: Reason::Unreadable, count }]);
         use DecompressError::{OtherPrefix, UnknownDictionary, UnknownPrefix};
         matches!(error, UnpackError::Content(UnknownDictionary(_) | UnknownPrefix(_) | OtherPrefix))
+    }
+
+    /// Whether what has come can be decoded: a frame that builds on others only where none of them is missing.
+    pub(crate) fn is_decodable(&mut self, flags: Flags) -> bool {
+        self.is_in_step |= flags.contains(Flags::KEYFRAME) || self.topic.kind != Kind::Frame;
+        self.is_in_step
     }
 
     /// Tells every subscriber that items are missing.

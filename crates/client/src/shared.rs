@@ -41,6 +41,7 @@ pub(crate) struct Shared {
 pub(crate) struct History {
     pub(crate) reconnects: u64,
     pub(crate) maybe_lost: u64,
+    pub(crate) lost: u64,
     pub(crate) last_error: Option<String>,
     /// What the hub said when it last ended the session or took none, until it takes one.
     pub(crate) refusal: Option<Refusal>,

@@ -15,6 +15,8 @@ pub struct Stats {
     /// Data messages that were written to a connection which was then lost, and of which it is not known whether the
     /// hub took them in. State among them has been sent again since, in full.
     pub maybe_lost: u64,
+    /// Frames and chunks of sound that did not reach the hub in time, or were obsolete when they could have. Over `udp://` alone.
+    pub lost_messages: u64,
     /// Bytes that wait to be written.
     pub waiting_bytes: usize,
     /// Bytes that were not written because compressed ones stood for them.

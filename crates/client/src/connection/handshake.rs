@@ -13,14 +13,14 @@ use nyx_transport::{tcp, write};
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
-use super::Link;
+use super::StreamLink;
 use crate::Refusal;
 use crate::error::{ConnectError, ProtocolError};
 use crate::registry::hello;
 use crate::shared::Shared;
 
 /// One attempt, within the connect timeout.
-pub(crate) async fn connect(shared: &Shared) -> Result<Link, ConnectError> {
+pub(super) async fn connect(shared: &Shared) -> Result<StreamLink, ConnectError> {
     let timeout = shared.config.connect_timeout;
     let stream = tcp::connect(&shared.address, timeout).await?;
     let greeted = async { greet(shared, secure(shared, stream).await?).await };
@@ -47,7 +47,7 @@ async fn secure(shared: &Shared, stream: TcpStream) -> Result<Stream, ConnectErr
     Ok(Stream::plain(stream))
 }
 
-async fn greet(shared: &Shared, mut stream: Stream) -> Result<Link, ConnectError> {
+async fn greet(shared: &Shared, mut stream: Stream) -> Result<StreamLink, ConnectError> {
     let io = |source| broken(shared, source);
     let alien = |source| ConnectError::NotAHub { address: shared.address.clone(), source };
     let mut out = BytesMut::new();
@@ -65,7 +65,7 @@ async fn greet(shared: &Shared, mut stream: Stream) -> Result<Link, ConnectError
             match control::parse(&message).map_err(|error| alien(error.into()))? {
                 Some(Body::Welcome(welcome)) if welcome.version == control::VERSION => {
                     shared.set_max_message_bytes(welcome.max_message_bytes);
-                    return Ok(Link { stream, reader, takes_blocks: welcome.blocks });
+                    return Ok(StreamLink { stream, reader, takes_blocks: welcome.blocks });
                 }
                 Some(Body::Welcome(_)) => return Err(alien(ProtocolError::Unexpected("protocol version"))),
                 Some(Body::Error(error)) => return Err(ConnectError::Refused(Refusal::new(error, ""))),

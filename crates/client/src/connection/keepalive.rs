@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use nyx_core::Instant;
+use nyx_core::{Clock as _, Instant};
+
+use super::End;
+use crate::shared::Shared;
 
 /// What is to be done about silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,25 @@ impl Keepalive {
     /// Something came from the hub.
     pub(crate) const fn hear(&mut self, now: Instant) {
         self.heard = now;
+    }
+
+    /// What is to be done every second: asks whether the hub is there, and has it confirm what it was sent.
+    pub(crate) fn handle_tick(&mut self, shared: &Shared, deaf: bool) -> Result<(), End> {
+        let verdict = self.tick(shared.clock.now(), deaf);
+        if verdict == Verdict::Dead {
+            return Err(End::Silent);
+        }
+        let mut registry = shared.registry.lock();
+        let messages = shared.outgoing.messages();
+        // Confirmation now and then keeps small what is uncertain when the connection is lost.
+        if verdict == Verdict::Ping || !registry.pings.covers(messages) {
+            let ping = registry.pings.add(messages, true, None);
+            match verdict {
+                Verdict::Ping => shared.outgoing.put_control(ping),
+                _ => shared.outgoing.put_patiently(ping),
+            }
+        }
+        Ok(())
     }
 
     /// Looks at the time. While `deaf`, nothing is read, so the hub's silence means nothing; but ours must not last.

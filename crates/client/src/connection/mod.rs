@@ -1,8 +1,10 @@
 //! One connection: the handshake, and the session that follows.
 
+mod datagrams;
 mod drain;
 mod handshake;
 mod keepalive;
+mod messages;
 pub(crate) mod packing;
 mod pending;
 mod session;
@@ -13,15 +15,39 @@ use nyx_transport::read::Reader;
 use nyx_transport::tls::Stream;
 use thiserror::Error;
 
-pub(crate) use handshake::connect;
-pub(crate) use session::Session;
-
 use crate::Refusal;
-use crate::error::ProtocolError;
+use crate::error::{ConnectError, ProtocolError};
+use crate::outgoing::Segment;
+use crate::shared::Shared;
 
 /// A connection that the hub has welcomed.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) enum Link {
+    Stream(StreamLink),
+    Datagrams(Box<datagrams::Link>),
+}
+
+/// One attempt, within the connect timeout.
+pub(crate) async fn connect(shared: &Shared) -> Result<Link, ConnectError> {
+    if shared.address.is_udp() {
+        return datagrams::connect(shared).await.map(|link| Link::Datagrams(Box::new(link)));
+    }
+    handshake::connect(shared).await.map(Link::Stream)
+}
+
+impl Link {
+    /// Runs until the connection is over, and returns why, and what was not written.
+    pub(crate) async fn run(self, shared: &Shared) -> (End, Vec<Segment>) {
+        match self {
+            Self::Stream(link) => session::Session::new(shared, link).run().await,
+            Self::Datagrams(link) => datagrams::Session::new(shared, *link).run().await,
+        }
+    }
+}
+
+/// A connection of TCP, encrypted or not.
+#[derive(Debug)]
+pub(crate) struct StreamLink {
     stream: Stream,
     /// What came behind the welcome is in here.
     reader: Reader,
@@ -45,6 +71,9 @@ pub(crate) enum End {
     Protocol(#[from] ProtocolError),
     #[error(transparent)]
     Refused(Refusal),
+    /// Datagrams bring nothing any more.
+    #[error(transparent)]
+    Datagrams(nyx_transport::udp::connection::Reason),
     #[error("the hub has been silent for 30 s")]
     Silent,
 }

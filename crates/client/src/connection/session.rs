@@ -8,21 +8,18 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use nyx_core::Clock;
-use nyx_protocol::control::{self, Ack, Body, Pong, Resync};
-use nyx_protocol::wire::{self, Scan};
+use nyx_protocol::control::{self, Ack};
 use nyx_transport::alarm::Alarm;
 use nyx_transport::write::Queue;
 use tokio::io::{AsyncReadExt, AsyncWrite as _, AsyncWriteExt};
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::keepalive::{Keepalive, Verdict};
+use super::keepalive::Keepalive;
+use super::messages::{self, Taken};
 use super::packing::{Packed, Packing};
 use super::pending::Pending;
-use super::{End, Link};
-use crate::Refusal;
-use crate::error::ProtocolError;
+use super::{End, StreamLink};
 use crate::outgoing::Segment;
-use crate::registry::Registry;
 use crate::shared::Shared;
 use crate::subscribe::Acks;
 
@@ -30,7 +27,7 @@ use crate::subscribe::Acks;
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     shared: &'a Shared,
-    link: Link,
+    link: StreamLink,
     acks: Arc<Acks>,
     queue: Queue,
     pending: Pending,
@@ -48,7 +45,7 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(shared: &'a Shared, link: Link) -> Self {
+    pub(crate) fn new(shared: &'a Shared, link: StreamLink) -> Self {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
@@ -147,57 +144,18 @@ impl<'a> Session<'a> {
     }
 
     fn take_messages(&mut self) -> Result<(), End> {
-        let shared = self.shared;
-        let max = shared.max_message_bytes().max(RECEIVE_MIN);
-        let mut registry = shared.registry.lock();
-        loop {
-            let buffer = self.link.reader.buffer_mut();
-            match wire::scan(buffer, max).map_err(ProtocolError::from)? {
-                Scan::Incomplete { needed } => {
-                    self.link.reader.expect(needed);
-                    return Ok(());
-                }
-                Scan::Control { len } => {
-                    let message = buffer.split_to(len);
-                    if let Some(body) = control::parse(&message).map_err(ProtocolError::from)? {
-                        let packing = (&mut self.packing, self.link.takes_blocks);
-                        handle_control(shared, &mut registry, packing, body)?;
-                    }
-                }
-                // A few bytes may stand for many: they wait like what waits in the socket.
-                Scan::Run(_) if self.acks.is_over() => {
-                    self.held_back = true;
-                    return Ok(());
-                }
-                Scan::Run(run) => {
-                    let bytes = buffer.split_to(run.len).freeze();
-                    if let Some(topic_id) = registry.dispatch.run(run, bytes, max, &self.acks)? {
-                        shared.outgoing.put_control(Resync { topic_id });
-                    }
-                }
-            }
+        let packing = (&mut self.packing, self.link.takes_blocks);
+        match messages::take(self.shared, &self.acks, packing, self.link.reader.buffer_mut())? {
+            Taken::Needs(bytes) => self.link.reader.expect(bytes),
+            Taken::HeldBack => self.held_back = true,
         }
+        Ok(())
     }
 
     fn on_tick(&mut self) -> Result<(), End> {
-        let shared = self.shared;
-        let verdict = self.keepalive.tick(shared.clock.now(), self.deaf);
-        if verdict == Verdict::Dead {
-            return Err(End::Silent);
-        }
         // What little was consumed of topics that are not prompt, for who looks at the hub's figures.
         self.put_ack(true);
-        let mut registry = shared.registry.lock();
-        let messages = shared.outgoing.messages();
-        // Confirmation now and then keeps small what is uncertain when the connection is lost.
-        if verdict == Verdict::Ping || !registry.pings.covers(messages) {
-            let ping = registry.pings.add(messages, true, None);
-            match verdict {
-                Verdict::Ping => shared.outgoing.put_control(ping),
-                _ => shared.outgoing.put_patiently(ping),
-            }
-        }
-        Ok(())
+        self.keepalive.handle_tick(self.shared, self.deaf)
     }
 
     /// Whether something was written, and whether something waits for the socket.
@@ -270,42 +228,6 @@ impl<'a> Session<'a> {
     }
 }
 
-fn handle_control(
-    shared: &Shared,
-    registry: &mut Registry,
-    (packing, takes_blocks): (&mut Packing, bool),
-    body: Body,
-) -> Result<(), End> {
-    match body {
-        Body::Error(error) if error.fatal => return Err(End::Refused(Refusal::new(error, ""))),
-        Body::Error(error) => registry.refuse(error),
-        Body::Advertised(advertised) => registry.accepted(advertised.alias),
-        Body::Results(results) => registry.results(results, &shared.outgoing)?,
-        Body::Subscribed(subscribed) => registry.subscribed(subscribed.id),
-        Body::Announce(announce) => {
-            let subscriptions = registry.subscriptions.iter();
-            let subscriptions = subscriptions.map(|(&id, entry)| (id, &entry.pattern, &entry.inbox));
-            registry.dispatch.announce(&announce, subscriptions)?;
-        }
-        Body::Gap(gap) => registry.dispatch.gap(&gap),
-        Body::Dictionary(dictionary) => {
-            registry.dispatch.unpacking.insert(&dictionary).map_err(ProtocolError::from)?;
-        }
-        Body::Compression(compression) => packing.is_allowed = takes_blocks && compression.allowed,
-        Body::Retire(retire) => registry.dispatch.unpacking.retire(&retire),
-        Body::Ping(ping) => shared.outgoing.put_control(Pong { nonce: ping.nonce }),
-        Body::Pong(pong) => registry.pings.pong(pong.nonce),
-        Body::Served(served) => shared.services.lock().served(served),
-        Body::Request(request) => shared.services.lock().handle(request, &shared.outgoing),
-        Body::Cancel(cancel) => shared.services.lock().cancel(cancel.id),
-        Body::Reply(reply) => shared.calls.reply(reply, &shared.outgoing, shared.clock.now()),
-        Body::Goodbye(goodbye) => return Err(End::Goodbye(goodbye.reason)),
-        // What only a client sends is no reason to give up.
-        _ => {}
-    }
-    Ok(())
-}
-
 /// Turns before other tasks get theirs: each reads and writes at most some hundred KiB.
 const TURNS: usize = 16;
 
@@ -318,6 +240,3 @@ const REFILL: usize = 256 * 1024;
 
 /// How long the end of the hub's stream is waited for.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// What is received of one message at least, whatever the hub takes: its documents have a limit of their own.
-const RECEIVE_MIN: usize = 16 * 1024 * 1024;

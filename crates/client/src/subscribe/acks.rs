@@ -53,6 +53,11 @@ impl Acks {
         self.consume(0, false);
     }
 
+    /// Bytes that were received and not consumed.
+    pub(crate) fn unconsumed(&self) -> u64 {
+        self.received.load(SeqCst).saturating_sub(self.consumed.load(SeqCst))
+    }
+
     /// Whether so much waits to be consumed that nothing more is to be unpacked.
     pub(crate) fn is_over(&self) -> bool {
         self.is_full(UNREAD_MAX)

@@ -1,8 +1,9 @@
 //! A subscriber's copy of a state document.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use nyx_protocol::state::{Document, Limits};
+use nyx_protocol::state::{ApplyError, Document, Limits, base_of};
 use nyx_protocol::wire::{Flags, Message};
 
 use super::{State, Topic};
@@ -11,6 +12,9 @@ use super::{State, Topic};
 #[derive(Debug)]
 pub(crate) struct Replica {
     document: Document,
+    /// Earlier versions that a delta may start from, oldest first, and how many are kept.
+    past: VecDeque<Document>,
+    keeps: usize,
     /// Whether anything has been applied.
     has_content: bool,
     sync: Sync,
@@ -27,8 +31,10 @@ enum Sync {
 }
 
 impl Replica {
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self { document: Document::new(0, limits), has_content: false, sync: Sync::Following }
+    /// One that keeps so many earlier versions: none where each delta starts from the last one.
+    pub(crate) fn new(limits: Limits, keeps: usize) -> Self {
+        let document = Document::new(0, limits);
+        Self { document, past: VecDeque::new(), keeps, has_content: false, sync: Sync::Following }
     }
 
     /// What it holds, once it holds something.
@@ -39,7 +45,7 @@ impl Replica {
     /// Applies a message, which came as `size` bytes, whole, or changes nothing.
     pub(crate) fn update(&mut self, topic: &Arc<Topic>, message: &Message<'_>, size: usize) -> Option<State> {
         let snapshot = message.header.flags.contains(Flags::SNAPSHOT);
-        if self.document.apply(message.payload, snapshot).is_err() {
+        if self.apply(message.payload, snapshot).is_err() {
             // A snapshot that does not fit will not fit when it comes again: asking for it anew would be a busy loop,
             // so the next delta asks.
             if self.sync == Sync::Following || snapshot {
@@ -56,6 +62,24 @@ impl Replica {
             unix_micros: message.unix_micros,
             encoded_len: size,
         })
+    }
+
+    fn apply(&mut self, payload: &[u8], snapshot: bool) -> Result<(), ApplyError> {
+        let base = base_of(payload).filter(|_| self.keeps > 0 && !snapshot);
+        let Some(base) = base else {
+            self.past.clear();
+            return self.document.apply(payload, snapshot);
+        };
+        // Nobody starts from versions before this one any more.
+        self.past.retain(|document| document.version() >= base);
+        let from = self.past.iter().find(|document| document.version() == base).unwrap_or(&self.document);
+        let mut next = from.clone();
+        next.apply(payload, false)?;
+        if self.past.len() >= self.keeps {
+            self.past.pop_front();
+        }
+        self.past.push_back(std::mem::replace(&mut self.document, next));
+        Ok(())
     }
 
     /// Whether a snapshot is to be asked for now. Tells it once.
@@ -102,7 +126,7 @@ mod tests {
         let (mut snapshot, mut delta) = (BytesMut::new(), BytesMut::new());
         hub.snapshot(&mut snapshot);
         hub.delta_since(2, &mut delta);
-        let mut replica = Replica::new(Limits::default());
+        let mut replica = Replica::new(Limits::default(), 0);
 
         assert_eq!(feed(&mut replica, &delta, Flags::NONE), None);
         assert!(replica.needs_snapshot());
@@ -116,12 +140,32 @@ mod tests {
     }
 
     #[test]
+    fn a_delta_may_start_from_a_version_before_the_last_where_some_are_kept() {
+        let mut hub = hub(1);
+        let (mut snapshot, mut replica) = (BytesMut::new(), Replica::new(Limits::default(), 4));
+        hub.snapshot(&mut snapshot);
+        feed(&mut replica, &snapshot, Flags::SNAPSHOT).unwrap();
+        for version in 2..50i64 {
+            hub.patch(&Patch::Set(Value::map([("n", version.into()), ("filler", "x".repeat(200).into())])))
+                .unwrap();
+            let (mut delta, base) = (BytesMut::new(), (version as u64).saturating_sub(3).max(1));
+            hub.delta_since(base, &mut delta);
+            // Some are lost.
+            if version % 5 != 0 {
+                assert!(feed(&mut replica, &delta, Flags::NONE).is_some() || base % 5 == 0, "{version}");
+            }
+            assert!(replica.past.len() <= 4);
+        }
+        assert_eq!(replica.document().unwrap().value(), hub.value());
+    }
+
+    #[test]
     fn a_snapshot_over_the_limits_is_not_asked_for_in_a_loop() {
         let mut snapshot = BytesMut::new();
         hub(1).snapshot(&mut snapshot);
         let mut limits = Limits::default();
         limits.bytes = 10;
-        let mut replica = Replica::new(limits);
+        let mut replica = Replica::new(limits, 0);
         assert_eq!(feed(&mut replica, &snapshot, Flags::SNAPSHOT), None);
         assert!(!replica.needs_snapshot());
     }

@@ -143,8 +143,9 @@ impl Subscription {
         let len = message.header.message_len();
         let item = if run.topic.kind == Kind::State {
             let name = &run.topic.name;
+            let keeps = if self.open.shared.address.is_udp() { VERSIONS } else { 0 };
             if !self.replicas.contains_key(name) {
-                self.replicas.insert(name.clone(), Replica::new(self.limits.clone()));
+                self.replicas.insert(name.clone(), Replica::new(self.limits.clone(), keeps));
             }
             let replica = self.replicas.get_mut(name)?;
             let state = replica.update(&run.topic, &message, run.size);
@@ -160,6 +161,10 @@ impl Subscription {
         item
     }
 }
+
+/// Versions of a document that are kept over datagrams, where deltas start from what the hub knows to have arrived (docs/WIRE.md,
+/// section 9).
+const VERSIONS: usize = 16;
 
 fn item(run: &Run, message: &Message<'_>) -> Item {
     let (topic, sequence, unix_micros) = (run.topic.clone(), run.sequence, message.unix_micros);
