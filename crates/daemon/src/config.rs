@@ -76,6 +76,8 @@ pub(crate) struct Config {
 pub(crate) struct Listen {
     pub(crate) native: SocketAddr,
     pub(crate) http: SocketAddr,
+    /// Datagrams; nowhere unless it is said.
+    pub(crate) udp: Option<SocketAddr>,
     pub(crate) insecure: bool,
 }
 
@@ -212,6 +214,7 @@ impl Default for Listen {
         Self {
             native: SocketAddr::from(([127, 0, 0, 1], 6990)),
             http: SocketAddr::from(([127, 0, 0, 1], 6991)),
+            udp: None,
             insecure: false,
         }
     }
@@ -278,7 +281,13 @@ impl Config {
 
     /// Refuses to listen beyond this machine without asking who comes and hiding what passes, unless told that this is meant.
     pub(crate) fn check_listen(&self) -> Outcome {
-        let Listen { native, http, insecure } = self.listen;
+        let Listen { native, http, udp, insecure } = self.listen;
+        if let Some(addr) = udp.filter(|addr| !addr.ip().is_loopback() && !insecure) {
+            return Err(Failure::usage(anyhow!(
+                "{addr} can be reached from other machines, and datagrams are not encrypted, whatever tls says: \
+                 listen on 127.0.0.1, or say --insecure if everybody on that network is trusted"
+            )));
+        }
         let open = [native, http].into_iter().find(|addr| !addr.ip().is_loopback());
         let Some(addr) = open.filter(|_| !insecure) else { return Ok(()) };
         if !self.auth.is_on() && !self.tls.asks_clients() {
@@ -405,6 +414,17 @@ mod tests {
         assert!(config.check_listen().is_err());
         config.listen.insecure = true;
         assert!(config.check_listen().is_ok());
+    }
+
+    #[test]
+    fn datagrams_stay_on_this_machine_whoever_is_asked_unless_that_is_meant() {
+        const SAFE: &str = "[auth]\ntokens = \"t\"\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n[listen]\n";
+        let judge = |listen: &str| {
+            toml::from_str::<Config>(&format!("{SAFE}{listen}")).unwrap().check_listen().is_ok()
+        };
+        assert!(!judge("udp = \"0.0.0.0:6990\""));
+        assert!(judge("udp = \"0.0.0.0:6990\"\ninsecure = true"));
+        assert!(judge("udp = \"127.0.0.1:6990\"") && judge("udp = \"[::1]:6990\""));
     }
 
     #[test]

@@ -167,7 +167,7 @@ fn sessions(page: &mut Page, stats: &Stats) {
         drops.iter_mut().zip(&session.drops).for_each(|(all, these)| all.merge(these));
     }
     let mut family = page.family(Kind::Gauge, "sessions", Unit::None, "Sessions that are connected");
-    for transport in [Transport::Tcp, Transport::WebSocket, Transport::Http] {
+    for transport in [Transport::Tcp, Transport::WebSocket, Transport::Http, Transport::Udp] {
         let count = by_transport.get(&transport).copied().unwrap_or(0);
         family.gauge(&[("transport", transport.name())], count as f64);
     }

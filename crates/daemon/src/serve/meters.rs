@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use nyx_hub::{Hub, Transport};
 use nyx_stream::metrics::{Counter, Family, Histogram, Metric, Registry, Unit};
+use nyx_transport::udp::connection::{self, Refused};
 
 /// Handles of the daemon's metrics.
 pub(crate) struct Meters {
@@ -12,6 +13,8 @@ pub(crate) struct Meters {
     tcp: Link,
     websocket: Link,
     http: Link,
+    udp: Link,
+    pub(crate) datagrams: Datagrams,
     requests: [Histogram; Route::ALL.len()],
     http_published: Family<Counter, 1>,
 }
@@ -50,9 +53,10 @@ pub(crate) enum Route {
 impl Meters {
     pub(crate) fn new(hub: &Hub) -> anyhow::Result<Self> {
         let registry = Registry::new();
-        let [tcp, websocket, http] = [Transport::Tcp, Transport::WebSocket, Transport::Http];
-        let [tcp, websocket, http] =
-            [Link::new(&registry, tcp)?, Link::new(&registry, websocket)?, Link::new(&registry, http)?];
+        let link = |transport| Link::new(&registry, transport);
+        let (tcp, websocket) = (link(Transport::Tcp)?, link(Transport::WebSocket)?);
+        let (http, udp) = (link(Transport::Http)?, link(Transport::Udp)?);
+        let datagrams = Datagrams::new(&registry)?;
         let requests = Route::ALL.map(|_| Histogram::new());
         for (route, histogram) in Route::ALL.into_iter().zip(&requests) {
             let help = "Time from a request's head to its answer's, for each kind of request";
@@ -64,7 +68,7 @@ impl Meters {
         let help = "HTTP requests that published something";
         let published = Metric::new("http_published", help);
         let http_published = registry.family(published, ["topic"], TOPICS_MAX).context(UNREGISTERED)?;
-        Ok(Self { registry, tcp, websocket, http, requests, http_published })
+        Ok(Self { registry, tcp, websocket, http, udp, datagrams, requests, http_published })
     }
 
     pub(crate) const fn link(&self, transport: Transport) -> &Link {
@@ -72,6 +76,7 @@ impl Meters {
             Transport::Tcp => &self.tcp,
             Transport::WebSocket => &self.websocket,
             Transport::Http => &self.http,
+            Transport::Udp => &self.udp,
         }
     }
 
@@ -110,14 +115,80 @@ impl Link {
     }
 
     pub(crate) fn open(&self) -> Open<'_> {
-        self.accepted.inc();
+        self.opened();
         Open(self)
+    }
+
+    /// A connection has come, whose end will be told by [`ended`](Self::ended).
+    pub(crate) fn opened(&self) {
+        self.accepted.inc();
+    }
+
+    /// It has ended.
+    pub(crate) fn ended(&self) {
+        self.closed.inc();
     }
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.closed.inc();
+        self.0.ended();
+    }
+}
+
+/// What is counted of datagrams.
+pub(crate) struct Datagrams {
+    /// Those that belong to no connection and were answered.
+    pub(crate) answered: Counter,
+    /// Those that the system did not take.
+    pub(crate) unsent: Counter,
+    refused: [Counter; Refused::ALL.len()],
+    dropped: [Counter; DROPPED.len()],
+    lost: Counter,
+}
+
+/// Why datagrams of connections came to nothing.
+const DROPPED: [&str; 4] = ["repeated", "malformed", "foreign", "no_room"];
+
+impl Datagrams {
+    fn new(registry: &Registry) -> anyhow::Result<Self> {
+        let counter = |metric| {
+            let counter = Counter::new();
+            register(registry, metric, &counter).map(|()| counter)
+        };
+        let refused = |reason: Refused| {
+            let help = "Datagrams of no connection that came to nothing";
+            counter(Metric::new("udp_refused", help).with_label("reason", reason.name()))
+        };
+        let dropped = |reason| {
+            let help = "Datagrams of connections, now ended, that came to nothing";
+            counter(Metric::new("udp_dropped", help).with_label("reason", reason))
+        };
+        let [a, b, c, d] = Refused::ALL.map(refused);
+        let [e, f, g, h] = DROPPED.map(dropped);
+        Ok(Self {
+            answered: counter(Metric::new("udp_answered", "Datagrams of no connection that were answered"))?,
+            unsent: counter(Metric::new("udp_unsent", "Datagrams that the system did not take"))?,
+            refused: [a?, b?, c?, d?],
+            dropped: [e?, f?, g?, h?],
+            lost: counter(Metric::new(
+                "udp_lost",
+                "Datagrams that ended connections have lost on the way out",
+            ))?,
+        })
+    }
+
+    pub(crate) fn refuse(&self, reason: Refused) {
+        if let Some(place) = Refused::ALL.iter().position(|known| *known == reason) {
+            self.refused[place].inc();
+        }
+    }
+
+    /// A connection has ended that has counted this.
+    pub(crate) fn add(&self, stats: &connection::Stats) {
+        let counts = [stats.repeated, stats.malformed, stats.foreign, stats.refused];
+        self.dropped.iter().zip(counts).for_each(|(counter, count)| counter.add(count));
+        self.lost.add(stats.lost);
     }
 }
 

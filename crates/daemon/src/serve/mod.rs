@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod audit;
+mod datagrams;
 pub(crate) mod doorstep;
 mod driver;
 mod gate;
@@ -22,6 +23,7 @@ use nyx_core::clock::{Clock, Instant, Monotonic};
 use nyx_hub::compression::Stopwatch;
 use nyx_hub::{Hub, Transport};
 use nyx_transport::tcp;
+use nyx_transport::udp;
 use nyx_transport::unsent::{self, Socket};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -63,6 +65,9 @@ pub(crate) struct Listen {
     /// Address of HTTP, WebSocket and the console [default: 127.0.0.1:6991]
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
+    /// Address of the native protocol in datagrams, for loopback and trusted networks [default: none]
+    #[arg(long, value_name = "ADDR")]
+    udp: Option<SocketAddr>,
     /// Listen beyond this machine although nobody is asked who they are, or tokens can be read on the way
     #[arg(long)]
     insecure: bool,
@@ -72,6 +77,7 @@ impl Listen {
     pub(crate) fn apply(&self, config: &mut Config) {
         config.listen.native = self.native.unwrap_or(config.listen.native);
         config.listen.http = self.http.unwrap_or(config.listen.http);
+        config.listen.udp = self.udp.or(config.listen.udp);
         config.listen.insecure |= self.insecure;
     }
 }
@@ -165,6 +171,7 @@ pub(crate) struct Server {
     pub(crate) app: Arc<App>,
     native: TcpListener,
     http: TcpListener,
+    udp: Option<(udp::Socket, [u8; 32])>,
     stop: watch::Sender<bool>,
     forwarders: Vec<Forwarder>,
 }
@@ -178,6 +185,9 @@ impl Server {
         config.check_listen()?;
         let native = tcp::listen(config.listen.native).map_err(Failure::unreachable)?;
         let http = tcp::listen(config.listen.http).map_err(Failure::unreachable)?;
+        let udp = config.listen.udp.map(|addr| udp::Socket::bind(addr, &udp::Options::default()));
+        let udp = udp.transpose().map_err(Failure::unreachable)?;
+        let udp = udp.map(|socket| datagrams::secret().map(|secret| (socket, secret))).transpose()?;
         let clock = Monotonic::new();
         let mut hub = config.hub();
         hub.compression.stopwatch = Stopwatch::Clock(Arc::new(clock.clone()));
@@ -211,7 +221,7 @@ impl Server {
             stopping,
         });
         let forwarders = forward::start(&app)?;
-        Ok(Self { app, native, http, stop, forwarders })
+        Ok(Self { app, native, http, udp, stop, forwarders })
     }
 
     pub(crate) fn native_addr(&self) -> io::Result<SocketAddr> {
@@ -226,7 +236,9 @@ impl Server {
     fn announce(&self) {
         if let (Ok(native), Ok(http)) = (self.native_addr(), self.http_addr()) {
             let s = if self.app.secure.is_some() { "s" } else { "" };
-            eprintln!("nyx: listening on nyx{s}://{native} and http{s}://{http}");
+            let udp = self.udp.as_ref().and_then(|(socket, _)| socket.local_addr().ok());
+            let udp = udp.map(|udp| format!(" and udp://{udp}")).unwrap_or_default();
+            eprintln!("nyx: listening on nyx{s}://{native} and http{s}://{http}{udp}");
         }
         if self.app.config.listen.insecure {
             match (&self.app.access, &self.app.secure) {
@@ -246,6 +258,9 @@ impl Server {
         let mut connections = JoinSet::new();
         for forwarder in std::mem::take(&mut self.forwarders) {
             connections.spawn(forwarder.run());
+        }
+        if let Some((socket, secret)) = self.udp.take() {
+            connections.spawn(datagrams::serve(self.app.clone(), socket, secret));
         }
         let hangup = Arc::new(tokio::sync::Notify::new());
         let mut helpers = JoinSet::new();

@@ -61,6 +61,12 @@ impl Daemon {
         Self { native, http, options, child, stderr, _config: config }
     }
 
+    /// Where it takes datagrams, which has to be configured.
+    pub(crate) fn udp(&self) -> Address {
+        let udp = after(&self.said(), "udp://").expect("it says where it takes datagrams");
+        Address::from(udp).with_udp()
+    }
+
     /// `kill -9`, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("the daemon can be killed");

@@ -1,0 +1,197 @@
+//! One peer over datagrams: its connection, and its session with the hub.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use nyx_core::Instant;
+use nyx_hub::{Closed, Fate, Ingest, Parcel, Session};
+use nyx_transport::udp::connection::{self, Connection, Event, Item, Order};
+
+/// Turns of taking and handing out before others get theirs.
+const ROUNDS: usize = 4;
+
+/// How long what was said last may take to arrive once a session is over.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Bytes of the stream that are not looked at while the hub takes no more: what comes beyond waits in the connection, which takes no more
+/// than a window.
+const INPUT_MAX: usize = 64 * 1024;
+
+/// A connection and a session, and what is on its way between them.
+pub(super) struct Peer {
+    pub(super) connection: Connection,
+    pub(super) session: Session,
+    /// To which of our addresses it sends.
+    pub(super) local: Option<IpAddr>,
+    /// Of the stream, what the session has not taken.
+    input: BytesMut,
+    /// The same of an item.
+    item: BytesMut,
+    out: Vec<Bytes>,
+    parcels: Vec<Parcel>,
+    give_up: Option<Instant>,
+}
+
+/// Whether there is a peer any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Alive,
+    Over,
+}
+
+impl Peer {
+    pub(super) fn new(connection: Connection, session: Session, local: Option<IpAddr>) -> Self {
+        Self {
+            connection,
+            session,
+            local,
+            input: BytesMut::new(),
+            item: BytesMut::new(),
+            out: Vec::new(),
+            parcels: Vec::new(),
+            give_up: None,
+        }
+    }
+
+    /// When there is something to do though nothing comes.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        [self.connection.poll_timeout(), self.session.poll_timeout(), self.give_up]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Moves what there is to move. `send` takes a datagram, and says whether it takes another one.
+    pub(super) fn turn(
+        &mut self,
+        now: Instant,
+        mut send: impl FnMut(&[u8], Option<IpAddr>) -> bool,
+    ) -> State {
+        self.handle_timeouts(now);
+        let mut datagram = Vec::new();
+        for _ in 0..ROUNDS {
+            let state = self.settle(now);
+            self.take_input(now);
+            self.hand_out(now);
+            let mut has_sent = false;
+            while self.connection.poll_transmit(now, &mut datagram) {
+                has_sent = true;
+                if !send(&datagram, self.local) {
+                    return State::Alive;
+                }
+            }
+            // That it is over has been said by what was sent.
+            if state == State::Over {
+                return State::Over;
+            }
+            if !self.end_if_over(now) && !has_sent {
+                break;
+            }
+        }
+        State::Alive
+    }
+
+    fn handle_timeouts(&mut self, now: Instant) {
+        if self.connection.poll_timeout().is_some_and(|at| at <= now) {
+            self.connection.handle_timeout(now);
+        }
+        if self.session.poll_timeout().is_some_and(|at| at <= now) {
+            self.session.handle_timeout(now);
+        }
+    }
+
+    /// Tells the session what became of what it has sent.
+    fn settle(&mut self, now: Instant) -> State {
+        let mut state = State::Alive;
+        while let Some(event) = self.connection.poll_event() {
+            match event {
+                Event::Settled { number, fate } => self.session.handle_fate(now, number, told(fate)),
+                // What is still to be said to the peer is said by the connection itself.
+                Event::Closed(_) => state = State::Over,
+            }
+        }
+        self.session.handle_unsettled(now, self.connection.unsettled_bytes());
+        state
+    }
+
+    fn take_input(&mut self, now: Instant) {
+        while self.take_stream(now) && self.take_item(now) {}
+        self.connection.set_unconsumed((self.input.len() + self.item.len()) as u64);
+    }
+
+    /// Whether the session goes on with what comes behind it.
+    fn take_stream(&mut self, now: Instant) -> bool {
+        if self.input.len() < INPUT_MAX {
+            self.connection.take_stream(&mut self.input);
+        }
+        if self.input.is_empty() {
+            return true;
+        }
+        match self.session.handle_input(now, &mut self.input) {
+            Ok(Ingest::Needs(_)) => true,
+            Ok(Ingest::Paused) => false,
+            Err(Closed) => {
+                self.give_up.get_or_insert(now + LINGER);
+                false
+            }
+        }
+    }
+
+    /// Whether there was one, and the session has taken it.
+    fn take_item(&mut self, now: Instant) -> bool {
+        if self.item.is_empty() {
+            let Some(item) = self.connection.take_item() else { return false };
+            self.item = item.into();
+        }
+        match self.session.handle_input(now, &mut self.item) {
+            Ok(Ingest::Paused) => false,
+            Ok(Ingest::Needs(_)) => {
+                // Less than a message: nothing can come behind it.
+                self.item.clear();
+                true
+            }
+            Err(Closed) => {
+                self.give_up.get_or_insert(now + LINGER);
+                false
+            }
+        }
+    }
+
+    /// What is sent is decided when all that went before has left.
+    fn hand_out(&mut self, now: Instant) {
+        if !self.connection.is_ready() {
+            return;
+        }
+        self.session.poll_transmit(now, &mut self.out);
+        self.session.poll_parcels(&mut self.parcels);
+        self.out.drain(..).for_each(|bytes| self.connection.write(&bytes));
+        for parcel in self.parcels.drain(..) {
+            let order = if parcel.is_latest { Order::Latest } else { Order::InOrder };
+            let Parcel { number, flow, bytes, deadline, .. } = parcel;
+            let sent = self.connection.send(Item { flow, bytes, order, deadline });
+            debug_assert_eq!(sent, number, "hub and connection count the same");
+        }
+    }
+
+    /// Whether it has come to its end just now.
+    fn end_if_over(&mut self, now: Instant) -> bool {
+        let is_said = self.session.is_finished() && self.connection.unsettled_bytes() == 0;
+        if self.session.is_finished() {
+            self.give_up.get_or_insert(now + LINGER);
+        }
+        let is_over = is_said || self.give_up.is_some_and(|at| at <= now);
+        if is_over {
+            self.connection.close();
+        }
+        is_over
+    }
+}
+
+const fn told(fate: connection::Fate) -> Fate {
+    match fate {
+        connection::Fate::Delivered => Fate::Delivered,
+        connection::Fate::Obsolete => Fate::Obsolete,
+        connection::Fate::Expired => Fate::Expired,
+    }
+}

@@ -1,0 +1,212 @@
+//! The native protocol in datagrams, over real sockets.
+
+mod common {
+    pub(crate) mod command;
+    pub(crate) mod daemon;
+    pub(crate) mod wait;
+}
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::command::Running;
+use common::daemon::{Daemon, NYX, PATIENCE};
+use nyx_client::publish::{Frame, Options};
+use nyx_client::{
+    Address, AudioFormat, Client, Config, ConnectError, ErrorCode, FrameCodec, Item, Name, Pattern, Samples,
+    Subscription, Value, subscribe,
+};
+use nyx_netem::udp::Proxy;
+
+const UDP: &str = "[listen]\nudp = \"127.0.0.1:0\"\n";
+
+async fn connect(address: Address) -> Client {
+    let mut config = Config::default();
+    config.connect_timeout = PATIENCE;
+    config.backoff_max = Duration::from_millis(200);
+    Client::connect(address, config).await.expect("the hub answers")
+}
+
+async fn watch(client: &Client, pattern: &str) -> Subscription {
+    let pattern = Pattern::new(pattern).expect("a pattern");
+    client.subscribe(pattern, subscribe::Options::default()).await.expect("a subscription")
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+/// What a subscriber has seen of a topic.
+#[derive(Default)]
+struct Seen {
+    items: u64,
+    /// The sequence of the next, once one is known.
+    next: Option<u64>,
+}
+
+impl Seen {
+    /// Nothing comes twice, nothing comes back, and every hole was told.
+    fn add(&mut self, first: u64, count: u64, is_gap: bool) {
+        assert!(self.next.is_none_or(|next| next == first), "{first} after {:?}", self.next);
+        self.next = Some(first + count);
+        self.items += if is_gap { 0 } else { count };
+    }
+}
+
+fn note(seen: &mut HashMap<String, Seen>, item: &Item) {
+    let (topic, first, count, is_gap) = match item {
+        Item::Event(event) => (&event.topic, event.sequence, 1, false),
+        Item::Frame(frame) => (&frame.topic, frame.sequence, 1, false),
+        Item::Audio(audio) => (&audio.topic, audio.sequence, 1, false),
+        Item::Gap(gap) => (&gap.topic, gap.first_sequence, gap.total(), true),
+        _ => return,
+    };
+    seen.entry(topic.name.to_string()).or_default().add(first, count, is_gap);
+}
+
+/// One publishes, the other reads, at these addresses of a hub.
+async fn everything_comes_through(publisher: Address, subscriber: Address) {
+    let (publisher, reader) = (connect(publisher).await, connect(subscriber).await);
+    let options = Options::default;
+    let state = publisher.state(name("all/state"), options()).await.expect("a topic");
+    let events = publisher.events(name("all/events"), options()).await.expect("a topic");
+    let frames = publisher.frames(name("all/frames"), options()).await.expect("a topic");
+    let format = AudioFormat { sample_rate: 48_000, channels: 2 };
+    let audio = publisher.audio(name("all/audio"), format, Samples::S16Le, options()).await.expect("a topic");
+    let mut all = watch(&reader, "all/*").await;
+
+    let send = async {
+        for n in 0..100i64 {
+            let filler = "x".repeat(5_000);
+            state.set(Value::map([("n", Value::from(n)), ("filler", filler.into())])).await.expect("sent");
+            events.send(format!("event {n}").into_bytes()).await.expect("sent");
+        }
+        publisher.flush().await.expect("all was taken in");
+        // What may get lost goes on until enough has come.
+        for n in 0u8.. {
+            frames.send(Frame::key(FrameCodec::Jpeg, vec![n; 20_000])).await.expect("sent");
+            audio.send(vec![n; 3_840], None).await.expect("sent");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let receive = async {
+        let (mut seen, mut last) = (HashMap::<String, Seen>::new(), None);
+        let has = |seen: &HashMap<String, Seen>, topic, items| {
+            seen.get(topic).is_some_and(|seen: &Seen| seen.items >= items)
+        };
+        while last != Some(99)
+            || !(has(&seen, "all/events", 100) && has(&seen, "all/frames", 20) && has(&seen, "all/audio", 50))
+        {
+            note(&mut seen, &all.recv().await.expect("it goes on"));
+            last =
+                all.document(&name("all/state")).and_then(|document| document.get(&["n"])?.leaf()?.as_i64());
+        }
+        assert_eq!(seen["all/events"].items, 100);
+    };
+    tokio::select! {
+        () = send => {}
+        received = tokio::time::timeout(3 * PATIENCE, receive) => received.expect("everything comes through"),
+    }
+    assert_eq!((reader.stats().reconnects, publisher.stats().reconnects), (0, 0));
+    publisher.close().await.expect("it closes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_kinds_travel_both_ways() {
+    let hub = Daemon::with_config(UDP);
+    everything_comes_through(hub.udp(), hub.udp()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_kinds_travel_both_ways_though_the_path_loses_and_reorders() {
+    let hub = Daemon::with_config(UDP);
+    let upstream = SocketAddr::from(([127, 0, 0, 1], hub.udp().port()));
+    let mut conditions = nyx_netem::path::Conditions::default();
+    conditions.delay = Duration::from_millis(10);
+    conditions.loss = "5%".parse().expect("a share");
+    conditions.reorder = Some("2%:10".parse().expect("a share"));
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let proxy = Proxy::bind(any, upstream, conditions.into()).expect("the proxy listens");
+    let between = Address::from(proxy.local_addr()).with_udp();
+    let proxy = tokio::spawn(async move { match proxy.run().await {} });
+    everything_comes_through(between.clone(), between).await;
+    proxy.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commands_take_such_addresses() {
+    let hub = Daemon::with_config(&format!("{UDP}[[topic]]\nname = \"world\"\nkind = \"state\"\n"));
+    let server = hub.udp().to_string();
+    let nyx = |command: &str| {
+        let mut nyx = Command::new(NYX);
+        nyx.args([command, "--server", &server, "world"]);
+        nyx
+    };
+    let subscriber = Running::start(nyx("sub").args(["--json", "--count", "1"]).stdin(Stdio::null()));
+    let mut publisher = nyx("pub").stdin(Stdio::piped()).spawn().expect("it starts");
+    publisher.stdin.take().expect("a pipe").write_all(b"{\"players\": 3}\n").expect("it reads");
+    assert!(publisher.wait().expect("it ends").success());
+    let lines = subscriber.succeeded().await;
+    assert!(lines.iter().any(|line| line.to_string().contains("\"players\":3")), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_that_was_killed_is_found_again() {
+    let port =
+        std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket").local_addr().expect("bound").port();
+    let mut hub = Daemon::with_config(&format!("[listen]\nudp = \"127.0.0.1:{port}\"\n"));
+    let (publisher, reader) = (connect(hub.udp()).await, connect(hub.udp()).await);
+    let state = publisher.state(name("a"), Options::default()).await.expect("a topic");
+    let mut watched = watch(&reader, "a").await;
+    state.set(Value::map([("n", 1)])).await.expect("sent");
+    let mut until = async |wanted: i64| loop {
+        watched.recv().await.expect("it goes on");
+        let n = watched.document(&name("a")).and_then(|document| document.get(&["n"])?.leaf()?.as_i64());
+        if n == Some(wanted) {
+            return;
+        }
+    };
+    tokio::time::timeout(PATIENCE, until(1)).await.expect("the first version comes");
+    hub.kill();
+    hub.restart();
+    state.set(Value::map([("n", 2)])).await.expect("sent");
+    // Silence would take 30 s to be noticed; that the new hub does not know the connection shows at once.
+    tokio::time::timeout(2 * PATIENCE, until(2)).await.expect("the second version comes");
+    assert!(reader.stats().reconnects > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_token_is_refused_and_a_stranger_s_datagrams_are_counted() {
+    let tokens = tempfile::NamedTempFile::with_suffix(".toml").expect("a temporary file");
+    let hub = Daemon::with_config(&format!("{UDP}[auth]\ntokens = \"{}\"\n", tokens.path().display()));
+    let error = Client::connect(hub.udp(), Config::default()).await.expect_err("it has no token");
+    match error {
+        ConnectError::Refused(refusal) => assert_eq!(refusal.code, ErrorCode::Unauthorized),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_ends_in_order_and_says_so() {
+    let mut hub = Daemon::with_config(UDP);
+    let reader = connect(hub.udp()).await;
+    let _watched = watch(&reader, "**").await;
+    hub.terminate();
+    assert!(hub.ended().await.success());
+    common::wait::eventually(PATIENCE, "the client hears the goodbye", async || {
+        let stats = reader.stats();
+        (!stats.connected).then(|| stats.last_error.unwrap_or_default()).filter(|why| !why.is_empty())
+    })
+    .await;
+}
+
+#[test]
+fn it_does_not_listen_beyond_this_machine_unless_that_is_meant() {
+    let output = Command::new(NYX).args(["serve", "--udp", "0.0.0.0:0"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("not encrypted") && said.contains("--insecure"), "{said}");
+}
