@@ -142,18 +142,20 @@ impl Connection {
         }
         let outcome = self.recovery.handle_ack(now, ack);
         self.stats.spurious += outcome.spurious;
-        self.apply(outcome);
+        self.apply(now, outcome);
     }
 
     /// Tells stream and items what became of what was sent.
-    pub(super) fn apply(&mut self, outcome: Outcome) {
+    pub(super) fn apply(&mut self, now: Instant, outcome: Outcome) {
         self.stats.lost += outcome.lost_datagrams;
+        outcome.lost_sizes.iter().for_each(|size| self.size.handle_lost(now, *size));
+        outcome.arrived_sizes.iter().for_each(|size| self.size.handle_acked(now, *size));
         self.window.handle(&outcome, self.recovery.shortest(), self.next_number);
         for content in outcome.arrived {
             match content {
                 Content::Stream(range) => self.stream_out.handle_arrived(range),
                 Content::Item(id, range) => self.items_out.handle_arrived(id, range),
-                Content::Skip(..) | Content::Backlog(_) => {}
+                Content::Skip(..) | Content::Backlog(_) | Content::Size => {}
             }
         }
         self.send_again(outcome.lost);
@@ -166,6 +168,7 @@ impl Connection {
                 Content::Item(id, range) => self.items_out.handle_lost(id, range),
                 Content::Skip(flow, below) => self.items_out.handle_skip_lost(flow, below),
                 Content::Backlog(told) => self.receipts.relief_is_due |= told == self.receipts.told_backlog,
+                Content::Size => {}
             }
         }
     }
@@ -178,7 +181,8 @@ impl Connection {
             Stage::Opening { .. } | Stage::Open => {
                 let silence = Some(self.heard + self.config.silence);
                 let recovery = [self.recovery.loss_time(), self.recovery.probe_time()];
-                let mine = [self.receipts.due, self.paced, self.items_out.next_deadline(), silence];
+                let size = (self.stage == Stage::Open).then(|| self.size.poll_timeout());
+                let mine = [self.receipts.due, self.paced, self.items_out.next_deadline(), silence, size];
                 recovery.into_iter().chain(mine).flatten().min()
             }
         }
@@ -194,7 +198,7 @@ impl Connection {
         }
         if self.recovery.loss_time().is_some_and(|at| at <= now) {
             let outcome = self.recovery.handle_timeout(now);
-            self.apply(outcome);
+            self.apply(now, outcome);
         } else if self.recovery.probe_time().is_some_and(|at| at <= now) {
             let again = self.recovery.probe();
             self.send_again(again);
@@ -204,6 +208,7 @@ impl Connection {
             }
         }
         self.items_out.expire(now);
+        self.size.handle_timeout(now);
     }
 
     /// Whether it has come to its end, for whatever reason, and that was told.

@@ -59,6 +59,7 @@ use bytes::{Bytes, BytesMut};
 use nyx_core::Instant;
 
 use super::arrivals::Arrivals;
+use super::mtu::{self, Discovery};
 use recovery::Recovery;
 use window::Window;
 
@@ -70,7 +71,8 @@ pub use packet::{Ack, Frame, Frames, Packet, PacketError, Piece};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The largest datagram to send, in bytes of UDP payload. Default 1,200, which every path carries (RFC 9000, section 14).
+    /// The largest datagram that is tried, in bytes of UDP payload. Default 1,472, what Ethernet carries. Until the path is known to carry more,
+    /// and when it does not any more, it is 1,200 (RFC 8899).
     pub datagram_bytes: usize,
     /// The largest item that is taken in, in bytes. Default 16 MiB and the head of a message.
     pub item_bytes: usize,
@@ -83,7 +85,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            datagram_bytes: DATAGRAM_MIN,
+            datagram_bytes: 1472,
             item_bytes: (16 << 20) + 4096,
             incoming_bytes: 20 << 20,
             silence: Duration::from_secs(30),
@@ -157,6 +159,8 @@ pub struct Connection {
     next_number: u64,
     recovery: Recovery,
     window: Window,
+    /// How large a datagram the path carries.
+    size: Discovery,
     /// Until when the pace holds back what is to be sent.
     paced: Option<Instant>,
     /// Datagrams that may go out though the window is full.
@@ -229,6 +233,7 @@ impl Connection {
             next_number: 0,
             recovery: Recovery::new(),
             window: Window::new(),
+            size: Discovery::new(sizes(config.datagram_bytes)),
             paced: None,
             probes_due: 0,
             stream_out: stream::Outgoing::default(),
@@ -334,9 +339,9 @@ impl Connection {
         self.events.push_back(Event::Closed(reason));
     }
 
-    /// The path carries datagrams of so many bytes from now on: more or fewer than before. What was lost is cut anew.
-    pub fn set_datagram_bytes(&mut self, bytes: usize) {
-        self.config.datagram_bytes = bytes.max(DATAGRAM_LEAST);
+    /// The largest datagram that the path is known to carry. What was lost is cut anew where that has changed.
+    pub const fn datagram_bytes(&self) -> usize {
+        self.size.size()
     }
 
     /// The round trip, smoothed, once it was measured.
@@ -363,5 +368,8 @@ impl Receipts {
     }
 }
 
-/// What IPv4 carries everywhere (RFC 791): below that nothing would fit.
-const DATAGRAM_LEAST: usize = 576 - 28;
+/// What is tried on a path. A size is confirmed by what is sent; where little is, a question in half a minute is enough.
+fn sizes(max: usize) -> mtu::Config {
+    let confirm = Duration::from_secs(30);
+    mtu::Config { base: DATAGRAM_MIN, max, confirm, ..mtu::Config::default() }
+}

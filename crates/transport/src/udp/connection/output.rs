@@ -44,11 +44,29 @@ impl Connection {
         }
         self.paced = None;
         let may_send = self.may_send(now);
+        if !may_send && self.ask_size(now, out) {
+            return true;
+        }
         let tells = self.receipts.due.is_some_and(|at| at <= now);
         if !(tells || may_send) {
             return false;
         }
         self.compose(now, may_send, out);
+        true
+    }
+
+    /// Asks whether the path carries a larger datagram, by one, when that is due and nothing else is to be sent.
+    fn ask_size(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
+        let Some(size) = (self.stage == Stage::Open).then(|| self.size.poll_transmit(now)).flatten() else {
+            return false;
+        };
+        let number = self.next_number;
+        self.next_number += 1;
+        Packet::Data { id: self.id, number, frames: &[] }.encode(out);
+        Frame::Ping.encode(out);
+        out.resize(size.max(out.len()), 0);
+        self.stats.sent += 1;
+        self.recovery.handle_sent(now, number, out.len(), vec![Content::Size]);
         true
     }
 
@@ -126,7 +144,7 @@ impl Connection {
     }
 
     fn put_contents(&mut self, out: &mut Vec<u8>, contents: &mut Vec<Content>) {
-        let limit = self.config.datagram_bytes;
+        let limit = self.size.size();
         for _ in 0..SKIPS_MAX {
             let Some((flow, below)) = self.items_out.take_skip() else { break };
             Frame::Skip { flow, below }.encode(out);

@@ -16,6 +16,8 @@ pub(super) enum Content {
     Skip(u32, u64),
     /// What waits here, as it was told.
     Backlog(u64),
+    /// Nothing: it asks whether the path carries so large a datagram.
+    Size,
 }
 
 /// A datagram that is to be acknowledged.
@@ -28,11 +30,20 @@ pub(super) struct Sent {
     probed: bool,
 }
 
+impl Sent {
+    fn asks_size(&self) -> bool {
+        self.contents == [Content::Size]
+    }
+}
+
 /// What an acknowledgement came to.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) arrived: Vec<Content>,
     pub(super) lost: Vec<Content>,
+    /// Sizes of what arrived, and of what was lost and asked nothing about its size.
+    pub(super) arrived_sizes: Vec<usize>,
+    pub(super) lost_sizes: Vec<usize>,
     pub(super) arrived_bytes: u64,
     pub(super) lost_bytes: u64,
     /// The latest datagram whose arrival was news.
@@ -139,6 +150,7 @@ impl Recovery {
                 let Some(sent) = self.sent.remove(&number) else { continue };
                 self.in_flight -= sent.bytes as u64;
                 outcome.arrived_bytes += sent.bytes as u64;
+                outcome.arrived_sizes.push(sent.bytes);
                 outcome.newest = outcome.newest.max(Some(number));
                 if number == largest {
                     outcome.round_trip = Some(now.since(sent.at));
@@ -167,7 +179,7 @@ impl Recovery {
     /// Nothing was heard in time. Returns what to send again, to see whether anybody is there: of the two datagrams that have waited longest.
     pub(super) fn probe(&mut self) -> Vec<Content> {
         self.probes += 1;
-        let waiting = self.sent.values_mut().filter(|sent| !sent.probed).take(2);
+        let waiting = self.sent.values_mut().filter(|sent| !sent.probed && !sent.asks_size()).take(2);
         let contents = waiting.flat_map(|sent| {
             sent.probed = true;
             sent.contents.iter().cloned()
@@ -189,7 +201,8 @@ impl Recovery {
 
     /// When the other side is asked for a sign of life.
     pub(super) fn probe_time(&self) -> Option<Instant> {
-        if self.sent.is_empty() {
+        // What asks for a size has a timer of its own.
+        if self.sent.values().all(Sent::asks_size) {
             return None;
         }
         let spread = (4 * self.variation).max(GRANULARITY);
@@ -230,7 +243,12 @@ impl Recovery {
         for number in numbers {
             let Some(sent) = self.sent.remove(&number) else { continue };
             self.in_flight -= sent.bytes as u64;
+            // That too large a datagram does not arrive says nothing of how much the path carries (RFC 8899, section 3).
+            if sent.asks_size() {
+                continue;
+            }
             outcome.lost_bytes += sent.bytes as u64;
+            outcome.lost_sizes.push(sent.bytes);
             outcome.lost_datagrams += 1;
             outcome.lost.extend(sent.contents);
             if self.lost.len() == LOST {
@@ -264,8 +282,8 @@ mod tests {
         Instant::ZERO + Duration::from_millis(millis)
     }
 
-    fn ack(ranges: &[Range<u64>]) -> Ack {
-        Ack { delay_us: 0, backlog: 0, ranges: ranges.to_vec() }
+    fn ack(range: Range<u64>) -> Ack {
+        Ack { delay_us: 0, backlog: 0, ranges: Vec::from([range]) }
     }
 
     fn send(recovery: &mut Recovery, at: Instant, numbers: Range<u64>) {
@@ -278,7 +296,7 @@ mod tests {
     fn what_is_three_behind_is_lost_at_once_and_the_rest_when_its_time_is_up() {
         let mut recovery = Recovery::new();
         send(&mut recovery, ms(0), 0..5);
-        let outcome = recovery.handle_ack(ms(40), &ack(&[4..5]));
+        let outcome = recovery.handle_ack(ms(40), &ack(4..5));
         assert_eq!(outcome.lost, [Content::Backlog(0), Content::Backlog(1)]);
         assert_eq!((outcome.round_trip, recovery.in_flight()), (Some(Duration::from_millis(40)), 200));
         assert_eq!(recovery.loss_time(), Some(ms(45)));
@@ -289,18 +307,18 @@ mod tests {
     fn a_path_that_reorders_is_learnt() {
         let mut recovery = Recovery::new();
         send(&mut recovery, ms(0), 0..60);
-        let lost = recovery.handle_ack(ms(40), &ack(&[50..51])).lost_datagrams;
+        let lost = recovery.handle_ack(ms(40), &ack(50..51)).lost_datagrams;
         assert_eq!(lost, 48);
-        assert_eq!(recovery.handle_ack(ms(41), &ack(&[0..60])).spurious, 48);
+        assert_eq!(recovery.handle_ack(ms(41), &ack(0..60)).spurious, 48);
         send(&mut recovery, ms(50), 60..120);
-        assert_eq!(recovery.handle_ack(ms(90), &ack(&[100..101])).lost_datagrams, 0);
+        assert_eq!(recovery.handle_ack(ms(90), &ack(100..101)).lost_datagrams, 0);
     }
 
     #[test]
     fn silence_is_probed_ever_more_seldom_and_what_waits_is_sent_again() {
         let mut recovery = Recovery::new();
         send(&mut recovery, ms(0), 0..1);
-        recovery.handle_ack(ms(40), &ack(&[0..1]));
+        recovery.handle_ack(ms(40), &ack(0..1));
         assert_eq!(recovery.probe_time(), None);
         send(&mut recovery, ms(100), 1..2);
         let first = recovery.probe_time().unwrap();
@@ -313,7 +331,7 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_of_what_was_not_sent_is_seen() {
-        assert!(!Recovery::is_possible(&ack(&[3..6]), 5));
-        assert!(Recovery::is_possible(&ack(&[3..5]), 5));
+        assert!(!Recovery::is_possible(&ack(3..6), 5));
+        assert!(Recovery::is_possible(&ack(3..5), 5));
     }
 }
