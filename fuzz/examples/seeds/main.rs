@@ -25,6 +25,7 @@ use nyx_protocol::record::{Data, Gap, Missing, Outage, Topic, Writer};
 use nyx_protocol::state::{Document, Encoded, Limits, ListOp, Patch, Piece, Value};
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::{self, Flags, Header, Kind, codec};
+use nyx_transport::udp::connection::{Ack, Frame, Packet, Piece};
 use nyx_transport::udp::fragment::Splitter;
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
@@ -46,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("dictionary", compress::dictionary()),
         ("token_file", token_file()),
         ("jwt", jwt()),
+        ("udp_connection", udp_connection()),
         ("udp_fragments", udp_fragments()?),
         ("linear", compress::linear()),
     ];
@@ -359,6 +361,38 @@ fn jpeg_splitter() -> Seeds {
     };
     let stream = [image(10), b"noise".to_vec(), image(40), image(400), image(3)].concat();
     vec![("whole", [vec![0], stream.clone()].concat()), ("bytewise", [vec![1], stream].concat())]
+}
+
+/// Datagrams of the connection that the target has.
+fn udp_connection() -> Seeds {
+    const ID: u64 = 0x0101_0101_0101_0101;
+    let data = |number, frames: &[Frame<'_>]| {
+        let (mut out, mut datagram) = (Vec::new(), Vec::new());
+        frames.iter().for_each(|frame| frame.encode(&mut out));
+        Packet::Data { id: ID, number, frames: &out }.encode(&mut datagram);
+        datagram
+    };
+    let piece = Piece { flow: 1, number: 0, in_order: true, after: 4, total: 8, offset: 0, bytes: b"half" };
+    let ack = Ack { delay_us: 9, backlog: 0, ranges: Vec::from([0..1]) };
+    let talk = [
+        data(0, &[Frame::Ack(ack), Frame::Stream { offset: 0, bytes: b"text" }]),
+        data(1, &[Frame::Item(piece)]),
+        data(3, &[Frame::Item(Piece { number: 1, ..piece }), Frame::Skip { flow: 1, below: 1 }]),
+        data(2, &[Frame::Item(Piece { offset: 4, ..piece }), Frame::Ping]),
+        data(2, &[Frame::Item(Piece { in_order: false, total: 4, number: 2, ..piece })]),
+        data(9, &[Frame::Stream { offset: 2, bytes: b"xt again" }, Frame::Close]),
+    ];
+    let (mut open, mut cookie, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+    Packet::Open { id: ID, cookie: &[7; 40], number: 0, frames: &[1] }.encode(&mut open);
+    Packet::Cookie { id: ID, cookie: &[7; 40] }.encode(&mut cookie);
+    Packet::Gone { id: ID }.encode(&mut gone);
+    let begin = [open, cookie, gone];
+    let silence = [(255, &talk[0][..]), (255, &talk[1][..]), (255, &talk[2][..])];
+    vec![
+        ("talk", script(talk.iter().map(|datagram| (3, &datagram[..])))),
+        ("begin", script(begin.iter().map(|datagram| (30, &datagram[..])))),
+        ("silence", script(silence)),
+    ]
 }
 
 fn udp_fragments() -> Result<Seeds, Box<dyn Error>> {
