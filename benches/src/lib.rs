@@ -4,13 +4,14 @@
 //! benches of single primitives are criterion's, in the folder `benches/benches`; [`primitives`] makes their table, and
 //! [`counts`] counts the instructions of the hot operations. [`updates`] makes the table of bytes per update of a state document,
 //! from [`traces`] that are made by seed. [`requests`] sends records that are answered one by one, [`audio`] measures the capture of
-//! sound, and [`unsent`] how many bytes should wait in the kernel.
+//! sound, [`unsent`] how many bytes should wait in the kernel, and [`datagrams`] how fresh state is behind a path that loses packets.
 
 #![forbid(unsafe_code)]
 
 #[cfg(target_os = "linux")]
 pub mod audio;
 pub mod counts;
+pub mod datagrams;
 pub mod primitives;
 pub mod relay;
 pub mod requests;

@@ -36,6 +36,14 @@ pub(super) const PROGRAMS: &[Program] = &[
         wants: &[],
     },
     Program {
+        name: "datagrams",
+        bin: "datagrams",
+        brief: &["--smoke"],
+        measures_daemon: true,
+        lto: true,
+        wants: &[],
+    },
+    Program {
         name: "protocol",
         bin: "protocol",
         brief: &["--ticks", "20", "--brief"],
