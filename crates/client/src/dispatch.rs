@@ -3,7 +3,7 @@
 //! Sequences travel as their low 32 bits. Here they are made whole, and a hole that no gap announced, as there is one after a
 //! reconnect, becomes a gap: nothing is lost silently.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,7 +56,7 @@ impl Dispatch {
         let earlier = self.known.remove(&topic.name).filter(|known| known.epoch == announce.epoch);
         let known = earlier.map_or(fresh, |known| Known { is_certain: true, needs_snapshot: false, ..known });
         let (topic, prompt) = (Arc::new(topic), announce.prompt);
-        let route = Route { topic, inboxes, known, prompt, is_in_step: true };
+        let route = Route { topic, inboxes, known, prompt, is_in_step: true, ahead: BTreeMap::new() };
         self.unpacking.forget(announce.topic_id);
         self.routes.insert(announce.topic_id, route);
         Ok(())
@@ -65,6 +65,22 @@ impl Dispatch {
     /// Whole messages of one topic have come. Returns the topic's id where the hub has to be asked to begin it anew. What is in a block has
     /// at most `limit` bytes.
     pub(crate) fn run(
+        &mut self,
+        run: wire::Run,
+        bytes: Bytes,
+        limit: usize,
+        acks: &Arc<Acks>,
+    ) -> Result<Option<u32>, ProtocolError> {
+        let outcome = self.take_run(run, bytes, limit, acks);
+        if self.is_unordered
+            && let Some(route) = self.routes.get_mut(&run.topic)
+        {
+            route.tell_gaps();
+        }
+        outcome
+    }
+
+    fn take_run(
         &mut self,
         run: wire::Run,
         bytes: Bytes,
@@ -89,9 +105,7 @@ impl Dispatch {
             }
         } else {
             if route.known.is_certain && sequence > route.known.position {
-                let count = sequence - route.known.position;
-                route.gap(route.known.position, vec![Missing { reason: Reason::Unknown, count }]);
-                route.is_in_step = false;
+                route.tell_hole(sequence);
             }
             route.known.position = sequence + u64::from(run.count);
             if self.is_unordered && !route.is_decodable(header.flags) {
@@ -127,10 +141,8 @@ impl Dispatch {
         let first = extend(route.known.position, gap.first_sequence);
         if route.topic.kind != Kind::State {
             let total = missing.iter().fold(0, |sum: u64, missing| sum.saturating_add(missing.count));
-            route.is_in_step = false;
-            // Over datagrams items may overtake it: then the hole was seen and told when they came.
-            if route.known.is_certain && first < route.known.position && self.is_unordered {
-                return;
+            if self.is_unordered {
+                return route.handle_gap(first, missing);
             }
             route.known.position = route.known.position.max(first.saturating_add(total));
         }
@@ -273,6 +285,32 @@ mod tests {
         fixture.announce(Kind::Event, 5, 20);
         fixture.event(20);
         assert_eq!(fixture.received(), [(15, 5), (20, 0)]);
+    }
+
+    #[test]
+    fn over_datagrams_gaps_and_items_overtake_each_other_and_all_is_told_once_and_in_order() {
+        let gap = |first_sequence, count| {
+            let drops = vec![control::Drop { reason: control::Reason::Conflated as i32, count }];
+            control::Gap { topic_id: 7, first_sequence, drops }
+        };
+        let mut fixture = Fixture::new();
+        fixture.dispatch.is_unordered = true;
+        fixture.announce(Kind::Event, 5, 10);
+        fixture.dispatch.gap(&gap(12, 3));
+        fixture.event(10);
+        assert_eq!(fixture.received(), [(10, 0)], "item 11 may still come");
+        fixture.event(11);
+        assert_eq!(fixture.received(), [(11, 0), (12, 3)]);
+        fixture.event(16);
+        fixture.dispatch.gap(&gap(15, 1));
+        assert_eq!(fixture.received(), [(15, 1), (16, 0)], "it was seen before it was told");
+        fixture.dispatch.gap(&gap(18, 2));
+        fixture.event(20);
+        assert_eq!(fixture.received(), [(17, 3), (20, 0)]);
+        (0..1000).for_each(|n| fixture.dispatch.gap(&gap(100 + 2 * n, 1)));
+        assert_eq!(fixture.received(), []);
+        fixture.event(3000);
+        assert_eq!(fixture.received(), [(21, 2979), (3000, 0)]);
     }
 
     #[test]

@@ -33,6 +33,12 @@
 //! # }
 //! ```
 //!
+//! # Datagrams
+//!
+//! An [`Address`] written `udp://host:port` is the same hub by datagrams, where it takes them: what is lost on the way holds nothing else up. State and
+//! events lose nothing; frames and sound are sent again while they are in time, and what is not shows as [`Item::Gap`], or, of what this side
+//! publishes, in [`Stats::lost_messages`]. Nothing is encrypted.
+//!
 //! # Requests
 //!
 //! [`Client::requests`] asks a service, [`Client::serve`] answers for one; see [`requests`].

@@ -1,5 +1,6 @@
 //! One topic on a connection: who listens, and where it stands.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,7 +19,12 @@ pub(crate) struct Route {
     pub(crate) prompt: bool,
     /// Of frames: whether the one before the next was received.
     pub(crate) is_in_step: bool,
+    /// Gaps that were told of before all items before them had come or were missing, by their first item.
+    pub(crate) ahead: BTreeMap<u64, Vec<Missing>>,
 }
+
+/// Gaps that are kept like this. What is not kept is told all the same when the next item comes, without the reason.
+const AHEAD_MAX: usize = 64;
 
 /// Where a topic stands.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +57,44 @@ impl Route {
         self.is_in_step
     }
 
+    /// The hub tells of a gap, which items may have overtaken, or which may have overtaken items.
+    pub(crate) fn handle_gap(&mut self, first: u64, missing: Vec<Missing>) {
+        if first >= self.known.position && self.ahead.len() < AHEAD_MAX {
+            self.ahead.insert(first, missing);
+        }
+        self.tell_gaps();
+    }
+
+    /// Tells of the gaps that have been reached.
+    pub(crate) fn tell_gaps(&mut self) {
+        while let Some(next) = self.ahead.first_entry()
+            && *next.key() <= self.known.position
+        {
+            let (first, missing) = next.remove_entry();
+            // Those that are behind were told as a hole.
+            if first == self.known.position {
+                self.known.position = self.known.position.saturating_add(total(&missing));
+                self.is_in_step = false;
+                self.gap(first, missing);
+            }
+        }
+    }
+
+    /// Items from the next one to `sequence` are missing.
+    pub(crate) fn tell_hole(&mut self, sequence: u64) {
+        let first = self.known.position;
+        let count = sequence.saturating_sub(first);
+        let reached: Vec<Missing> =
+            self.ahead.range(first..sequence).flat_map(|(_, missing)| missing).copied().collect();
+        let mut missing = if total(&reached) <= count { reached } else { Vec::new() };
+        let unknown = count - total(&missing);
+        if unknown > 0 {
+            missing.push(Missing { reason: Reason::Unknown, count: unknown });
+        }
+        self.is_in_step = false;
+        self.gap(first, missing);
+    }
+
     /// Tells every subscriber that items are missing.
     pub(crate) fn gap(&self, first_sequence: u64, missing: Vec<Missing>) {
         for (_, inbox) in &self.inboxes {
@@ -81,4 +125,8 @@ impl Route {
             }
         }
     }
+}
+
+fn total(missing: &[Missing]) -> u64 {
+    missing.iter().fold(0, |sum, missing| sum.saturating_add(missing.count))
 }
