@@ -3,7 +3,7 @@
 //! A lost piece is sent again until its item is obsolete or too old. Obsolete is an item only when a newer one *has arrived*: on a path that
 //! holds several items, each of them has a newer one behind it when its loss is seen, and if that were enough, none would ever be whole.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -73,6 +73,9 @@ struct Flow {
 pub(super) struct Outgoing {
     sending: BTreeMap<u64, Sending>,
     flows: HashMap<u32, Flow>,
+    /// Those of which something is to be sent, and those that have a deadline.
+    unsent: BTreeSet<u64>,
+    deadlines: BTreeSet<(Instant, u64)>,
     next: u64,
     bytes: u64,
     /// Flows of which something is to be skipped.
@@ -98,6 +101,8 @@ impl Outgoing {
         let mut pieces = Pieces::default();
         pieces.append(0..item.bytes.len() as u64);
         let Item { flow, bytes, order, deadline } = item;
+        self.unsent.insert(id);
+        self.deadlines.extend(deadline.map(|at| (at, id)));
         self.sending.insert(id, Sending { flow, number, order, bytes, pieces, deadline });
         id
     }
@@ -113,7 +118,7 @@ impl Outgoing {
     }
 
     pub(super) fn has_unsent(&self) -> bool {
-        !self.skips.is_empty() || self.sending.values().any(|item| item.pieces.has_unsent())
+        !self.skips.is_empty() || !self.unsent.is_empty()
     }
 
     /// Whether so much waits to be sent that nothing should be added.
@@ -124,8 +129,12 @@ impl Outgoing {
     /// The next piece to send, which with its head takes at most `room` bytes, and which item and bytes it is of.
     pub(super) fn take(&mut self, room: usize) -> Option<(Frame<'_>, u64, Range<u64>)> {
         let max = room.checked_sub(HEAD_MAX).filter(|max| *max > 0)?;
-        let (id, item) = self.sending.iter_mut().find(|(_, item)| item.pieces.has_unsent())?;
+        let id = *self.unsent.first()?;
+        let item = self.sending.get_mut(&id)?;
         let range = item.pieces.take(max, u64::MAX)?;
+        if !item.pieces.has_unsent() {
+            self.unsent.remove(&id);
+        }
         let after = self.flows.get(&item.flow).map_or(0, |flow| flow.after);
         let piece = Piece {
             flow: item.flow,
@@ -136,7 +145,7 @@ impl Outgoing {
             offset: range.start,
             bytes: &item.bytes[range.start as usize..range.end as usize],
         };
-        Some((Frame::Item(piece), *id, range))
+        Some((Frame::Item(piece), id, range))
     }
 
     /// The next notice that items will not come.
@@ -159,6 +168,9 @@ impl Outgoing {
     pub(super) fn handle_arrived(&mut self, id: u64, range: Range<u64>) {
         let Some(item) = self.sending.get_mut(&id) else { return };
         item.pieces.handle_arrived(range);
+        if !item.pieces.has_unsent() {
+            self.unsent.remove(&id);
+        }
         if item.pieces.arrived_to() < item.bytes.len() as u64 {
             return;
         }
@@ -174,19 +186,21 @@ impl Outgoing {
     pub(super) fn handle_lost(&mut self, id: u64, range: Range<u64>) {
         if let Some(item) = self.sending.get_mut(&id) {
             item.pieces.handle_lost(range);
+            if item.pieces.has_unsent() {
+                self.unsent.insert(id);
+            }
         }
     }
 
     /// When the next item is given up.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.sending.values().filter_map(|item| item.deadline).min()
+        self.deadlines.first().map(|(at, _)| *at)
     }
 
     /// Gives up what is too old.
     pub(super) fn expire(&mut self, now: Instant) {
-        let is_over = |item: &Sending| item.deadline.is_some_and(|at| at <= now);
         let over: Vec<u64> =
-            self.sending.iter().filter(|(_, item)| is_over(item)).map(|(id, _)| *id).collect();
+            self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
         for id in over {
             if let Some(item) = self.sending.get(&id)
                 && let Some(flow) = self.flows.get_mut(&item.flow)
@@ -204,6 +218,10 @@ impl Outgoing {
 
     fn settle(&mut self, id: u64, fate: Fate) {
         let Some(item) = self.sending.remove(&id) else { return };
+        self.unsent.remove(&id);
+        if let Some(at) = item.deadline {
+            self.deadlines.remove(&(at, id));
+        }
         self.bytes -= item.bytes.len() as u64;
         self.settled.push((id, fate));
         let Some(flow) = self.flows.get_mut(&item.flow).filter(|flow| flow.given_up > flow.skip) else {

@@ -195,8 +195,8 @@ impl Recovery {
     /// When something counts as lost if nothing is heard.
     pub(super) fn loss_time(&self) -> Option<Instant> {
         let largest = self.largest_acked?;
-        let oldest = self.sent.range(..largest).map(|(_, sent)| sent.at).min()?;
-        Some(oldest + self.loss_delay())
+        let (_, oldest) = self.sent.range(..largest).next()?;
+        Some(oldest.at + self.loss_delay())
     }
 
     /// When the other side is asked for a sign of life.
@@ -237,7 +237,8 @@ impl Recovery {
         let numbers: Vec<u64> = self
             .sent
             .range(..largest)
-            .filter(|(number, sent)| is_lost(**number, sent))
+            // Who was sent later was sent behind: of either reason the first that is not lost is the last to look at.
+            .take_while(|(number, sent)| is_lost(**number, sent))
             .map(|(number, _)| *number)
             .collect();
         for number in numbers {
