@@ -305,6 +305,10 @@ fn compression(text: &str) -> anyhow::Result<Compression> {
 /// Waits until the hub has everything.
 async fn close(client: Client) -> Outcome {
     client.flush().await?;
+    let late = client.stats().lost_messages;
+    if late > 0 {
+        tell::note(format_args!("{late} items could not be brought to the hub in time"));
+    }
     let lost = client.stats().maybe_lost;
     if lost > 0 {
         return Err(anyhow!("the connection was lost on the way, and up to {lost} messages with it").into());

@@ -1,6 +1,6 @@
 //! All peers of one socket, as a value.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +38,7 @@ pub(super) struct Host<R> {
     peers: HashMap<SocketAddr, Guest>,
     timers: BTreeSet<(Instant, SocketAddr)>,
     /// Peers that are to be looked at.
-    touched: Vec<SocketAddr>,
+    touched: VecDeque<SocketAddr>,
     ready: Arc<Ready>,
 }
 
@@ -93,7 +93,7 @@ impl<R: Reception> Host<R> {
             config,
             peers: HashMap::new(),
             timers: BTreeSet::new(),
-            touched: Vec::new(),
+            touched: VecDeque::new(),
             ready: Arc::default(),
         }
     }
@@ -169,7 +169,7 @@ impl<R: Reception> Host<R> {
     /// Moves what there is to move, until `batch` holds enough.
     pub(super) fn turn(&mut self, now: Instant, batch: &mut Batch) {
         self.collect(now);
-        while let Some(peer) = self.touched.pop() {
+        while let Some(peer) = self.touched.pop_front() {
             if self.turn_of(now, peer, batch) == Progress::BatchIsFull {
                 // The rest has its turn when this has gone.
                 return;
@@ -216,7 +216,8 @@ impl<R: Reception> Host<R> {
                 self.timers.remove(&(before, address));
             }
             self.timers.extend(due.map(|at| (at, address)));
-            if is_full {
+            if is_full || state == State::Busy {
+                // Behind the others.
                 guest.touch(address, &mut self.touched);
             }
         }
@@ -240,9 +241,9 @@ enum Progress {
 }
 
 impl Guest {
-    fn touch(&mut self, address: SocketAddr, touched: &mut Vec<SocketAddr>) {
+    fn touch(&mut self, address: SocketAddr, touched: &mut VecDeque<SocketAddr>) {
         if !std::mem::replace(&mut self.is_touched, true) {
-            touched.push(address);
+            touched.push_back(address);
         }
     }
 

@@ -36,7 +36,10 @@ pub(super) struct Peer {
 /// Whether there is a peer any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
+    /// It waits for something to come.
     Alive,
+    /// It has more to do at once.
+    Busy,
     Over,
 }
 
@@ -86,10 +89,10 @@ impl Peer {
                 return State::Over;
             }
             if !self.end_if_over(now) && !has_sent {
-                break;
+                return State::Alive;
             }
         }
-        State::Alive
+        State::Busy
     }
 
     fn handle_timeouts(&mut self, now: Instant) {

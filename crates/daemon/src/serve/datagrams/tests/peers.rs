@@ -1,0 +1,116 @@
+//! Who comes, who goes, and who only pretends.
+
+use super::*;
+
+#[test]
+fn a_flood_of_forged_addresses_takes_no_memory_and_disturbs_nobody() {
+    let mut sim = Sim::new();
+    sim.publish_state("world", 0, "x");
+    let place = sim.subscriber("world", |_| {});
+    sim.run(Duration::from_secs(1), |_, _| {});
+    let mut knock = Vec::new();
+    Connection::client(sim.now, 9, Config::default()).poll_transmit(sim.now, &mut knock);
+    let mut cookie = knock.clone();
+    Packet::Open { id: 9, cookie: &[7; 40], number: 0, frames: &[1] }.encode(&mut cookie);
+    let mut published = 0;
+    sim.run(Duration::from_secs(2), |sim, millis| {
+        let mut batch = Batch::default();
+        for port in 0..200u16 {
+            let forged = SocketAddr::from(([203, 0, 113, millis as u8], port));
+            for datagram in [&knock[..], &cookie[1200..], &knock[..20], &[3; 30], b""] {
+                sim.host.handle_datagram(sim.now, forged, None, datagram, &mut batch);
+                while let Some((_, answer)) = batch.pop() {
+                    assert!(answer.len() < datagram.len());
+                }
+            }
+        }
+        if millis % 20 == 0 {
+            published += 1;
+            sim.publish_state("world", published, "x");
+        }
+    });
+    assert_eq!(sim.host.len(), 1);
+    assert!(sim.host.reception.answered > 100_000);
+    assert!(sim.host.reception.refused[&Refused::Cookie] > 100_000);
+    assert!(sim.host.reception.refused[&Refused::Malformed] > 100_000);
+    sim.run(Duration::from_secs(1), |_, _| {});
+    let topic = only(&sim, place);
+    assert!(topic.latest() == final_value(&sim));
+    assert!(topic.updates.len() as i64 > published * 9 / 10, "others are not affected");
+}
+
+#[test]
+fn a_handshake_that_was_recorded_lets_nobody_in_again() {
+    let mut sim = Sim::new();
+    let place = sim.join(|_| {});
+    let client = &mut sim.clients[place];
+    let (now, address, mut datagram, mut batch) = (sim.now, client.address, Vec::new(), Batch::default());
+    client.connection.poll_transmit(now, &mut datagram);
+    sim.host.handle_datagram(now, address, None, &datagram, &mut batch);
+    client.connection.handle_datagram(now, &batch.pop().unwrap().1).unwrap();
+    client.connection.poll_transmit(now, &mut datagram);
+    for _ in 0..100 {
+        sim.host.handle_datagram(now, address, None, &datagram, &mut batch);
+    }
+    assert_eq!(sim.host.len(), 1);
+    sim.run(Duration::from_secs(1), |_, _| {});
+    assert!(sim.clients[place].is_welcome);
+    sim.clients[place].connection.close();
+    sim.run(Duration::from_secs(1), |_, _| {});
+    assert_eq!((sim.host.len(), sim.host.reception.left[0].repeated), (0, 99));
+    sim.host.handle_datagram(sim.now, address, None, &datagram, &mut batch);
+    assert_eq!((sim.host.len(), sim.host.reception.refused[&Refused::Replayed]), (0, 1));
+}
+
+#[test]
+fn who_says_no_hello_is_told_and_gone_and_who_is_silent_too() {
+    let mut sim = Sim::new();
+    let place = sim.join(|_| {});
+    // A client that never gets as far as its hello: its stream says something else.
+    let mut stranger = Connection::client(sim.now, 99, Config::default());
+    let mut ping = BytesMut::new();
+    control::put(&mut ping, control::Ping { nonce: 1 });
+    stranger.write(&ping);
+    sim.clients[place].connection = stranger;
+    sim.run(Duration::from_secs(4), |_, _| {});
+    assert_eq!(sim.clients[place].errors.len(), 1, "{:?}", sim.clients[place].errors);
+    assert!(sim.clients[place].connection.is_closed());
+    assert_eq!(sim.host.len(), 0);
+
+    let silent = sim.subscriber("*", |_| {});
+    sim.run(Duration::from_secs(1), |_, _| {});
+    assert_eq!(sim.host.len(), 1);
+    let now = sim.now;
+    sim.clients[silent].up.cut(now, true);
+    sim.run(Duration::from_secs(35), |_, _| {});
+    assert_eq!(sim.host.len(), 0);
+}
+
+#[test]
+fn at_the_end_peers_get_what_is_there_and_a_goodbye() {
+    let mut sim = Sim::new();
+    sim.publish_state("world", 1, "x");
+    let place = sim.subscriber("world", |path| path.loss = "20%".parse().unwrap());
+    sim.run(Duration::from_secs(5), |_, _| {});
+    sim.publish_state("world", 2, "x");
+    sim.hub.drain();
+    sim.run(Duration::from_secs(4), |_, _| {});
+    assert!(sim.clients[place].goodbye);
+    assert!(only(&sim, place).latest() == final_value(&sim));
+    assert_eq!(sim.host.len(), 0);
+}
+
+#[test]
+fn who_comes_back_from_its_address_takes_the_place_of_what_was_there() {
+    let mut sim = Sim::new();
+    sim.publish_state("world", 1, "x");
+    let place = sim.subscriber("world", |_| {});
+    sim.run(Duration::from_secs(1), |_, _| {});
+    let address = sim.clients[place].address;
+    let again = sim.subscriber("world", |_| {});
+    sim.clients.swap_remove(place);
+    sim.clients[again - 1].address = address;
+    sim.run(Duration::from_secs(1), |_, _| {});
+    assert_eq!((sim.host.len(), sim.host.reception.left.len()), (1, 1));
+    assert!(only(&sim, 0).latest() == final_value(&sim));
+}
