@@ -21,7 +21,7 @@ pub(super) struct Lab {
     /// Dropped before the namespaces are deleted.
     children: Vec<Child>,
     paths: Vec<JoinHandle<()>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 const HUB: &str = "10.213.77.1";
@@ -42,7 +42,7 @@ impl Lab {
         let folder = TempDir::new().map_err(|error| format!("no folder for sockets: {error}"))?;
         let id = std::process::id();
         let names = [format!("nyx-hub-{id}"), format!("nyx-sub-{id}")];
-        let mut lab = Self { names, children: Vec::new(), paths: Vec::new(), _folder: folder };
+        let mut lab = Self { names, children: Vec::new(), paths: Vec::new(), folder: folder };
         for name in lab.names.clone() {
             ip(&["netns", "add", &name]).await?;
             ip(&["-n", &name, "link", "set", "lo", "up"]).await?;
@@ -113,7 +113,7 @@ impl Lab {
     }
 
     fn socket(&self, name: &str) -> PathBuf {
-        self._folder.path().join(name)
+        self.folder.path().join(name)
     }
 
     fn command(&self, index: usize, program: &File) -> Command {
