@@ -9,9 +9,7 @@ use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 use nyx_core::Instant;
 use nyx_fuzz::steps;
-use nyx_transport::udp::connection::{
-    Config, Connection, Door, Entrance, Frames, Item, Order, Packet,
-};
+use nyx_transport::udp::connection::{Config, Connection, Door, Entrance, Frames, Item, Order, Packet};
 
 const ID: u64 = 0x0101_0101_0101_0101;
 
@@ -25,7 +23,12 @@ fuzz_target!(|input: &[u8]| {
     let mut out = Vec::new();
     for end in &mut ends {
         end.write(b"a stream");
-        end.send(Item { flow: 1, bytes: Bytes::from_static(b"an item"), order: Order::Latest, deadline: None });
+        end.send(Item {
+            flow: 1,
+            bytes: Bytes::from_static(b"an item"),
+            order: Order::Latest,
+            deadline: None,
+        });
     }
     for (step, datagram) in steps(input) {
         now = now + Duration::from_millis(u64::from(step));
@@ -42,7 +45,9 @@ fuzz_target!(|input: &[u8]| {
 
 /// What was read is written as it was, but for integers that were longer than need be.
 fn check(datagram: &[u8]) {
-    let Ok(Packet::Data { frames, .. } | Packet::Open { frames, .. }) = Packet::decode(datagram) else { return };
+    let Ok(Packet::Data { frames, .. } | Packet::Open { frames, .. }) = Packet::decode(datagram) else {
+        return;
+    };
     for frame in Frames::new(frames) {
         let Ok(frame) = frame else { return };
         let mut written = Vec::new();

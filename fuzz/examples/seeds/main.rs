@@ -10,28 +10,25 @@
 #![allow(clippy::needless_update, reason = "a message of the protocol may get further fields")]
 
 mod compress;
+mod record;
+mod udp;
 
 use std::error::Error;
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use nyx_audio_capture::wav;
 use nyx_audio_capture::{Encoding, Format};
 use nyx_protocol::control::{self, Body};
-use nyx_protocol::record::{Data, Gap, Missing, Outage, Topic, Writer};
 use nyx_protocol::state::{Document, Encoded, Limits, ListOp, Patch, Piece, Value};
-use nyx_protocol::topic::Name;
 use nyx_protocol::wire::{self, Flags, Header, Kind, codec};
-use nyx_transport::udp::connection::{Ack, Frame, Packet, Piece};
-use nyx_transport::udp::fragment::Splitter;
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let targets: [(&str, Seeds); 17] = [
+    let targets: [(&str, Seeds); 18] = [
         ("wire_decoder", wire_decoder()),
         ("control_decoder", control_decoder()),
         ("state_value", state_value()),
@@ -42,13 +39,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("wav_reader", wav_reader()?),
         ("pulse_inbox", pulse_inbox()),
         ("jpeg_splitter", jpeg_splitter()),
-        ("record", record()?),
+        ("record", record::seeds()?),
         ("decompress", compress::decompress()),
         ("dictionary", compress::dictionary()),
         ("token_file", token_file()),
         ("jwt", jwt()),
-        ("udp_connection", udp_connection()),
-        ("udp_fragments", udp_fragments()?),
+        ("udp_connection", udp::connection()),
+        ("udp_fragments", udp::fragments()?),
         ("linear", compress::linear()),
     ];
     for (target, seeds) in targets {
@@ -361,83 +358,6 @@ fn jpeg_splitter() -> Seeds {
     };
     let stream = [image(10), b"noise".to_vec(), image(40), image(400), image(3)].concat();
     vec![("whole", [vec![0], stream.clone()].concat()), ("bytewise", [vec![1], stream].concat())]
-}
-
-/// Datagrams of the connection that the target has.
-fn udp_connection() -> Seeds {
-    const ID: u64 = 0x0101_0101_0101_0101;
-    let data = |number, frames: &[Frame<'_>]| {
-        let (mut out, mut datagram) = (Vec::new(), Vec::new());
-        frames.iter().for_each(|frame| frame.encode(&mut out));
-        Packet::Data { id: ID, number, frames: &out }.encode(&mut datagram);
-        datagram
-    };
-    let piece = Piece { flow: 1, number: 0, in_order: true, after: 4, total: 8, offset: 0, bytes: b"half" };
-    let ack = Ack { delay_us: 9, backlog: 0, ranges: Vec::from([0..1]) };
-    let talk = [
-        data(0, &[Frame::Ack(ack), Frame::Stream { offset: 0, bytes: b"text" }]),
-        data(1, &[Frame::Item(piece)]),
-        data(3, &[Frame::Item(Piece { number: 1, ..piece }), Frame::Skip { flow: 1, below: 1 }]),
-        data(2, &[Frame::Item(Piece { offset: 4, ..piece }), Frame::Ping]),
-        data(2, &[Frame::Item(Piece { in_order: false, total: 4, number: 2, ..piece })]),
-        data(9, &[Frame::Stream { offset: 2, bytes: b"xt again" }, Frame::Close]),
-    ];
-    let (mut open, mut cookie, mut gone) = (Vec::new(), Vec::new(), Vec::new());
-    Packet::Open { id: ID, cookie: &[7; 40], number: 0, frames: &[1] }.encode(&mut open);
-    Packet::Cookie { id: ID, cookie: &[7; 40] }.encode(&mut cookie);
-    Packet::Gone { id: ID }.encode(&mut gone);
-    let begin = [open, cookie, gone];
-    let silence = [(255, &talk[0][..]), (255, &talk[1][..]), (255, &talk[2][..])];
-    vec![
-        ("talk", script(talk.iter().map(|datagram| (3, &datagram[..])))),
-        ("begin", script(begin.iter().map(|datagram| (30, &datagram[..])))),
-        ("silence", script(silence)),
-    ]
-}
-
-fn udp_fragments() -> Result<Seeds, Box<dyn Error>> {
-    let mut splitter = Splitter::new(0);
-    let items = [vec![7; 600], b"small".to_vec(), Vec::new()];
-    let mut datagrams = Vec::new();
-    for item in &items {
-        datagrams.extend(splitter.split(item)?);
-    }
-    // A script's steps are short, so that of the large item nothing is whole; the headers are.
-    let straight = script(datagrams.iter().map(|datagram| (1, &datagram[..])));
-    let halves =
-        [[0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 8, 0, 0, 0, 2], [0, 0, 0, 10, 0, 0, 0, 9, 0, 0, 0, 8, 0, 1, 0, 2]];
-    let halves = halves.map(|header| [&header[..], b"half"].concat());
-    let backwards = script(halves.iter().rev().map(|datagram| (20, &datagram[..])));
-    Ok(vec![("straight", straight), ("backwards", backwards)])
-}
-
-fn record() -> Result<Seeds, Box<dyn Error>> {
-    let mut writer = Writer::create(Vec::new(), 1_700_000_000_000_000)?;
-    let chat = writer.topic(&Topic::new(Name::new("lobby/chat")?, Kind::Event))?;
-    let at = Duration::from_millis(20);
-    let data = Data {
-        codec: codec::EVENT_TEXT,
-        unix_micros: Some(1_700_000_000_010_000),
-        ..Data::new(chat, at, 0, b"hello")
-    };
-    writer.data(&data)?;
-    let missing = vec![Missing { reason: control::Reason::Overrun, count: 3 }];
-    writer.gap(&Gap { topic: chat, at, first_sequence: 1, missing })?;
-    writer.outage(Outage { at: 2 * at, downtime: at })?;
-    writer.end(3 * at)?;
-    let file = writer.into_inner();
-    let torn = file[..file.len() - 3].to_vec();
-    // What lies between the records' heads, for the half of the target that seals them itself.
-    let mut bodies = Vec::new();
-    let mut rest = &file[16..];
-    while let Some((head, after)) = rest.split_first_chunk::<10>() {
-        let len = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        let Some((body, after)) = after.split_at_checked(len) else { break };
-        bodies.push((0, body));
-        rest = after;
-    }
-    let bodies = script(bodies);
-    Ok(vec![("whole", file), ("torn", torn), ("bodies", bodies)])
 }
 
 /// A token of each sort, and a secret as its bearer sends it.
