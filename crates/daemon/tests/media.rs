@@ -67,7 +67,7 @@ async fn frames_arrive_as_ffmpeg_made_them_and_every_gap_is_accounted_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sound_arrives_sample_for_sample() {
     let _alone = alone().await;
-    for encoding in ["pcm_s16le", "pcm_f32le"] {
+    for encoding in ["pcm_s16le", "pcm_s24le", "pcm_f32le"] {
         let daemon = Daemon::with_config(TOPICS);
         let directory = tempfile::tempdir().expect("a temporary directory");
         let [source, copy] =

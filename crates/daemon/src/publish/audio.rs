@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
-use nyx_audio_capture::{Block, Encoding, Format, Source as _, wav};
+use nyx_audio_capture::{Block, Encoding, Format, Source as _, pcm, wav};
 use nyx_client::publish;
 use nyx_client::{AudioFormat, Client, Name, Samples};
 use nyx_core::Instant;
@@ -30,10 +30,7 @@ pub(super) async fn publish(
     let Sound { format, encoding, .. } = first;
     let samples = match encoding {
         Encoding::S16Le => Samples::S16Le,
-        Encoding::F32Le => Samples::F32Le,
-        Encoding::S24Le => {
-            return Err(anyhow!("24-bit samples have no codec on the wire: convert them to floats").into());
-        }
+        Encoding::S24Le | Encoding::F32Le => Samples::F32Le,
     };
     let channels = u32::from(format.channels());
     let audio_format = AudioFormat { sample_rate: format.sample_rate(), channels };
@@ -101,9 +98,10 @@ fn read(source: Source) -> mpsc::Receiver<Outcome<Sound>> {
     std::thread::spawn(move || {
         let read = source.each(|place, input| {
             let mut wav = wav::Reader::open(input).with_context(|| place.to_string())?;
-            let (format, encoding) = (wav.format(), wav.encoding());
+            let (format, stored) = (wav.format(), wav.encoding());
             let frames = usize::try_from(format.frames_in(CHUNK)).unwrap_or(usize::MAX);
             while let Some(Block { pcm, .. }) = wav.next_block(frames).with_context(|| place.to_string())? {
+                let (encoding, pcm) = as_sent(stored, pcm);
                 if sender.blocking_send(Ok(Sound { format, encoding, pcm })).is_err() {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -116,6 +114,17 @@ fn read(source: Source) -> mpsc::Receiver<Outcome<Sound>> {
         }
     });
     receiver
+}
+
+/// The wire has no samples of 24 bits. As floats they are the same, and packed as what they were.
+fn as_sent(encoding: Encoding, pcm: Bytes) -> (Encoding, Bytes) {
+    if encoding != Encoding::S24Le {
+        return (encoding, pcm);
+    }
+    let (mut samples, mut floats) = (Vec::new(), Vec::new());
+    pcm::decode(encoding, &pcm, &mut samples);
+    pcm::encode(Encoding::F32Le, &samples, &mut floats);
+    (Encoding::F32Le, floats.into())
 }
 
 /// When each chunk is due, in real time.
