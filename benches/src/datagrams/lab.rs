@@ -42,7 +42,7 @@ impl Lab {
         let folder = TempDir::new().map_err(|error| format!("no folder for sockets: {error}"))?;
         let id = std::process::id();
         let names = [format!("nyx-hub-{id}"), format!("nyx-sub-{id}")];
-        let mut lab = Self { names, children: Vec::new(), paths: Vec::new(), folder: folder };
+        let mut lab = Self { names, children: Vec::new(), paths: Vec::new(), folder };
         for name in lab.names.clone() {
             ip(&["netns", "add", &name]).await?;
             ip(&["-n", &name, "link", "set", "lo", "up"]).await?;

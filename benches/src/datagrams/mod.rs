@@ -17,7 +17,7 @@ use clap::Parser;
 use nyx_client::Address;
 
 pub use crate::relay::Error;
-use crate::table::columns::aligned;
+use crate::table::aligned;
 use lab::Lab;
 use peers::Ages;
 

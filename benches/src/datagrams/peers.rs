@@ -51,8 +51,8 @@ fn document(tick: i64) -> Value {
         let place = (moved * 37 + number * 101).rem_euclid(20_000);
         let thing = Value::map([
             ("name", Value::from(format!("thing {number:04} of the world"))),
-            ("x", Value::from(place as f64 / 10.0)),
-            ("y", Value::from((20_000 - place) as f64 / 10.0)),
+            ("x", Value::F64(place as f64 / 10.0)),
+            ("y", Value::F64((20_000 - place) as f64 / 10.0)),
         ]);
         (format!("{number:04}"), thing)
     };
