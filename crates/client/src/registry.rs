@@ -15,7 +15,7 @@ use crate::pings::Pings;
 use crate::publish::Publisher;
 use crate::subscribe::{Inbox, RecvError};
 use crate::unpacking::Unpacking;
-use crate::{Config, Pattern, Refusal};
+use crate::{Compression, Config, Pattern, Refusal};
 
 /// Behind the client's lock. Locks are taken in the order registry, publisher, outgoing; inboxes are innermost.
 #[derive(Debug, Default)]
@@ -38,6 +38,8 @@ struct Advertised {
     answer: Option<Answer>,
     /// Whether the hub has accepted the topic on this connection.
     is_accepted: bool,
+    /// Whether the hub wants no blocks of it.
+    is_plain: bool,
 }
 
 #[derive(Debug)]
@@ -78,7 +80,12 @@ impl Registry {
             return None;
         }
         let publisher = Arc::new(make(alias as u32));
-        let entry = Advertised { publisher: publisher.clone(), answer: Some(answer), is_accepted: false };
+        let entry = Advertised {
+            publisher: publisher.clone(),
+            answer: Some(answer),
+            is_accepted: false,
+            is_plain: false,
+        };
         if alias == self.publishers.len() {
             self.publishers.push(Some(entry));
         } else {
@@ -87,11 +94,11 @@ impl Registry {
         Some((publisher, true))
     }
 
-    /// What the messages of an alias may be packed by.
+    /// What the messages of an alias may be packed by. Where the hub wants no blocks, that goes before what the publisher wants.
     pub(crate) fn packing_terms(&self, alias: u32) -> packing::Terms {
         let entry = self.publishers.get(alias as usize).and_then(Option::as_ref);
         entry.map_or(packing::Terms::default(), |entry| packing::Terms {
-            compression: entry.publisher.compression,
+            compression: if entry.is_plain { Compression::Off } else { entry.publisher.compression },
             channels: entry.publisher.advertise.audio.map_or(0, |audio| audio.channels),
         })
     }
@@ -116,9 +123,9 @@ impl Registry {
         kept.map(|publisher| publisher.alias).collect()
     }
 
-    pub(crate) fn accepted(&mut self, alias: u32) {
+    pub(crate) fn accepted(&mut self, alias: u32, is_plain: bool) {
         if let Some(Some(entry)) = self.publishers.get_mut(alias as usize) {
-            entry.is_accepted = true;
+            (entry.is_accepted, entry.is_plain) = (true, is_plain);
             if let Some(answer) = entry.answer.take() {
                 let _ = answer.send(Ok(()));
             }
@@ -206,7 +213,7 @@ impl Registry {
     pub(crate) fn prelude(&mut self) -> Vec<Body> {
         let mut prelude = Vec::new();
         for entry in self.publishers.iter_mut().flatten() {
-            entry.is_accepted = false;
+            (entry.is_accepted, entry.is_plain) = (false, false);
             prelude.push(entry.publisher.advertise.clone().into());
         }
         for (&id, entry) in &self.subscriptions {

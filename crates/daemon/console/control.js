@@ -14,7 +14,7 @@ const MESSAGES = {
   audioFormat: [[1, "sampleRate", "u32"], [2, "channels", "u32"]],
   advertise: [[1, "alias", "u32"], [2, "topic", "string"], [3, "kindOfTopic", "u32"], [4, "contentType", "string"],
     [5, "audio", "audioFormat?"], [6, "maxAgeMs", "u32"], [7, "lane", "u32"]],
-  advertised: [[1, "alias", "u32"], [2, "topicId", "u32"]],
+  advertised: [[1, "alias", "u32"], [2, "topicId", "u32"], [3, "plain", "bool"]],
   resume: [[1, "topic", "string"], [2, "epoch", "fixed64"], [3, "position", "u64"]],
   subscribe: [[1, "id", "u32"], [2, "pattern", "string"], [3, "maxAgeMs", "u32"], [4, "resume", "resume[]"]],
   subscribed: [[1, "id", "u32"]],

@@ -51,7 +51,7 @@ const GOLDEN_CONTROL = {
   error: { code: 7, message: "wrong", fatal: true, alias: 0, subscription: null, topicId: null },
   advertise: { alias: 3, topic: "radio", kindOfTopic: 3, contentType: "audio/pcm", audio: { sampleRate: 48_000, channels: 2 }, maxAgeMs: 200,
     lane: 1 },
-  advertised: { alias: 3, topicId: 5 },
+  advertised: { alias: 3, topicId: 5, plain: true },
   subscribe: { id: 1, pattern: "a/**", maxAgeMs: 200, resume: [{ topic: "a/b", epoch: EPOCH, position: 300n }] },
   subscribed: { id: 1 },
   unsubscribe: { id: 1 },

@@ -128,6 +128,11 @@ impl Topic {
         matches!(self.spec.kind, Kind::Event) && self.max_age.is_none()
     }
 
+    /// Whether the configuration has it that nothing of this topic is compressed.
+    pub(crate) fn rules_out_compression(&self) -> bool {
+        self.pin == Pin::Off
+    }
+
     /// Takes `run` off the front of `buffer` into the ring; copies it if it is small against the memory of `pinned` bytes that
     /// it would keep. `content` is what a run that is a block holds, which was checked. Returns the number of its first item.
     ///

@@ -4,6 +4,7 @@
 mod sim;
 
 use bytes::BytesMut;
+use nyx_core::limit::Quota;
 use nyx_hub::Config;
 use nyx_protocol::choose::{Codec, Pin};
 use nyx_protocol::compress::linear::Shape;
@@ -393,4 +394,44 @@ fn sound_that_is_corrupt_is_a_gap_to_who_takes_no_blocks() {
     }
     assert_eq!(sim[plain].numbers(), [0, 2]);
     assert_eq!(gaps(&sim[plain].control), [(1, Reason::Unreadable, 1)]);
+}
+
+#[test]
+fn a_publisher_is_told_where_the_operator_has_ruled_out_blocks() {
+    let mut config = Config::default();
+    config.compression.topics.push(("secret/**".parse().unwrap(), Pin::Off));
+    let mut sim = Sim::new(config);
+    let publisher = sim.peer(fast(), true);
+    sim[publisher].advertise(1, "secret/a", Kind::Event);
+    sim[publisher].advertise(2, "open", Kind::Event);
+    sim.settle();
+    let told: Vec<_> = sim[publisher]
+        .control
+        .iter()
+        .filter_map(|body| match body {
+            Body::Advertised(advertised) => Some((advertised.alias, advertised.plain)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [(1, true), (2, false)]);
+}
+
+#[test]
+fn a_quota_counts_the_items_of_a_batch_and_its_bytes_as_they_came() {
+    let published = |config: Config| {
+        let mut sim = Sim::new(config);
+        let publisher = event_publisher(&mut sim);
+        for first in [0, 100] {
+            sim[publisher].outgoing.extend_from_slice(&batch(first..first + 100));
+        }
+        sim.run_for(ms(100));
+        stats(&sim, "log").messages
+    };
+    let burst = |burst: u64| Quota::per_second(1).unwrap().with_burst(burst).unwrap();
+    let mut config = Config::default();
+    config.publish_messages = Some(burst(100));
+    assert_eq!(published(config), 100, "the second has to wait, though it is one message");
+    let mut config = Config::default();
+    config.publish_bytes = Some(burst(events(0..100).len() as u64));
+    assert_eq!(published(config), 200, "two batches are shorter than what one of them holds");
 }

@@ -64,7 +64,7 @@ fn control_messages() -> Vec<(&'static str, Body)> {
             }
             .into(),
         ),
-        ("advertised", control::Advertised { alias: 3, topic_id: 5, ..Default::default() }.into()),
+        ("advertised", control::Advertised { alias: 3, topic_id: 5, plain: true }.into()),
         (
             "subscribe",
             control::Subscribe {

@@ -63,7 +63,12 @@ fn handle_control(
     match body {
         Body::Error(error) if error.fatal => return Err(End::Refused(Refusal::new(error, ""))),
         Body::Error(error) => registry.refuse(error),
-        Body::Advertised(advertised) => registry.accepted(advertised.alias),
+        Body::Advertised(advertised) => {
+            registry.accepted(advertised.alias, advertised.plain);
+            if advertised.plain {
+                packing.forbid(advertised.alias);
+            }
+        }
         Body::Results(results) => registry.results(results, &shared.outgoing)?,
         Body::Subscribed(subscribed) => registry.subscribed(subscribed.id),
         Body::Announce(announce) => {

@@ -62,6 +62,13 @@ impl Packing {
         Self { is_allowed, drain: Drain::default(), clock, packer: Packer::new(), choosers: HashMap::new() }
     }
 
+    /// The hub wants no blocks on an alias. What was sent on it before it could say so may have been packed.
+    pub(crate) fn forbid(&mut self, alias: u32) {
+        if let Some(chooser) = self.choosers.get_mut(&alias) {
+            chooser.set_pin(Pin::Off);
+        }
+    }
+
     /// Whether everything passes through as it is. `pinned`: a publisher wants blocks however fast the connection is.
     pub(crate) fn is_idle(&self, now: Instant, pinned: bool) -> bool {
         let is_slow = || self.drain.get(now).is_some_and(|rate| rate <= SLOW_MAX);
@@ -353,6 +360,17 @@ mod tests {
             let packed = pack(&mut fast, now, segment(codec), pin);
             assert_eq!(packed, [Packed { wire: segment(codec), plain: None }]);
         }
+    }
+
+    #[test]
+    fn what_the_hub_wants_plain_is_packed_no_more() {
+        let (mut packing, now) = slow();
+        let run = || Segment::plain(events(3, 200).freeze());
+        assert!(pack(&mut packing, now, run(), Pin::Auto).iter().any(|packed| packed.plain.is_some()));
+        packing.forbid(3);
+        // The registry would say off from now on; what is remembered counts.
+        let after = pack(&mut packing, now, run(), Pin::Auto);
+        assert!(after.iter().all(|packed| packed.plain.is_none()), "{after:?}");
     }
 
     #[test]

@@ -131,7 +131,12 @@ impl Link {
     /// The next advertisement, accepted.
     pub(crate) async fn advertised(&mut self) -> Advertise {
         let Body::Advertise(advertise) = self.control().await else { panic!("an advertisement is due") };
-        self.send(Advertised { alias: advertise.alias, topic_id: 100 + advertise.alias }).await;
+        self.send(Advertised {
+            alias: advertise.alias,
+            topic_id: 100 + advertise.alias,
+            ..Default::default()
+        })
+        .await;
         advertise
     }
 

@@ -120,7 +120,8 @@ impl Session {
         }
         let target = match self.advertised_topic(&advertise) {
             Ok(topic) => {
-                control::put(&mut self.outbox, control::Advertised { alias, topic_id: topic.id });
+                let plain = topic.rules_out_compression();
+                control::put(&mut self.outbox, control::Advertised { alias, topic_id: topic.id, plain });
                 Target::Topic(topic)
             }
             Err((code, text)) => {
