@@ -5,6 +5,8 @@
 //! is lost. A server's place is free again when it has answered, also where nobody waits for that any more: so it never
 //! has more than it takes.
 
+mod ledger;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use nyx_protocol::topic::Name;
 use parking_lot::Mutex;
 
 use crate::shared::Shared;
+use crate::stats;
+use ledger::Ledger;
 
 /// All services and the requests under way.
 #[derive(Default)]
@@ -27,10 +31,12 @@ struct Inside {
     services: HashMap<Name, Service>,
     calls: HashMap<u64, Call>,
     last_call: u64,
+    ledger: Ledger,
 }
 
-#[derive(Default)]
 struct Service {
+    /// Where it is counted.
+    row: usize,
     servers: Vec<Server>,
     waiting: Queue<u64>,
     waiting_bytes: usize,
@@ -46,6 +52,9 @@ struct Server {
 /// A request that its server has not answered.
 struct Call {
     service: Name,
+    /// Where it is counted.
+    row: usize,
+    begun: Instant,
     /// Who gets the answer under which number; `None`: nobody any more.
     requester: Option<(Arc<Shared>, u64)>,
     place: Place,
@@ -70,7 +79,8 @@ impl Router {
         concurrency: u32,
     ) -> bool {
         let inside = &mut *self.0.lock();
-        let service = inside.services.entry(name.clone()).or_default();
+        let Inside { services, ledger, .. } = inside;
+        let service = services.entry(name.clone()).or_insert_with(|| Service::new(ledger.open(name)));
         if service.servers.iter().any(|server| Arc::ptr_eq(&server.session, session)) {
             return false;
         }
@@ -92,8 +102,37 @@ impl Router {
             .calls
             .extract_if(|_, call| matches!(call.place, Place::At { session: at, .. } if at == session.id));
         for (_, call) in lost {
-            answer(call.requester, Status::ServerGone, Bytes::new());
+            let told = answer(call.requester, Status::ServerGone, Bytes::new());
+            told.into_iter().for_each(|status| inside.ledger.over(call.row, status));
         }
+    }
+
+    /// A request that was refused before it came here.
+    pub(crate) fn refused(&self, name: &str, status: Status) {
+        let ledger = &mut self.0.lock().ledger;
+        let row = ledger.find(name);
+        ledger.asked(row);
+        ledger.over(row, status);
+    }
+
+    /// What became of the requests to each service so far, the services in the order in which they were first served.
+    pub(crate) fn stats(&self) -> Vec<stats::Service> {
+        let Inside { services, ledger, .. } = &*self.0.lock();
+        let rows = ledger.rows().filter(|row| row.name.is_some() || row.requests > 0);
+        let of_row = |row: &ledger::Row| {
+            let service = row.name.as_ref().and_then(|name| services.get(name));
+            let servers = || service.into_iter().flat_map(|service| &service.servers);
+            stats::Service {
+                name: row.name.clone(),
+                requests: row.requests,
+                outcomes: row.outcomes(),
+                times: row.times.clone(),
+                servers: servers().count(),
+                waiting: service.map_or(0, |service| service.waiting.len()),
+                in_flight: servers().map(|server| server.under_way as usize).sum(),
+            }
+        };
+        rows.map(of_row).collect()
     }
 
     /// A request, of which at most `waiting_max` may wait for its service. Returns its number here.
@@ -109,31 +148,10 @@ impl Router {
         waiting_max: usize,
     ) -> Result<u64, Status> {
         let inside = &mut *self.0.lock();
-        let (name, service) =
-            inside.services.get_key_value(request.service.as_str()).ok_or(Status::NoServer)?;
-        if service.servers.is_empty() {
-            return Err(Status::NoServer);
-        }
-        let is_full = service.waiting.len() >= waiting_max || service.waiting_bytes >= WAITING_BYTES;
-        if is_full && service.free().is_none() {
-            return Err(Status::Overloaded);
-        }
-        let (name, lane) = (name.clone(), request.lane().to_lane().unwrap_or(Lane::Medium));
-        inside.last_call += 1;
-        let number = inside.last_call;
-        let bytes = request.body.len();
-        let call = Call {
-            service: name.clone(),
-            requester: Some((requester.clone(), request.id)),
-            place: Place::Waiting { body: request.body, lane, deadline },
-        };
-        inside.calls.insert(number, call);
-        if let Some(service) = inside.services.get_mut(&name) {
-            service.waiting.push(lane, number);
-            service.waiting_bytes += bytes;
-        }
-        inside.dispatch(now, &name);
-        Ok(number)
+        let row = inside.ledger.find(&request.service);
+        inside.ledger.asked(row);
+        let routed = inside.request(now, requester, request, deadline, waiting_max);
+        routed.inspect_err(|status| inside.ledger.over(row, *status))
     }
 
     /// A server's answer. What answers nothing that it has is passed over.
@@ -145,7 +163,10 @@ impl Router {
             return;
         }
         let Some(call) = inside.calls.remove(&reply.id) else { return };
-        answer(call.requester, reply.status(), reply.body);
+        if let Some(status) = answer(call.requester, reply.status(), reply.body) {
+            inside.ledger.over(call.row, status);
+            inside.ledger.answered(call.row, now.since(call.begun));
+        }
         let Some(service) = inside.services.get_mut(&call.service) else { return };
         let server =
             service.servers.iter_mut().find(|server| server.session.id == at && server.serve_id == serve_id);
@@ -155,10 +176,13 @@ impl Router {
         }
     }
 
-    /// Nobody waits for this answer any more.
-    pub(crate) fn cancel(&self, number: u64) {
+    /// Nobody waits for this answer any more, for the reason that `status` is.
+    pub(crate) fn cancel(&self, number: u64, status: Status) {
         let inside = &mut *self.0.lock();
         let Some(call) = inside.calls.get_mut(&number) else { return };
+        if call.requester.is_some() {
+            inside.ledger.over(call.row, status);
+        }
         match &call.place {
             Place::Waiting { body, .. } => {
                 let bytes = body.len();
@@ -181,6 +205,10 @@ impl Router {
 }
 
 impl Service {
+    fn new(row: usize) -> Self {
+        Self { row, servers: Vec::new(), waiting: Queue::default(), waiting_bytes: 0 }
+    }
+
     /// The server to send a request to: the one of those that take more that has the fewest.
     fn free(&self) -> Option<usize> {
         let free = self.servers.iter().enumerate().filter(|(_, server)| {
@@ -191,6 +219,44 @@ impl Service {
 }
 
 impl Inside {
+    fn request(
+        &mut self,
+        now: Instant,
+        requester: &Arc<Shared>,
+        request: Request,
+        deadline: Option<Instant>,
+        waiting_max: usize,
+    ) -> Result<u64, Status> {
+        let (name, service) =
+            self.services.get_key_value(request.service.as_str()).ok_or(Status::NoServer)?;
+        if service.servers.is_empty() {
+            return Err(Status::NoServer);
+        }
+        let is_full = service.waiting.len() >= waiting_max || service.waiting_bytes >= WAITING_BYTES;
+        if is_full && service.free().is_none() {
+            return Err(Status::Overloaded);
+        }
+        let row = service.row;
+        let (name, lane) = (name.clone(), request.lane().to_lane().unwrap_or(Lane::Medium));
+        self.last_call += 1;
+        let number = self.last_call;
+        let bytes = request.body.len();
+        let call = Call {
+            service: name.clone(),
+            row,
+            begun: now,
+            requester: Some((requester.clone(), request.id)),
+            place: Place::Waiting { body: request.body, lane, deadline },
+        };
+        self.calls.insert(number, call);
+        if let Some(service) = self.services.get_mut(&name) {
+            service.waiting.push(lane, number);
+            service.waiting_bytes += bytes;
+        }
+        self.dispatch(now, &name);
+        Ok(number)
+    }
+
     /// Sends what waits for a service to the servers that take more.
     fn dispatch(&mut self, now: Instant, name: &Name) {
         let Self { services, calls, .. } = self;
@@ -219,7 +285,7 @@ impl Inside {
     }
 
     fn unserve(&mut self, session: &Arc<Shared>, name: &Name) {
-        let Self { services, calls, .. } = self;
+        let Self { services, calls, ledger, .. } = self;
         let Some(service) = services.get_mut(name) else { return };
         service.servers.retain(|server| !Arc::ptr_eq(&server.session, session));
         if !service.servers.is_empty() {
@@ -227,7 +293,8 @@ impl Inside {
         }
         for number in service.waiting.remove(|_| false) {
             if let Some(call) = calls.remove(&number) {
-                answer(call.requester, Status::NoServer, Bytes::new());
+                let told = answer(call.requester, Status::NoServer, Bytes::new());
+                told.into_iter().for_each(|status| ledger.over(call.row, status));
             }
         }
         services.remove(name);
@@ -239,12 +306,14 @@ fn millis(left: Duration) -> u32 {
     u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1)
 }
 
-fn answer(requester: Option<(Arc<Shared>, u64)>, status: Status, body: Bytes) {
-    let Some((session, id)) = requester else { return };
+/// Tells who asked, if anybody still waits. Returns what was told.
+fn answer(requester: Option<(Arc<Shared>, u64)>, status: Status, body: Bytes) -> Option<Status> {
+    let (session, id) = requester?;
     // Who does not read its answers must not fill memory with them.
-    let reply = match session.has_room_for_calls() {
-        true => Reply { id, status: status.into(), body },
-        false => Reply { id, status: Status::Overloaded.into(), body: Bytes::new() },
+    let (status, body) = match session.has_room_for_calls() {
+        true => (status, body),
+        false => (Status::Overloaded, Bytes::new()),
     };
-    session.post(reply);
+    session.post(Reply { id, status: status.into(), body });
+    Some(status)
 }

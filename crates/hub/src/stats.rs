@@ -7,7 +7,7 @@ use std::time::Duration;
 use nyx_core::Instant;
 use nyx_core::pool;
 use nyx_protocol::choose::{self, Candidate, Chooser, Codec, Pin};
-use nyx_protocol::control::ErrorCode;
+use nyx_protocol::control::{ErrorCode, Status};
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::Kind;
 use nyx_stream::metrics::{self, Counter};
@@ -25,6 +25,8 @@ pub struct Stats {
     pub topics: Vec<Topic>,
     /// Its sessions, in no order.
     pub sessions: Vec<Session>,
+    /// What became of requests, by service: those that were ever served, oldest first, and all others together.
+    pub services: Vec<Service>,
     /// Errors sent to peers, and messages discarded on an alias that was refused, by code.
     pub refused: Vec<(ErrorCode, u64)>,
     /// How often a session was not read from for a while because it had published more than it may.
@@ -61,6 +63,26 @@ pub struct Topic {
     pub blocks: Blocks,
     /// How its messages are compressed for subscribers; `None` where none that takes blocks has been sent any.
     pub compression: Option<Compression>,
+}
+
+/// Requests to one service, since it was first served.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Service {
+    /// Its name. `None`: all that have no row of their own, services that nobody ever served among them.
+    pub name: Option<Name>,
+    /// Requests that came.
+    pub requests: u64,
+    /// Those that are over, by what their requesters were told.
+    pub outcomes: Vec<(Status, u64)>,
+    /// From a request to its server's answer, in microseconds, of those that got one in time. To be put into a registry.
+    pub times: metrics::Histogram,
+    /// Sessions that serve it now.
+    pub servers: usize,
+    /// Requests that wait for a server to take them.
+    pub waiting: usize,
+    /// Requests that servers have, also those that nobody waits for any more.
+    pub in_flight: usize,
 }
 
 /// Blocks of publishers, which are relayed as they came.
@@ -223,10 +245,11 @@ impl Hub {
                 drops: counters.drops(),
             }
         });
-        let Inner { engine, refusals, slowed, copies, .. } = &*self.inner;
+        let Inner { engine, refusals, slowed, copies, router, .. } = &*self.inner;
         Stats {
             topics,
             sessions: sessions.collect(),
+            services: router.stats(),
             refused: refusals.read(),
             slowed: slowed.get(),
             copies: copies.stats(),

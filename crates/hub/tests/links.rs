@@ -134,3 +134,24 @@ proptest! {
         prop_assert_eq!(world.sim[reader].topic("world").snapshots, 1, "the first");
     }
 }
+
+#[test]
+fn a_clock_that_steps_costs_no_session_and_no_event() {
+    let mut sim = Sim::new(Config::default());
+    let publisher = sim.peer(fast(), true);
+    sim[publisher].advertise(1, "log", Kind::Event);
+    let reader = sim.subscriber(slow(500_000, 32_768), "log");
+    let mut sent = 0;
+    // Monotonic clocks don't, but what takes an instant withstands it: ahead within what a silent peer is given, and back to before it came.
+    for now in [ms(20_000), ms(1_000), ms(0), ms(25_000)] {
+        sim.now = Instant::ZERO + now;
+        for _ in 0..20 {
+            (0..5).for_each(|_| sim[publisher].publish_numbered(1, Kind::Event, 100));
+            sent += 5;
+            sim.run_for(ms(10));
+        }
+    }
+    sim.run_for(ms(5_000));
+    assert_eq!(sim[reader].numbers(), (0..sent).collect::<Vec<u64>>());
+    assert_eq!(sim.hub.stats(sim.now).sessions.len(), 2);
+}

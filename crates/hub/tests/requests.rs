@@ -238,3 +238,47 @@ fn a_requester_that_does_not_read_fills_no_memory_and_delays_nobody() {
     assert_eq!(replies.len(), 2_000);
     assert!(replies.values().any(|(status, _)| *status == Status::Overloaded));
 }
+
+#[test]
+fn what_became_of_requests_is_counted_by_service() {
+    let mut sim = Sim::new(Config::default());
+    let requester = sim.peer(fast(), true);
+    // Before anybody serves it, it is one of many names that peers may choose.
+    ask(&mut sim, requester, 0..2);
+    let server = serve(&mut sim, 3);
+    ask(&mut sim, requester, 10..14);
+    sim[requester].send(request(20, 50, Lane::Default));
+    sim.settle();
+    let service = |sim: &Sim| {
+        let stats = sim.hub.stats(sim.now);
+        stats.services.into_iter().find(|service| service.name.is_some()).unwrap()
+    };
+    let busy = service(&sim);
+    assert_eq!((busy.servers, busy.requests, busy.in_flight, busy.waiting), (1, 5, 3, 2));
+    let requests = sim[server].requests();
+    sim.run_for(ms(100));
+    answer(&mut sim, server, requests[0].id, Status::Ok);
+    answer(&mut sim, server, requests[1].id, Status::Failed);
+    sim[requester].send(Cancel { id: 12 });
+    sim.settle();
+    sim.cut(server);
+    sim.settle();
+
+    let over = service(&sim);
+    let count = |of: &nyx_hub::stats::Service, status| {
+        of.outcomes.iter().find(|(known, _)| *known == status).map_or(0, |(_, count)| *count)
+    };
+    for (status, expected) in [
+        (Status::Ok, 1),
+        (Status::Failed, 1),
+        (Status::Cancelled, 1),
+        (Status::Deadline, 1),
+        (Status::ServerGone, 1),
+        (Status::NoServer, 0),
+    ] {
+        assert_eq!(count(&over, status), expected, "{status:?}");
+    }
+    assert_eq!((over.servers, over.in_flight, over.waiting, over.times.count()), (0, 0, 0, 2));
+    let others = &sim.hub.stats(sim.now).services[0];
+    assert_eq!((&others.name, others.requests, count(others, Status::NoServer)), (&None, 2, 2));
+}

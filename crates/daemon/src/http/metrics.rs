@@ -4,6 +4,7 @@
 //! which no topic can be called. So a counter never moves from one series to another. Sessions are only added up.
 
 mod compression;
+pub(crate) mod services;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -82,6 +83,7 @@ fn of_hub(page: &mut Page, stats: &Stats, uptime: Duration) {
     topics(page, &rows);
     compression::put(page, &rows, stats.compression_allowed);
     sessions(page, stats);
+    services::put(page, &stats.services);
     let mut family =
         page.family(Kind::Counter, "refused", Unit::None, "Errors sent to peers of the native protocol");
     for (code, count) in &stats.refused {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nyx_core::Instant;
-use nyx_hub::stats::{Blocks, Compression, Session, Stats, Topic};
+use nyx_hub::stats::{Blocks, Compression, Service, Session, Stats, Topic};
 use nyx_hub::{Spec, Topic as HubTopic};
+use nyx_protocol::control::Status;
 use nyx_protocol::state::{Patch, Value};
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::Kind;
@@ -16,7 +17,7 @@ use nyx_stream::metrics::Snapshot;
 
 use super::App;
 use super::meters::Meters;
-use crate::http::metrics::resident_bytes;
+use crate::http::metrics::{resident_bytes, services};
 
 /// The topic's name.
 pub(crate) const STATISTICS: &str = "$nyx/stats";
@@ -30,6 +31,7 @@ const SAMPLES: usize = 5;
 /// What the page can show, and what a document should hold.
 const TOPICS_MAX: usize = 200;
 const SESSIONS_MAX: usize = 100;
+const SERVICES_MAX: usize = 100;
 const DECISIONS_MAX: usize = 5;
 
 /// Renews the topic until it is aborted. When nobody reads it, only the counters that rates need are sampled.
@@ -136,6 +138,7 @@ fn describe(app: &App, now: Instant, stats: &Stats, history: &History) -> Value 
     Value::map([
         ("server", server),
         ("topics", Value::Map(topics.collect::<BTreeMap<_, _>>())),
+        ("services", Value::map(stats.services.iter().take(SERVICES_MAX).map(of_service))),
         ("subscribers", Value::Map(sessions.collect::<BTreeMap<_, _>>())),
     ])
 }
@@ -143,8 +146,7 @@ fn describe(app: &App, now: Instant, stats: &Stats, history: &History) -> Value 
 fn of_topic(app: &App, now: Instant, topic: &Topic, history: &History) -> Value {
     let before = |sample: &Sample| sample.topics.get(&topic.name).copied();
     let ages = topic.ages.as_ref().map_or([None; 2], |ages| ages.quantiles([0.5, 0.99]));
-    let [p50, p99] =
-        ages.map(|age| age.map_or(Value::Null, |micros| Value::F64(round(micros as f64 / 1000.0))));
+    let [p50, p99] = ages.map(millis);
     Value::map([
         ("kind", Value::from(topic.kind.name())),
         ("content_type", Value::from(topic.content_type.as_str())),
@@ -171,6 +173,28 @@ fn of_topic(app: &App, now: Instant, topic: &Topic, history: &History) -> Value 
             topic.compression.as_ref().map_or(Value::Null, |compression| of_compression(app, compression)),
         ),
     ])
+}
+
+fn of_service(service: &Service) -> (String, Value) {
+    let [p50, p99] = services::quantiles(service, [0.5, 0.99]).map(millis);
+    let failed = service.outcomes.iter().filter(|(status, count)| *status != Status::Ok && *count > 0);
+    let answered = service.outcomes.iter().find(|(status, _)| *status == Status::Ok);
+    let value = Value::map([
+        ("servers", int(service.servers as u64)),
+        ("requests", int(service.requests)),
+        ("answered", int(answered.map_or(0, |(_, count)| *count))),
+        ("failed", Value::map(failed.map(|(status, count)| (services::status_name(*status), int(*count))))),
+        ("waiting", int(service.waiting as u64)),
+        ("in_flight", int(service.in_flight as u64)),
+        ("p50_ms", p50),
+        ("p99_ms", p99),
+    ]);
+    (services::name(service).to_owned(), value)
+}
+
+/// Microseconds as milliseconds.
+fn millis(micros: Option<u64>) -> Value {
+    micros.map_or(Value::Null, |micros| Value::F64(round(micros as f64 / 1000.0)))
 }
 
 fn of_blocks(blocks: &Blocks) -> Value {

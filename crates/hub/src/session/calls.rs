@@ -121,6 +121,11 @@ impl Session {
 
     fn route(&self, now: Instant, request: Request, deadline: Option<Instant>) -> Result<u64, Status> {
         let inner = &self.hub.inner;
+        self.admit(&request).inspect_err(|status| inner.router.refused(&request.service, *status))?;
+        inner.router.request(now, &self.shared, request, deadline, inner.config.waiting_requests)
+    }
+
+    fn admit(&self, request: &Request) -> Result<(), Status> {
         if request.body.len() > BODY_MAX {
             return Err(Status::BadRequest);
         }
@@ -129,10 +134,10 @@ impl Session {
         if !self.standing.may_publish(&name) {
             return Err(Status::Forbidden);
         }
-        if self.calls.open.len() >= inner.config.requests || self.hub.is_draining() {
+        if self.calls.open.len() >= self.hub.inner.config.requests || self.hub.is_draining() {
             return Err(Status::Overloaded);
         }
-        inner.router.request(now, &self.shared, request, deadline, inner.config.waiting_requests)
+        Ok(())
     }
 
     pub(super) fn handle_reply(&self, now: Instant, reply: Reply) {
@@ -141,7 +146,7 @@ impl Session {
 
     pub(super) fn handle_cancel(&mut self, id: u64) {
         if let Some(number) = self.calls.open.remove(&id) {
-            self.hub.inner.router.cancel(number);
+            self.hub.inner.router.cancel(number, Status::Cancelled);
             self.answer(id, Status::Cancelled, Bytes::new());
         }
     }
@@ -154,7 +159,7 @@ impl Session {
             self.calls.deadlines.pop();
             if self.calls.open.get(&id) == Some(&number) {
                 self.calls.open.remove(&id);
-                self.hub.inner.router.cancel(number);
+                self.hub.inner.router.cancel(number, Status::Deadline);
                 self.answer(id, Status::Deadline, Bytes::new());
             }
         }
@@ -174,7 +179,7 @@ impl Session {
     /// The session is over: what it waited for nobody wants, and what waited for it is told.
     pub(super) fn end_calls(&mut self) {
         let calls = std::mem::take(&mut self.calls);
-        calls.open.into_values().for_each(|number| self.hub.inner.router.cancel(number));
+        calls.open.into_values().for_each(|number| self.hub.inner.router.cancel(number, Status::Cancelled));
         if !calls.served.is_empty() {
             self.hub.inner.router.leave(&self.shared, calls.served.values());
         }
