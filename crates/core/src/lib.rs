@@ -2,6 +2,7 @@
 //!
 //! - [`clock`]: instants that are plain values, a fast monotonic clock, a manual one.
 //! - [`Lane`]: how urgent things are that share a connection.
+//! - [`handoff`]: a place where one thread leaves a thing for the next, without a lock.
 //! - [`limit`]: quotas, and limiters for one owner, for many threads, for millions of keys.
 //! - [`units`]: [`ByteSize`] and [`Bitrate`], parsed and printed.
 //! - [`pool`]: buffers in size classes for any thread, frozen into [`bytes::Bytes`], and read buffers that are carved up;
@@ -9,6 +10,7 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+pub mod handoff;
 mod lane;
 pub mod limit;
 pub mod pool;
@@ -16,6 +18,7 @@ mod sync;
 pub mod units;
 
 pub use clock::{Clock, Instant};
+pub use handoff::Handoff;
 pub use lane::Lane;
 pub use units::{Bitrate, ByteSize};
 

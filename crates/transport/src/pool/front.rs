@@ -146,6 +146,12 @@ impl<T> Front<T> {
         None
     }
 
+    /// A connection rests that was elsewhere, while nobody waits.
+    pub(super) fn park(&mut self, connection: T) {
+        debug_assert!(self.waiting() == 0, "it goes to who waits");
+        self.idle.push(Parked { connection, since: None });
+    }
+
     /// A connection is gone, or could not be made: its place goes to who waits longest, or is free.
     pub(super) fn vacate(&mut self) -> Option<Waker> {
         if self.waiting() > 0 {

@@ -11,8 +11,8 @@
 //!   once.
 //!
 //! `deadpool` makes the connections, counts them and gives places free; in front of it stands a value (`front`) that decides who
-//! gets what, so that using one again costs two uncontended locks. What is pooled is a [`Connector`]'s: plain TCP ([`Tcp`]), the same
-//! encrypted (`Secure`, with the feature `tls`), or anything else that connects.
+//! gets what, and in front of that a place for the one that was given back last: using one again costs two exchanges and no lock. What is
+//! pooled is a [`Connector`]'s: plain TCP ([`Tcp`]), the same encrypted (`Secure`, with the feature `tls`), or anything else that connects.
 //!
 //! ```
 //! use nyx_transport::pool::{Config, Pool, Tcp};
@@ -42,6 +42,7 @@
 pub mod backoff;
 mod config;
 mod connector;
+mod desk;
 mod error;
 mod front;
 mod guard;

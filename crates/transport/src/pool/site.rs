@@ -3,23 +3,26 @@
 use std::future::poll_fn;
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Object, PoolError, Timeouts};
 use nyx_core::{Clock, Instant};
-use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::backoff::Backoff;
 use super::connector::{Check, Connection, Connector, Liveness};
+use super::desk::Desk;
 use super::error::{AcquireError, ErrorOf};
-use super::front::{Answer, Front, Grant, Parked};
+use super::front::{Answer, Front, Grant};
 use super::guard::{Attempt, Place, Turn};
 use super::registry::{Common, Registry};
 use super::stats::{Reason, Stats};
 
 /// A connection as deadpool keeps it. It changes hands often and under a lock, and is a hundred bytes and more: so its box does.
-pub(super) type Held<C, K> = Box<Object<Maker<C, K>>>;
+pub(super) type Held<C, K> = Box<Pooled<C, K>>;
+
+type Pooled<C, K> = Object<Maker<C, K>>;
 
 /// What somebody who waited gets.
 pub(super) type Granted<C, K> = Grant<Held<C, K>>;
@@ -40,14 +43,7 @@ pub(super) struct Site<C: Connector, K: Clock + 'static> {
     registry: Weak<Registry<C, K>>,
     /// Makes connections, within its size and the time for connecting, and gives the place of each that is closed free.
     pool: managed::Pool<Maker<C, K>>,
-    state: Mutex<State<C, K>>,
-}
-
-struct State<C: Connector, K: Clock + 'static> {
-    front: Front<Held<C, K>>,
-    backoff: Backoff,
-    ledger: Stats,
-    random: fastrand::Rng,
+    desk: Desk<Pooled<C, K>>,
 }
 
 impl<C: Connector, K: Clock + 'static> Site<C, K> {
@@ -64,13 +60,8 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         let builder =
             managed::Pool::builder(maker).max_size(size).timeouts(timeouts).runtime(Runtime::Tokio1);
         let pool = builder.build().expect("a runtime is set, which is all that a builder asks for");
-        let state = State {
-            front: Front::new(size, config.waiters),
-            backoff: Backoff::new(config.backoff, seed),
-            ledger: Stats::default(),
-            random: fastrand::Rng::with_seed(seed),
-        };
-        Self { address, common, registry, pool, state: Mutex::new(state) }
+        let desk = Desk::new(Front::new(size, config.waiters), Backoff::new(config.backoff, seed), seed);
+        Self { address, common, registry, pool, desk }
     }
 
     pub(super) const fn address(&self) -> &C::Address {
@@ -80,44 +71,50 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
     /// A living connection that rests.
     #[inline]
     pub(super) fn take_idle(&self) -> Option<Held<C, K>> {
-        let now = self.common.clock.now();
-        loop {
-            let mut parked = {
-                let mut state = self.state.lock();
-                let parked = state.front.take_idle()?;
-                state.ledger.reused += 1;
-                parked
-            };
-            match self.verdict(&mut parked, now) {
-                None => {
-                    let mut held = parked.connection;
-                    held.used = now;
-                    return Some(held);
-                }
-                Some(reason) => {
-                    self.state.lock().ledger.reused -= 1;
-                    self.close(*parked.connection, reason);
-                }
+        if let Some(mut held) = self.desk.last.take() {
+            let now = self.common.clock.now();
+            match self.verdict(Duration::ZERO, &mut held, now) {
+                None => return Some(self.reuse(held, now)),
+                Some(reason) => self.close(*held, reason),
             }
         }
+        self.take_parked()
     }
 
-    /// A connection that rests, the next that is given back, or a new one.
-    pub(super) async fn acquire(&self) -> Result<Held<C, K>, ErrorOf<C>> {
-        if let Some(held) = self.take_idle() {
-            return Ok(held);
+    /// The same, of those behind the lock.
+    fn take_parked(&self) -> Option<Held<C, K>> {
+        // Nothing rests while somebody waits.
+        while !self.desk.last.is_wanted() {
+            let mut parked = self.desk.open().front.take_idle()?;
+            let now = self.common.clock.now();
+            match self.verdict(parked.rested(now), &mut parked.connection, now) {
+                None => return Some(self.reuse(parked.connection, now)),
+                Some(reason) => self.close(*parked.connection, reason),
+            }
         }
+        None
+    }
+
+    #[inline]
+    fn reuse(&self, mut held: Held<C, K>, now: Instant) -> Held<C, K> {
+        self.desk.last.count();
+        held.used = now;
+        held
+    }
+
+    /// The next connection that is given back, or a new one: for who found none at rest.
+    pub(super) async fn wait(&self) -> Result<Held<C, K>, ErrorOf<C>> {
         let mut turn = Turn::new(self);
         match poll_fn(|cx| turn.poll(cx.waker())).await? {
             Grant::Expired => return Err(self.exhausted()),
             Grant::Slot => {}
             // Another used it a moment ago.
             Grant::Connection(mut held) => match held.liveness(Check::Readiness) {
-                None => return Ok(held),
-                Some(reason) => {
-                    self.state.lock().ledger.reused -= 1;
-                    self.discard(*held, reason);
+                None => {
+                    self.desk.last.count();
+                    return Ok(held);
                 }
+                Some(reason) => self.discard(*held, reason),
             },
         }
         // There is a place for it. What follows is rare and long: on the heap it makes waiting no longer.
@@ -131,7 +128,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         waker: &Waker,
     ) -> Poll<Result<Granted<C, K>, ErrorOf<C>>> {
         if let Some(number) = *ticket {
-            let Some(grant) = self.state.lock().collect(number, waker) else { return Poll::Pending };
+            let Some(grant) = self.desk.open().front.poll(number, waker) else { return Poll::Pending };
             *ticket = None;
             return Poll::Ready(Ok(grant));
         }
@@ -139,8 +136,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
             return Poll::Ready(Err(AcquireError::Closed));
         }
         let deadline = self.common.clock.now() + self.common.config.acquire_timeout;
-        let answer = self.state.lock().ask(deadline, waker);
-        match answer {
+        match self.desk.ask(deadline, waker) {
             Answer::Idle(parked) => Poll::Ready(Ok(Grant::Connection(parked.connection))),
             Answer::Open => Poll::Ready(Ok(Grant::Slot)),
             Answer::Full => Poll::Ready(Err(self.crowded())),
@@ -164,7 +160,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         let mut held = Box::new(result.map_err(|error| self.connect_error(error))?);
         held._place = Some(permit);
         let now = self.common.clock.now();
-        let mut state = self.state.lock();
+        let mut state = self.desk.open();
         let lifetime = self.common.config.lifetime;
         held.used = now;
         held.expires = now + lifetime.mul_f64(1.0 - state.random.f64() / 10.0);
@@ -194,9 +190,22 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
     /// Takes a connection back whose exchange is complete.
     #[inline]
     pub(super) fn give_back(&self, held: Held<C, K>) {
-        let mut state = self.state.lock();
-        // Who needs a place says so before it looks into each address, under its lock: so either it finds this one at rest, or it is
-        // seen here.
+        let back = self.desk.last.leave(held);
+        if !back.is_empty() {
+            back.into_iter().for_each(|held| self.give_on(held));
+        }
+        // Who needs a place says so before it looks here: so either it finds this one at rest, or it is seen.
+        if self.common.wants_back().is_some()
+            && let Some(held) = self.desk.last.reclaim()
+        {
+            self.give_on(held);
+        }
+    }
+
+    /// Gives a connection to who waits, or puts it to rest behind the lock.
+    fn give_on(&self, held: Held<C, K>) {
+        let mut state = self.desk.open();
+        // As above: the place is looked for under this lock.
         if let Some(reason) = self.common.wants_back() {
             drop(state);
             return self.close(*held, reason);
@@ -207,14 +216,14 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
     }
 
     /// Closes a connection, and lets its place go to somebody else.
-    pub(super) fn close(&self, held: Object<Maker<C, K>>, reason: Reason) {
+    pub(super) fn close(&self, held: Pooled<C, K>, reason: Reason) {
         self.discard(held, reason);
         self.vacate();
     }
 
     /// Gives a ticket up, and passes on what it had come to.
     pub(super) fn cancel_turn(&self, ticket: u64) {
-        let grant = self.state.lock().front.cancel(ticket);
+        let grant = self.desk.open().front.cancel(ticket);
         match grant {
             Some(Grant::Connection(held)) => self.give_back(held),
             Some(Grant::Slot) => self.vacate(),
@@ -225,7 +234,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
     /// What became of an attempt to connect; `None` where it was given up.
     pub(super) fn end_attempt(&self, reached: Option<bool>) {
         let now = self.common.clock.now();
-        let mut state = self.state.lock();
+        let mut state = self.desk.open();
         match reached {
             Some(true) => state.backoff.succeeded(),
             Some(false) => {
@@ -236,35 +245,33 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         }
     }
 
-    fn discard(&self, held: Object<Maker<C, K>>, reason: Reason) {
+    fn discard(&self, held: Pooled<C, K>, reason: Reason) {
         drop(Object::take(held));
-        self.state.lock().ledger.close(reason);
+        self.desk.open().ledger.close(reason);
     }
 
     pub(super) fn vacate(&self) {
-        let waker = self.state.lock().front.vacate();
+        let waker = self.desk.open().front.vacate();
         wake(waker);
     }
 
-    /// Whether to close a connection that rests instead of using it, and why.
+    /// Whether to close a connection that has rested for so long instead of using it, and why.
     #[inline]
-    fn verdict(&self, parked: &mut Parked<Held<C, K>>, now: Instant) -> Option<Reason> {
+    fn verdict(&self, rested: Duration, held: &mut Pooled<C, K>, now: Instant) -> Option<Reason> {
         let config = &self.common.config;
-        if parked.rested(now) >= config.idle {
+        if rested >= config.idle {
             return Some(Reason::Idle);
         }
-        let rested = now - parked.connection.used;
-        parked
-            .connection
-            .verdict(now, if rested >= config.verify_after { Check::Kernel } else { Check::Readiness })
+        let unused = now - held.used;
+        held.verdict(now, if unused >= config.verify_after { Check::Kernel } else { Check::Readiness })
     }
 
     fn check_backoff(
         &self,
-        check: impl FnOnce(&mut Backoff, Instant) -> Result<(), std::time::Duration>,
+        check: impl FnOnce(&mut Backoff, Instant) -> Result<(), Duration>,
     ) -> Result<(), ErrorOf<C>> {
         let now = self.common.clock.now();
-        let mut state = self.state.lock();
+        let mut state = self.desk.open();
         check(&mut state.backoff, now).map_err(|retry_in| {
             state.ledger.refused += 1;
             let failures = state.backoff.failures();
@@ -287,26 +294,26 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
     }
 
     fn exhausted(&self) -> ErrorOf<C> {
-        self.state.lock().ledger.exhausted += 1;
+        self.desk.open().ledger.exhausted += 1;
         AcquireError::Exhausted { address: self.address.clone(), timeout: self.common.config.acquire_timeout }
     }
 
     fn crowded(&self) -> ErrorOf<C> {
-        let mut state = self.state.lock();
+        let mut state = self.desk.open();
         state.ledger.exhausted += 1;
         AcquireError::Crowded { address: self.address.clone(), waiting: state.front.waiting() }
     }
 
     /// Reserves a place for a connection beyond `open`, if there are fewer.
     pub(super) fn reserve_up_to(&self, open: usize) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.desk.open();
         state.front.open() < open && state.front.reserve().is_some()
     }
 
     /// Tells those who have waited for too long, and says when the next one will have.
     pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
         loop {
-            let mut state = self.state.lock();
+            let mut state = self.desk.open();
             let due = state.front.deadline()?;
             if due > now {
                 return Some(due);
@@ -320,7 +327,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
     /// Closes what is too old or broken.
     pub(super) fn reap(&self, now: Instant) {
         let mut reasons = Vec::new();
-        let gone = self.state.lock().front.take_if(now, |parked| {
+        let gone = self.desk.gather().front.take_if(now, |parked| {
             let idle = parked.rested(now) >= self.common.config.idle;
             let reason =
                 if idle { Some(Reason::Idle) } else { parked.connection.verdict(now, Check::Kernel) };
@@ -331,45 +338,28 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
     }
 
     pub(super) fn oldest_idle(&self) -> Option<Instant> {
-        self.state.lock().front.oldest_idle()
+        self.desk.gather().front.oldest_idle()
     }
 
     /// Closes the connection that has rested longest.
     pub(super) fn close_oldest(&self, reason: Reason) -> bool {
-        let oldest = self.state.lock().front.take_oldest();
+        let oldest = self.desk.gather().front.take_oldest();
         oldest.map(|held| self.close(*held, reason)).is_some()
     }
 
     /// Whether there is nothing here worth remembering.
     pub(super) fn is_unused(&self, now: Instant) -> bool {
-        let state = self.state.lock();
+        let state = self.desk.open();
         state.front.open() == 0 && state.front.waiting() == 0 && !state.backoff.is_resting(now)
     }
 
     pub(super) fn stats(&self) -> Stats {
-        let state = self.state.lock();
+        let state = self.desk.gather();
         let (idle, open, waiting) = (state.front.idle(), state.front.open(), state.front.waiting());
         let mut stats = state.ledger;
         (stats.idle, stats.in_use, stats.waiting) = (idle, open - idle, waiting);
+        stats.reused = self.desk.last.counted();
         stats
-    }
-}
-
-impl<C: Connector, K: Clock + 'static> State<C, K> {
-    fn ask(&mut self, deadline: Instant, waker: &Waker) -> Answer<Held<C, K>> {
-        let answer = self.front.acquire(deadline, waker);
-        match answer {
-            Answer::Idle(_) => self.ledger.reused += 1,
-            Answer::Wait(_) => self.ledger.waited += 1,
-            Answer::Open | Answer::Full => {}
-        }
-        answer
-    }
-
-    fn collect(&mut self, ticket: u64, waker: &Waker) -> Option<Grant<Held<C, K>>> {
-        let grant = self.front.poll(ticket, waker)?;
-        self.ledger.reused += u64::from(matches!(grant, Grant::Connection(_)));
-        Some(grant)
     }
 }
 

@@ -98,7 +98,11 @@ impl<C: Connector, K: Clock + 'static> Target<C, K> {
     /// Who gives up waiting loses its turn, and nothing else. A connection that was being made is closed.
     #[inline]
     pub async fn acquire(&self) -> Result<Lease<'_, C, K>, ErrorOf<C>> {
-        self.site.acquire().await.map(|held| Lease::borrowed(held, &self.site))
+        // Usually one rests, and then nothing is to be set up for waiting.
+        if let Some(lease) = self.try_acquire() {
+            return Ok(lease);
+        }
+        self.site.wait().await.map(|held| Lease::borrowed(held, &self.site))
     }
 
     /// The same, for tasks that outlive the borrow.
@@ -109,7 +113,10 @@ impl<C: Connector, K: Clock + 'static> Target<C, K> {
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
     pub async fn acquire_owned(&self) -> Result<Lease<'static, C, K>, ErrorOf<C>> {
-        let held = self.site.acquire().await?;
+        let held = match self.site.take_idle() {
+            Some(held) => held,
+            None => self.site.wait().await?,
+        };
         Ok(Lease::shared(held, Arc::clone(&self.site)))
     }
 

@@ -1,0 +1,94 @@
+//! Where an address gives its connections out: the one that was given back last in front of a lock, everything else behind it.
+
+use std::ops::{Deref, DerefMut};
+use std::task::Waker;
+
+use nyx_core::{Handoff, Instant};
+use parking_lot::{Mutex, MutexGuard};
+
+use super::backoff::Backoff;
+use super::front::{Answer, Front};
+use super::stats::Stats;
+
+/// While nobody waits, using a connection again is two exchanges: the [`Handoff`] promises that who begins to wait is not passed over.
+pub(super) struct Desk<T> {
+    pub(super) last: Handoff<T>,
+    inside: Mutex<Inside<T>>,
+}
+
+/// What is behind the lock.
+pub(super) struct Inside<T> {
+    pub(super) front: Front<Box<T>>,
+    pub(super) backoff: Backoff,
+    pub(super) ledger: Stats,
+    pub(super) random: fastrand::Rng,
+}
+
+impl<T> Desk<T> {
+    pub(super) fn new(front: Front<Box<T>>, backoff: Backoff, seed: u64) -> Self {
+        let random = fastrand::Rng::with_seed(seed);
+        let inside = Mutex::new(Inside { front, backoff, ledger: Stats::default(), random });
+        Self { last: Handoff::new(), inside }
+    }
+
+    /// What is behind the lock. Whatever is done there may change whether somebody waits.
+    pub(super) fn open(&self) -> Open<'_, T> {
+        Open { inside: self.inside.lock(), last: &self.last }
+    }
+
+    /// The same, with the connection that was given back last among those at rest.
+    pub(super) fn gather(&self) -> Open<'_, T> {
+        let mut open = self.open();
+        // While somebody waits, whoever left one there is about to bring it here.
+        if open.front.waiting() == 0
+            && let Some(held) = self.last.reclaim()
+        {
+            open.front.park(held);
+        }
+        open
+    }
+
+    /// Somebody wants a connection, and would wait until `deadline`.
+    pub(super) fn ask(&self, deadline: Instant, waker: &Waker) -> Answer<Box<T>> {
+        let mut open = self.open();
+        // First the wish, then the look: what is left from here on is brought to the lock.
+        self.last.set_wanted(true);
+        if open.front.waiting() == 0
+            && let Some(held) = self.last.reclaim()
+        {
+            open.front.park(held);
+        }
+        let answer = open.front.acquire(deadline, waker);
+        open.ledger.waited += u64::from(matches!(answer, Answer::Wait(_)));
+        answer
+    }
+}
+
+/// What is behind the lock, while it is held. At the end those in front of it are told whether somebody waits.
+pub(super) struct Open<'a, T> {
+    inside: MutexGuard<'a, Inside<T>>,
+    last: &'a Handoff<T>,
+}
+
+impl<T> Deref for Open<'_, T> {
+    type Target = Inside<T>;
+
+    fn deref(&self) -> &Inside<T> {
+        &self.inside
+    }
+}
+
+impl<T> DerefMut for Open<'_, T> {
+    fn deref_mut(&mut self) -> &mut Inside<T> {
+        &mut self.inside
+    }
+}
+
+impl<T> Drop for Open<'_, T> {
+    fn drop(&mut self) {
+        let waits = self.inside.front.waiting() > 0;
+        if waits != self.last.is_wanted() {
+            self.last.set_wanted(waits);
+        }
+    }
+}
