@@ -145,6 +145,11 @@ impl Batch {
 }
 
 impl Train {
+    /// Whether it is one datagram of which nothing has to be said to the kernel but where it goes.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.datagrams == 1 && self.ecn.is_none() && self.from.is_none()
+    }
+
     fn takes(&self, to: SocketAddr, from: Option<IpAddr>, ecn: Option<Ecn>, payload: usize) -> bool {
         let alike = self.to == to && self.from == from && self.ecn == ecn;
         // One that is shorter ends it, and an empty one can't be told from no end.

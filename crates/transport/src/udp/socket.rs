@@ -139,10 +139,7 @@ impl Socket {
     pub fn try_send(&self, batch: &mut Batch) -> io::Result<Sent> {
         let mut sent = Sent::default();
         while let Some((train, contents)) = batch.front(self.segments_max()) {
-            let result = self.io.try_io(Interest::WRITABLE, || {
-                self.state.try_send(UdpSockRef::from(&self.io), &transmit(&train, contents))
-            });
-            match result {
+            match self.try_send_train(&train, contents) {
                 Ok(()) => {
                     sent.datagrams += train.datagrams;
                     sent.calls += 1;
@@ -158,6 +155,16 @@ impl Socket {
             batch.advance(&train);
         }
         Ok(sent)
+    }
+
+    fn try_send_train(&self, train: &Train, contents: &[u8]) -> io::Result<()> {
+        if train.is_plain() {
+            // Without control messages, which cost a tenth of the call.
+            return self.io.try_send_to(contents, train.to).map(drop);
+        }
+        self.io.try_io(Interest::WRITABLE, || {
+            self.state.try_send(UdpSockRef::from(&self.io), &transmit(train, contents))
+        })
     }
 
     /// Receives what is there, at least one datagram, and returns how many. The inbox holds them until the next call.
