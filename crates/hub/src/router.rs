@@ -8,12 +8,14 @@
 mod ledger;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use nyx_core::{Instant, Lane};
-use nyx_protocol::control::{self, Reply, Request, Status};
+use nyx_protocol::control::{self, Body, Reply, Request, Status};
 use nyx_protocol::requests::Queue;
 use nyx_protocol::topic::Name;
 use parking_lot::Mutex;
@@ -29,9 +31,16 @@ pub(crate) struct Router(Mutex<Inside>);
 #[derive(Default)]
 struct Inside {
     services: HashMap<Name, Service>,
-    calls: HashMap<u64, Call>,
+    /// By numbers that are our own.
+    calls: HashMap<u64, Call, RandomState>,
     last_call: u64,
     ledger: Ledger,
+}
+
+/// A request as it came, and until when it is waited for.
+pub(crate) struct Asked {
+    pub(crate) request: Request,
+    pub(crate) deadline: Option<Instant>,
 }
 
 struct Service {
@@ -85,7 +94,9 @@ impl Router {
             return false;
         }
         service.servers.push(Server { session: session.clone(), serve_id, concurrency, under_way: 0 });
-        inside.dispatch(now, name);
+        let mut bag = Bag::default();
+        inside.dispatch(now, name, &mut bag);
+        bag.deliver();
         true
     }
 
@@ -98,13 +109,15 @@ impl Router {
     pub(crate) fn leave<'a>(&self, session: &Arc<Shared>, served: impl Iterator<Item = &'a Name>) {
         let inside = &mut *self.0.lock();
         served.for_each(|name| inside.unserve(session, name));
-        let lost = inside
-            .calls
+        let Inside { calls, ledger, .. } = inside;
+        let lost = calls
             .extract_if(|_, call| matches!(call.place, Place::At { session: at, .. } if at == session.id));
+        let mut bag = Bag::default();
         for (_, call) in lost {
-            let told = answer(call.requester, Status::ServerGone, Bytes::new());
-            told.into_iter().for_each(|status| inside.ledger.over(call.row, status));
+            let told = bag.answer(call.requester, Status::ServerGone, Bytes::new());
+            told.into_iter().for_each(|status| ledger.over(call.row, status));
         }
+        bag.deliver();
     }
 
     /// A request that was refused before it came here.
@@ -135,45 +148,68 @@ impl Router {
         rows.map(of_row).collect()
     }
 
-    /// A request, of which at most `waiting_max` may wait for its service. Returns its number here.
-    ///
-    /// # Errors
-    /// When it goes nowhere: the answer.
+    /// Requests for one service, of which at most `waiting_max` may wait. `done` is told for each, in order, its number here or,
+    /// where it goes nowhere, the answer.
     pub(crate) fn request(
         &self,
         now: Instant,
         requester: &Arc<Shared>,
-        request: Request,
-        deadline: Option<Instant>,
+        name: &Name,
+        asked: impl Iterator<Item = Asked>,
         waiting_max: usize,
-    ) -> Result<u64, Status> {
+        mut done: impl FnMut(u64, Option<Instant>, Result<u64, Status>),
+    ) {
         let inside = &mut *self.0.lock();
-        let row = inside.ledger.find(&request.service);
-        inside.ledger.asked(row);
-        let routed = inside.request(now, requester, request, deadline, waiting_max);
-        routed.inspect_err(|status| inside.ledger.over(row, *status))
+        let row = inside.ledger.find(name.as_str());
+        let mut bag = Bag::default();
+        for Asked { request, deadline } in asked {
+            let id = request.id;
+            inside.ledger.asked(row);
+            let result = inside.admit(now, name, waiting_max, &mut bag).map(|()| {
+                let lane = request.lane().to_lane().unwrap_or(Lane::Medium);
+                let place = Place::Waiting { body: request.body, lane, deadline };
+                inside.add(Call {
+                    service: name.clone(),
+                    row,
+                    begun: now,
+                    requester: Some((requester.clone(), id)),
+                    place,
+                })
+            });
+            done(id, deadline, result.inspect_err(|status| inside.ledger.over(row, *status)));
+        }
+        inside.dispatch(now, name, &mut bag);
+        bag.deliver();
     }
 
-    /// A server's answer. What answers nothing that it has is passed over.
-    pub(crate) fn reply(&self, now: Instant, session: &Arc<Shared>, reply: Reply) {
+    /// A server's answers. What answers nothing that it has is passed over.
+    pub(crate) fn reply(&self, now: Instant, session: &Arc<Shared>, replies: impl Iterator<Item = Reply>) {
         let inside = &mut *self.0.lock();
-        let Some(call) = inside.calls.get(&reply.id) else { return };
-        let Place::At { session: at, serve_id } = call.place else { return };
-        if at != session.id {
-            return;
+        let mut bag = Bag::default();
+        let mut freed: Vec<Name> = Vec::new();
+        for reply in replies {
+            let Entry::Occupied(call) = inside.calls.entry(reply.id) else { continue };
+            let Place::At { session: at, serve_id } = call.get().place else { continue };
+            if at != session.id {
+                continue;
+            }
+            let call = call.remove();
+            if let Some(status) = bag.answer(call.requester, reply.status(), reply.body) {
+                inside.ledger.over(call.row, status);
+                inside.ledger.answered(call.row, now.since(call.begun));
+            }
+            let Some(service) = inside.services.get_mut(&call.service) else { continue };
+            let mut servers = service.servers.iter_mut();
+            let server = servers.find(|server| server.session.id == at && server.serve_id == serve_id);
+            if let Some(server) = server {
+                server.under_way = server.under_way.saturating_sub(1);
+                if !service.waiting.is_empty() && freed.last() != Some(&call.service) {
+                    freed.push(call.service);
+                }
+            }
         }
-        let Some(call) = inside.calls.remove(&reply.id) else { return };
-        if let Some(status) = answer(call.requester, reply.status(), reply.body) {
-            inside.ledger.over(call.row, status);
-            inside.ledger.answered(call.row, now.since(call.begun));
-        }
-        let Some(service) = inside.services.get_mut(&call.service) else { return };
-        let server =
-            service.servers.iter_mut().find(|server| server.session.id == at && server.serve_id == serve_id);
-        if let Some(server) = server {
-            server.under_way = server.under_way.saturating_sub(1);
-            inside.dispatch(now, &call.service);
-        }
+        freed.iter().for_each(|name| inside.dispatch(now, name, &mut bag));
+        bag.deliver();
     }
 
     /// Nobody waits for this answer any more, for the reason that `status` is.
@@ -197,7 +233,7 @@ impl Router {
                 let service = inside.services.get(&call.service);
                 let mut servers = service.into_iter().flat_map(|service| &service.servers);
                 if let Some(server) = servers.find(|server| server.session.id == *session) {
-                    server.session.post(control::Cancel { id: number });
+                    server.session.post_all(vec![control::Cancel { id: number }.into()]);
                 }
             }
         }
@@ -219,46 +255,36 @@ impl Service {
 }
 
 impl Inside {
-    fn request(
-        &mut self,
-        now: Instant,
-        requester: &Arc<Shared>,
-        request: Request,
-        deadline: Option<Instant>,
-        waiting_max: usize,
-    ) -> Result<u64, Status> {
-        let (name, service) =
-            self.services.get_key_value(request.service.as_str()).ok_or(Status::NoServer)?;
-        if service.servers.is_empty() {
-            return Err(Status::NoServer);
+    /// Whether one more may wait for a service.
+    fn admit(&mut self, now: Instant, name: &Name, waiting_max: usize, bag: &mut Bag) -> Result<(), Status> {
+        let is_full = |service: &Service| {
+            service.waiting.len() >= waiting_max || service.waiting_bytes >= WAITING_BYTES
+        };
+        let service = self.services.get(name).filter(|service| !service.servers.is_empty());
+        if !is_full(service.ok_or(Status::NoServer)?) {
+            return Ok(());
         }
-        let is_full = service.waiting.len() >= waiting_max || service.waiting_bytes >= WAITING_BYTES;
-        if is_full && service.free().is_none() {
-            return Err(Status::Overloaded);
-        }
-        let row = service.row;
-        let (name, lane) = (name.clone(), request.lane().to_lane().unwrap_or(Lane::Medium));
+        // Of the same batch others may be there that need not wait.
+        self.dispatch(now, name, bag);
+        let service = self.services.get(name).ok_or(Status::NoServer)?;
+        if is_full(service) && service.free().is_none() { Err(Status::Overloaded) } else { Ok(()) }
+    }
+
+    /// A request waits for a service that there is. Returns its number.
+    fn add(&mut self, call: Call) -> u64 {
         self.last_call += 1;
         let number = self.last_call;
-        let bytes = request.body.len();
-        let call = Call {
-            service: name.clone(),
-            row,
-            begun: now,
-            requester: Some((requester.clone(), request.id)),
-            place: Place::Waiting { body: request.body, lane, deadline },
-        };
-        self.calls.insert(number, call);
-        if let Some(service) = self.services.get_mut(&name) {
-            service.waiting.push(lane, number);
-            service.waiting_bytes += bytes;
+        let service = self.services.get_mut(&call.service);
+        if let (Place::Waiting { body, lane, .. }, Some(service)) = (&call.place, service) {
+            service.waiting.push(*lane, number);
+            service.waiting_bytes += body.len();
         }
-        self.dispatch(now, &name);
-        Ok(number)
+        self.calls.insert(number, call);
+        number
     }
 
     /// Sends what waits for a service to the servers that take more.
-    fn dispatch(&mut self, now: Instant, name: &Name) {
+    fn dispatch(&mut self, now: Instant, name: &Name, bag: &mut Bag) {
         let Self { services, calls, .. } = self;
         let Some(service) = services.get_mut(name) else { return };
         while !service.waiting.is_empty()
@@ -273,14 +299,15 @@ impl Inside {
             };
             service.waiting_bytes = service.waiting_bytes.saturating_sub(body.len());
             server.under_way += 1;
-            server.session.post(Request {
+            let request = Request {
                 id: number,
                 body,
                 deadline_ms: deadline.map_or(0, |at| millis(at.since(now))),
                 lane: control::Lane::from(lane).into(),
                 serve_id: server.serve_id,
                 ..Request::default()
-            });
+            };
+            bag.put(&server.session, request.into());
         }
     }
 
@@ -291,12 +318,12 @@ impl Inside {
         if !service.servers.is_empty() {
             return;
         }
-        for number in service.waiting.remove(|_| false) {
-            if let Some(call) = calls.remove(&number) {
-                let told = answer(call.requester, Status::NoServer, Bytes::new());
-                told.into_iter().for_each(|status| ledger.over(call.row, status));
-            }
+        let mut bag = Bag::default();
+        for call in service.waiting.remove(|_| false).iter().filter_map(|number| calls.remove(number)) {
+            let told = bag.answer(call.requester, Status::NoServer, Bytes::new());
+            told.into_iter().for_each(|status| ledger.over(call.row, status));
         }
+        bag.deliver();
         services.remove(name);
     }
 }
@@ -306,14 +333,37 @@ fn millis(left: Duration) -> u32 {
     u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1)
 }
 
-/// Tells who asked, if anybody still waits. Returns what was told.
-fn answer(requester: Option<(Arc<Shared>, u64)>, status: Status, body: Bytes) -> Option<Status> {
-    let (session, id) = requester?;
-    // Who does not read its answers must not fill memory with them.
-    let (status, body) = match session.has_room_for_calls() {
-        true => (status, body),
-        false => (Status::Overloaded, Bytes::new()),
-    };
-    session.post(Reply { id, status: status.into(), body });
-    Some(status)
+/// What goes to other sessions, by session: each is locked and woken once, when all is there. Delivered under the router's lock, so that a
+/// cancellation does not overtake its request.
+#[derive(Default)]
+struct Bag(Vec<(Arc<Shared>, Vec<Body>)>);
+
+impl Bag {
+    fn put(&mut self, to: &Arc<Shared>, body: Body) {
+        match self.0.iter_mut().find(|(session, _)| Arc::ptr_eq(session, to)) {
+            Some((_, bodies)) => bodies.push(body),
+            None => self.0.push((to.clone(), vec![body])),
+        }
+    }
+
+    /// Tells who asked, if anybody still waits. Returns what is told.
+    fn answer(
+        &mut self,
+        requester: Option<(Arc<Shared>, u64)>,
+        status: Status,
+        body: Bytes,
+    ) -> Option<Status> {
+        let (session, id) = requester?;
+        // Who does not read its answers must not fill memory with them.
+        let (status, body) = match session.has_room_for_calls() {
+            true => (status, body),
+            false => (Status::Overloaded, Bytes::new()),
+        };
+        self.put(&session, Reply { id, status: status.into(), body }.into());
+        Some(status)
+    }
+
+    fn deliver(self) {
+        self.0.into_iter().for_each(|(session, bodies)| session.post_all(bodies));
+    }
 }

@@ -169,19 +169,18 @@ impl Shared {
         }
     }
 
-    /// Something that concerns a request.
-    pub(crate) fn post(&self, body: impl Into<Body>) {
-        let body = body.into();
+    /// What concerns requests.
+    pub(crate) fn post_all(&self, bodies: Vec<Body>) {
         let mut mail = self.mail.lock();
-        mail.call_bytes += match &body {
+        let was_empty = mail.calls.is_empty();
+        let bytes = |body: &Body| match body {
             Body::Request(request) => request.body.len(),
             Body::Reply(reply) => reply.body.len(),
             _ => 0,
         };
-        mail.calls.push(body);
-        if mail.calls.len() == 1
-            && let Some(waker) = &mail.waker
-        {
+        mail.call_bytes += bodies.iter().map(bytes).sum::<usize>();
+        mail.calls.extend(bodies);
+        if was_empty && let Some(waker) = &mail.waker {
             waker.wake_by_ref();
         }
     }

@@ -99,6 +99,7 @@ fn urgent_requests_go_first_and_every_other_one_too() {
     let mut sim = Sim::new(Config::default());
     let (server, requester) = (serve(&mut sim, 2), sim.peer(fast(), true));
     (0..50).for_each(|id| sim[requester].send(request(id, 0, Lane::Low)));
+    sim.settle();
     (100..105).for_each(|id| sim[requester].send(request(id, 0, Lane::High)));
     sim.settle();
     for place in 0..55 {
@@ -109,6 +110,17 @@ fn urgent_requests_go_first_and_every_other_one_too() {
     let order: Vec<_> = sim[server].requests().iter().map(number).collect();
     assert_eq!(order[..9], [0, 1, 100, 101, 102, 103, 104, 2, 3]);
     assert_eq!(sim[requester].replies().len(), 55);
+}
+
+#[test]
+fn of_what_comes_together_the_urgent_goes_first_whatever_stands_before_it() {
+    let mut sim = Sim::new(Config::default());
+    let (server, requester) = (serve(&mut sim, 2), sim.peer(fast(), true));
+    (0..3).for_each(|id| sim[requester].send(request(id, 0, Lane::Low)));
+    sim[requester].send(request(100, 0, Lane::High));
+    sim.settle();
+    let order: Vec<_> = sim[server].requests().iter().map(number).collect();
+    assert_eq!(order, [100, 0]);
 }
 
 #[test]

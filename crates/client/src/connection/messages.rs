@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use nyx_core::Clock as _;
 use nyx_protocol::control::{self, Body, Pong, Resync};
 use nyx_protocol::wire::{self, Scan};
 
@@ -12,6 +11,7 @@ use super::packing::Packing;
 use crate::Refusal;
 use crate::error::ProtocolError;
 use crate::registry::Registry;
+use crate::requests::Mail;
 use crate::shared::Shared;
 use crate::subscribe::Acks;
 
@@ -28,8 +28,23 @@ pub(super) enum Taken {
 pub(super) fn take(
     shared: &Shared,
     acks: &Arc<Acks>,
+    packing: (&mut Packing, bool),
+    buffer: &mut BytesMut,
+) -> Result<Taken, End> {
+    let mut mail = Mail::default();
+    let taken = sort(shared, acks, packing, buffer, &mut mail);
+    // What came before the end counts.
+    mail.handle(shared);
+    taken
+}
+
+/// Does what the messages say, but for those about requests.
+fn sort(
+    shared: &Shared,
+    acks: &Arc<Acks>,
     (packing, takes_blocks): (&mut Packing, bool),
     buffer: &mut BytesMut,
+    mail: &mut Mail,
 ) -> Result<Taken, End> {
     let max = shared.max_message_bytes().max(RECEIVE_MIN);
     let mut registry = shared.registry.lock();
@@ -38,7 +53,8 @@ pub(super) fn take(
             Scan::Incomplete { needed } => return Ok(Taken::Needs(needed)),
             Scan::Control { len } => {
                 let message = buffer.split_to(len);
-                if let Some(body) = control::parse(&message).map_err(ProtocolError::from)? {
+                let body = control::parse(&message).map_err(ProtocolError::from)?;
+                if let Some(body) = body.and_then(|body| mail.take(body)) {
                     handle_control(shared, &mut registry, (packing, takes_blocks), body)?;
                 }
             }
@@ -85,9 +101,6 @@ fn handle_control(
         Body::Ping(ping) => shared.outgoing.put_control(Pong { nonce: ping.nonce }),
         Body::Pong(pong) => registry.pings.pong(pong.nonce),
         Body::Served(served) => shared.services.lock().served(served),
-        Body::Request(request) => shared.services.lock().handle(request, &shared.outgoing),
-        Body::Cancel(cancel) => shared.services.lock().cancel(cancel.id),
-        Body::Reply(reply) => shared.calls.reply(reply, &shared.outgoing, shared.clock.now()),
         Body::Goodbye(goodbye) => return Err(End::Goodbye(goodbye.reason)),
         // What only a client sends is no reason to give up.
         _ => {}

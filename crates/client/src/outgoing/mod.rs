@@ -261,12 +261,12 @@ impl Outgoing {
         }
     }
 
-    /// Appends a request, if there is a connection. Whoever asks bounds how many there are.
-    pub(crate) fn put_request(&self, lane: Lane, request: Request) -> bool {
+    /// Appends requests, if there is a connection. Whoever asks bounds how many there are.
+    pub(crate) fn put_requests(&self, requests: impl IntoIterator<Item = (Lane, Request)>) -> bool {
         let mut buffer = self.buffer.lock();
         let connected = buffer.session != 0;
         if connected {
-            buffer.put_unordered(lane, request.into());
+            requests.into_iter().for_each(|(lane, request)| buffer.put_unordered(lane, request.into()));
             unpark(buffer);
         }
         connected
@@ -282,11 +282,14 @@ impl Outgoing {
         }
     }
 
-    /// Appends an answer, if the connection is still that on which the request came.
-    pub(crate) fn put_reply(&self, session: u64, reply: Reply) {
+    /// Appends answers, if the connection is still that on which the requests came.
+    pub(crate) fn put_replies(&self, session: u64, replies: Vec<Reply>) {
+        if replies.is_empty() {
+            return;
+        }
         let mut buffer = self.buffer.lock();
         if session != 0 && buffer.session == session {
-            buffer.put_unordered(Lane::High, reply.into());
+            replies.into_iter().for_each(|reply| buffer.put_unordered(Lane::High, reply.into()));
             unpark(buffer);
         }
     }

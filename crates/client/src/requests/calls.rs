@@ -75,11 +75,13 @@ impl Calls {
         self.last.fetch_add(count, Relaxed)
     }
 
-    pub(super) fn insert(&self, number: u64, sent: Sent, deadline: Option<Instant>) {
+    /// Requests that are about to be sent: number, who waits, and until when.
+    pub(super) fn insert(&self, sent: impl Iterator<Item = (u64, Sent, Option<Instant>)>) {
         let inside = &mut *self.inside.lock();
-        inside.sent.insert(number, sent);
-        let Some(at) = deadline else { return };
-        inside.deadlines.push(Reverse((at, number)));
+        for (number, sent, deadline) in sent {
+            inside.sent.insert(number, sent);
+            inside.deadlines.extend(deadline.map(|at| Reverse((at, number))));
+        }
         // Those that were answered must not gather until their time has come.
         if inside.deadlines.len() > 2 * inside.sent.len() + STALE_MAX {
             let Inside { sent, deadlines, .. } = inside;
@@ -107,10 +109,18 @@ impl Calls {
         self.inside.lock().sent.remove(&number)
     }
 
-    /// The hub's answer. One that comes after the request was given up is passed over.
-    pub(crate) fn reply(&self, reply: Reply, outgoing: &Outgoing, now: Instant) {
-        if let Some(sent) = self.take(reply.id) {
-            sent.end(RequestError::result(reply), outgoing, self, now);
+    /// The hub's answers. One that comes after its request was given up is passed over.
+    pub(crate) fn replies(&self, replies: &mut Vec<Reply>, outgoing: &Outgoing, now: Instant) {
+        let answered: Vec<_> = {
+            let sent = &mut self.inside.lock().sent;
+            let replies = replies.drain(..);
+            replies.filter_map(|reply| Some((sent.remove(&reply.id)?, RequestError::result(reply)))).collect()
+        };
+        let mut answered = answered.into_iter().peekable();
+        while let Some(line) = answered.peek().map(|(sent, _)| sent.line.clone()) {
+            let told = line.finish_first(&mut answered);
+            told.into_iter().for_each(|(waiter, answer)| waiter.tell(answer));
+            line.pump(outgoing, self, now);
         }
     }
 

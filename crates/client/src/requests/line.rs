@@ -1,5 +1,6 @@
 //! What waits on this side for a service.
 
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use nyx_protocol::requests::{Gate, Outcome, Ticket};
 use parking_lot::Mutex;
 
 use super::RequestError;
-use super::calls::{Calls, Sent, Waiter};
+use super::calls::{Answer, Calls, Sent, Waiter};
 use crate::Name;
 use crate::outgoing::{Outgoing, Reach};
 
@@ -37,12 +38,28 @@ impl Line {
         Self { service, gate: Mutex::new(gate) }
     }
 
-    /// `false`: too many wait, and who waits for it has been told.
-    pub(super) fn push(&self, waiting: Waiting) {
-        let pushed = self.gate.lock().push(waiting.lane, waiting);
-        if let Err(waiting) = pushed {
-            waiting.waiter.tell(Err(RequestError::Full));
-        }
+    /// Who finds too many waiting is told.
+    pub(super) fn push(&self, waiting: impl Iterator<Item = Waiting>) {
+        let refused: Vec<_> = {
+            let mut gate = self.gate.lock();
+            waiting.filter_map(|waiting| gate.push(waiting.lane, waiting).err()).collect()
+        };
+        refused.into_iter().for_each(|waiting| waiting.waiter.tell(Err(RequestError::Full)));
+    }
+
+    /// Of those that were answered, the first ones that are of this line are under way no longer. Who waits for them is to be told.
+    pub(super) fn finish_first<'a>(
+        self: &'a Arc<Self>,
+        answered: &'a mut Peekable<impl Iterator<Item = (Sent, Answer)>>,
+    ) -> Vec<(Waiter, Answer)> {
+        let mut gate = self.gate.lock();
+        let mut finish = |(sent, answer): (Sent, Answer)| {
+            let outcome = answer.as_ref().map_or_else(RequestError::outcome, |_| Outcome::Answered);
+            gate.finish(sent.ticket, outcome);
+            (sent.waiter, answer)
+        };
+        std::iter::from_fn(|| answered.next_if(|(sent, _)| Arc::ptr_eq(&sent.line, self)).map(&mut finish))
+            .collect()
     }
 
     pub(super) fn finish(&self, ticket: Ticket, outcome: Outcome) {
@@ -71,9 +88,14 @@ impl Line {
         loop {
             match outgoing.reach() {
                 Reach::Connected => {
-                    let next = self.gate.lock().next();
-                    let Some((ticket, waiting)) = next else { return };
-                    self.send(ticket, waiting, outgoing, calls, now);
+                    let next: Vec<_> = {
+                        let mut gate = self.gate.lock();
+                        std::iter::from_fn(|| gate.next()).take(ROUND).collect()
+                    };
+                    if next.is_empty() {
+                        return;
+                    }
+                    self.send(next, outgoing, calls, now);
                 }
                 // Should there be a connection by then, nobody would come back to this line.
                 Reach::Disconnected if self.is_waiting() && calls.block(self) => {}
@@ -89,29 +111,38 @@ impl Line {
 
     fn send(
         self: &Arc<Self>,
-        ticket: Ticket,
-        waiting: Waiting,
+        next: Vec<(Ticket, Waiting)>,
         outgoing: &Outgoing,
         calls: &Calls,
         now: Instant,
     ) {
-        let Waiting { number, body, lane, deadline, waiter } = waiting;
-        let deadline_ms = deadline.map_or(0, |time| time.as_millis().clamp(1, u32::MAX.into()) as u32);
-        let request = Request {
-            id: number,
-            service: self.service.as_str().to_owned(),
-            body,
-            deadline_ms,
-            lane: control::Lane::from(lane).into(),
-            serve_id: 0,
-        };
-        // An answer may be there before this returns.
-        calls.insert(number, Sent { line: self.clone(), ticket, waiter }, deadline.map(|time| now + time));
-        if !outgoing.put_request(lane, request)
-            && let Some(sent) = calls.take(number)
-        {
+        let mut requests = Vec::with_capacity(next.len());
+        let mut numbers = Vec::with_capacity(next.len());
+        // Answers may be there before this returns.
+        calls.insert(next.into_iter().map(|(ticket, waiting)| {
+            let Waiting { number, body, lane, deadline, waiter } = waiting;
+            let deadline_ms = deadline.map_or(0, |time| time.as_millis().clamp(1, u32::MAX.into()) as u32);
+            let request = Request {
+                id: number,
+                service: self.service.as_str().to_owned(),
+                body,
+                deadline_ms,
+                lane: control::Lane::from(lane).into(),
+                serve_id: 0,
+            };
+            requests.push((lane, request));
+            numbers.push(number);
+            (number, Sent { line: self.clone(), ticket, waiter }, deadline.map(|time| now + time))
+        }));
+        if outgoing.put_requests(requests) {
+            return;
+        }
+        for sent in numbers.into_iter().filter_map(|number| calls.take(number)) {
             self.finish(sent.ticket, Outcome::Abandoned);
             sent.waiter.tell(Err(RequestError::Disconnected));
         }
     }
 }
+
+/// Requests that are sent under one lock: enough that it costs nothing, few enough that others who wait for it don't notice.
+const ROUND: usize = 256;

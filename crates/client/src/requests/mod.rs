@@ -27,16 +27,19 @@
 //! # }
 //! ```
 
+mod answer;
 mod batch;
 mod calls;
 mod error;
 mod line;
+mod mail;
 mod requester;
 mod serve;
 
 pub use batch::Batch;
 pub(crate) use calls::Calls;
 pub use error::{RequestError, ServeError};
+pub(crate) use mail::Mail;
 pub use nyx_protocol::requests::{BODY_MAX, Cap};
 pub use requester::{Options, Requests, SendOptions};
 pub use serve::{Incoming, ServeOptions, Serving};

@@ -94,7 +94,8 @@ impl Requests {
         let (waiter, answer) = oneshot::channel();
         let number = self.open.shared.calls.numbers(1);
         let under_way = UnderWay { requests: self.clone(), numbers: number..number + 1 };
-        self.push(number, body, options, Waiter::One(waiter));
+        let waiting = waiting(number, body, options, Waiter::One(waiter));
+        self.line.push(waiting.into_iter());
         self.pump();
         let answer = answer.await.unwrap_or(Err(RequestError::Closed));
         // It has its answer, so there is nothing to cancel.
@@ -119,26 +120,30 @@ impl Requests {
         let count = bodies.len();
         let first = self.open.shared.calls.numbers(count as u64);
         let under_way = UnderWay { requests: self.clone(), numbers: first..first + count as u64 };
-        for (place, body) in bodies.into_iter().enumerate() {
-            self.push(first + place as u64, body, options, Waiter::OfBatch(waiter.clone(), place));
-        }
+        let all = bodies.into_iter().enumerate().filter_map(|(place, body)| {
+            waiting(first + place as u64, body, options, Waiter::OfBatch(waiter.clone(), place))
+        });
+        // What waits is made before the line is locked: bodies may be anybody's code.
+        self.line.push(all.collect::<Vec<_>>().into_iter());
         self.pump();
         Batch::new(count, answers, under_way)
-    }
-
-    fn push<P: Payload>(&self, number: u64, body: P, options: SendOptions, waiter: Waiter) {
-        let length = body.as_ref().len();
-        if length > BODY_MAX {
-            return waiter.tell(Err(RequestError::TooLarge(length)));
-        }
-        let SendOptions { deadline, lane } = options;
-        self.line.push(Waiting { number, body: body.into_bytes(), lane, deadline, waiter });
     }
 
     fn pump(&self) {
         let shared = &self.open.shared;
         self.line.pump(&shared.outgoing, &shared.calls, shared.clock.now());
     }
+}
+
+/// A request that is to be sent; `None`: it is too large, and who waits for it has been told.
+fn waiting<P: Payload>(number: u64, body: P, options: SendOptions, waiter: Waiter) -> Option<Waiting> {
+    let length = body.as_ref().len();
+    if length > BODY_MAX {
+        waiter.tell(Err(RequestError::TooLarge(length)));
+        return None;
+    }
+    let SendOptions { deadline, lane } = options;
+    Some(Waiting { number, body: body.into_bytes(), lane, deadline, waiter })
 }
 
 /// Requests that are cancelled when this is dropped.

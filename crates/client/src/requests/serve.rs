@@ -1,21 +1,17 @@
 //! Answering.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use nyx_core::Lane;
-use nyx_protocol::control::{self, Reply, Request, Served, Status, Unserve};
-use nyx_protocol::requests::BODY_MAX;
-use parking_lot::Mutex;
+use nyx_protocol::control::{self, Request, Served, Unserve};
 use tokio::sync::{oneshot, watch};
-use tokio::task::AbortHandle;
 
 use super::ServeError;
-use crate::outgoing::Outgoing;
+use super::answer::{Responder, Tasks, Work};
 use crate::publish::Payload;
 use crate::shared::Open;
 use crate::{Name, Refusal};
@@ -24,6 +20,8 @@ use crate::{Name, Refusal};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Incoming {
+    /// The hub's number.
+    pub(super) id: u64,
     /// What is asked.
     pub body: Bytes,
     /// How long whoever asks will wait from now; `None`: for ever. The handler's future is dropped when it is over.
@@ -33,6 +31,9 @@ pub struct Incoming {
 }
 
 /// How a service is served.
+///
+/// A handler that is ready at once is answered where it was read, with all that came in the same read. One that waits, or computes for more
+/// than 100 µs before it first waits, runs on a task of its own.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServeOptions {
@@ -81,22 +82,18 @@ impl Drop for Serving {
     }
 }
 
-type Handling = Pin<Box<dyn Future<Output = Result<Bytes, String>> + Send>>;
-type Handler = Arc<dyn Fn(Incoming) -> Handling + Send + Sync>;
-
 /// What a client serves, and is answering.
 #[derive(Default)]
 pub(crate) struct Services {
     served: BTreeMap<u32, Service>,
     next: u32,
-    /// By the hub's number, on the present connection.
-    answering: Arc<Mutex<HashMap<u64, AbortHandle>>>,
+    tasks: Tasks,
 }
 
 struct Service {
     name: Name,
     concurrency: u32,
-    handler: Handler,
+    responder: Arc<Responder>,
     answer: Option<oneshot::Sender<Result<(), ServeError>>>,
     /// Tells the handle that it is over.
     ended: watch::Sender<Option<ServeError>>,
@@ -127,17 +124,17 @@ impl Services {
         P: Payload + 'static,
         E: fmt::Display + 'static,
     {
-        let handler: Handler = Arc::new(move |incoming| {
+        let responder = Arc::new(Responder::new(move |incoming| {
             let handling = handler(incoming);
             Box::pin(
                 async move { handling.await.map(Payload::into_bytes).map_err(|error| error.to_string()) },
             )
-        });
+        }));
         let id = self.next;
         self.next = id.wrapping_add(1);
         let concurrency = options.concurrency;
         let (ended, over) = watch::channel(None);
-        self.served.insert(id, Service { name, concurrency, handler, answer: Some(answer), ended });
+        self.served.insert(id, Service { name, concurrency, responder, answer: Some(answer), ended });
         (id, over)
     }
 
@@ -169,90 +166,31 @@ impl Services {
         }
     }
 
-    /// Answers a request of the hub, on a task of its own.
-    pub(crate) fn handle(&self, request: Request, outgoing: &Arc<Outgoing>) {
-        let (id, session) = (request.id, outgoing.session());
-        let mut reply = Answer {
-            outgoing: outgoing.clone(),
-            answering: self.answering.clone(),
-            session,
-            reply: Some(Reply { id, status: Status::Cancelled.into(), body: Bytes::new() }),
-        };
-        let mut answering = self.answering.lock();
+    /// Who answers these requests.
+    pub(crate) fn find(&self, requests: &mut Vec<Request>) -> Vec<Work> {
         // A hub sends no more than it was told to.
         let most: usize = self.served.values().map(|service| service.concurrency.max(1) as usize).sum();
-        let service = self.served.get(&request.serve_id);
-        let Some(service) = service.filter(|_| answering.len() < most) else {
-            drop(answering);
-            return reply.give(Status::Overloaded, Bytes::new());
+        let room = most.saturating_sub(self.tasks.len());
+        let find = |(place, request): (usize, Request)| {
+            let service = self.served.get(&request.serve_id).filter(|_| place < room);
+            Work { responder: service.map(|service| service.responder.clone()), request }
         };
-        let handler = service.handler.clone();
-        let incoming = Incoming {
-            deadline: (request.deadline_ms > 0).then(|| Duration::from_millis(request.deadline_ms.into())),
-            lane: request.lane().to_lane().unwrap_or(Lane::Medium),
-            body: request.body,
-        };
-        let task = tokio::spawn(async move {
-            match handler(incoming).await {
-                Ok(body) if body.len() > BODY_MAX => {
-                    let text = format!("the answer of {} bytes is over the limit of {BODY_MAX}", body.len());
-                    reply.give(Status::Failed, text.into());
-                }
-                Ok(body) => reply.give(Status::Ok, body),
-                Err(text) => {
-                    let end = text.floor_char_boundary(BODY_MAX);
-                    reply.give(Status::Failed, Bytes::copy_from_slice(&text.as_bytes()[..end]));
-                }
-            }
-        });
-        // It can't have answered yet: that takes this lock.
-        answering.insert(id, task.abort_handle());
+        requests.drain(..).enumerate().map(find).collect()
     }
 
-    /// Nobody waits for this answer any more.
-    pub(crate) fn cancel(&self, id: u64) {
-        let task = self.answering.lock().remove(&id);
-        if let Some(task) = task {
-            task.abort();
-        }
+    /// What is being answered on tasks of its own.
+    pub(crate) fn tasks(&self) -> Tasks {
+        self.tasks.clone()
     }
 
     /// The connection is lost: nobody can be told.
     pub(crate) fn disconnect(&self) {
-        let answering = std::mem::take(&mut *self.answering.lock());
-        answering.into_values().for_each(|task| task.abort());
+        self.tasks.abort_all();
     }
 
     /// The client is closed.
     pub(crate) fn close(&mut self) {
         self.served.clear();
         self.disconnect();
-    }
-}
-
-/// The one answer to a request. If it is dropped before, the request was given up, or its handler has panicked.
-struct Answer {
-    outgoing: Arc<Outgoing>,
-    answering: Arc<Mutex<HashMap<u64, AbortHandle>>>,
-    session: u64,
-    reply: Option<Reply>,
-}
-
-impl Answer {
-    fn give(&mut self, status: Status, body: Bytes) {
-        if let Some(reply) = self.reply.take() {
-            self.answering.lock().remove(&reply.id);
-            self.outgoing.put_reply(self.session, Reply { status: status.into(), body, ..reply });
-        }
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.give(Status::Failed, Bytes::from_static(b"the server failed"));
-        } else {
-            self.give(Status::Cancelled, Bytes::new());
-        }
     }
 }

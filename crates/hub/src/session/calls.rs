@@ -1,6 +1,7 @@
 //! Requests of this peer, and services that it serves.
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use nyx_protocol::requests::BODY_MAX;
 use nyx_protocol::topic::Name;
 
 use super::Session;
+use crate::router::Asked;
 
 /// What a session has under way.
 #[derive(Default)]
@@ -20,6 +22,9 @@ pub(super) struct Calls {
     /// When they are given up. Of those that were answered meanwhile, in vain.
     deadlines: BinaryHeap<Reverse<(Instant, u64, u64)>>,
     served: HashMap<u32, Name>,
+    /// What one read has brought, to be routed together. Kept for their memory.
+    asked: Vec<Request>,
+    answered: Vec<Reply>,
 }
 
 impl Calls {
@@ -40,6 +45,9 @@ impl Calls {
 
 /// Deadlines that may be kept in vain.
 const STALE_MAX: usize = 64;
+
+/// The router numbers from 1.
+const UNROUTED: u64 = 0;
 
 /// Requests that one server may have at a time, whatever it says.
 const CONCURRENCY_MAX: u32 = 4096;
@@ -91,57 +99,99 @@ impl Session {
         }
     }
 
-    pub(super) fn handle_request(&mut self, now: Instant, request: Request) {
-        let id = request.id;
-        if self.calls.open.contains_key(&id) {
-            return self.refuse(control::Error {
-                code: ErrorCode::Unexpected.into(),
-                message: format!("request {id} is not answered yet: give each a number of its own"),
-                ..Default::default()
-            });
+    /// A request or an answer, which is routed with the others that came in the same read.
+    pub(super) fn gather(&mut self, body: Body) -> Option<Body> {
+        match body {
+            Body::Request(request) => self.calls.asked.push(request),
+            Body::Reply(reply) => self.calls.answered.push(reply),
+            other => return Some(other),
         }
-        let time = Duration::from_millis(request.deadline_ms.into());
-        let deadline = (!time.is_zero()).then(|| now + time);
-        match self.route(now, request, deadline) {
+        None
+    }
+
+    /// Routes what was gathered.
+    pub(super) fn route_gathered(&mut self, now: Instant) {
+        if !self.calls.answered.is_empty() {
+            let mut answered = std::mem::take(&mut self.calls.answered);
+            self.hub.inner.router.reply(now, &self.shared, answered.drain(..));
+            self.calls.answered = answered;
+        }
+        if !self.calls.asked.is_empty() {
+            let mut asked = std::mem::take(&mut self.calls.asked);
+            for of_service in asked.chunk_by_mut(|one, next| one.service == next.service) {
+                self.route(now, of_service);
+            }
+            asked.clear();
+            self.calls.asked = asked;
+        }
+    }
+
+    /// Requests for one service.
+    fn route(&mut self, now: Instant, requests: &mut [Request]) {
+        let name = match self.service_of(requests) {
+            Ok(name) => name,
+            Err(status) => {
+                let turn_away = |request: &mut Request| self.turn_away(&request.service, request.id, status);
+                return requests.iter_mut().for_each(turn_away);
+            }
+        };
+        let hub = self.hub.clone();
+        let room = if hub.is_draining() { 0 } else { hub.inner.config.requests };
+        let mut asked = Vec::with_capacity(requests.len());
+        for request in requests {
+            let (id, is_full) = (request.id, self.calls.open.len() >= room);
+            match self.calls.open.entry(id) {
+                Entry::Occupied(_) => self.refuse(control::Error {
+                    code: ErrorCode::Unexpected.into(),
+                    message: format!("request {id} is not answered yet: give each a number of its own"),
+                    ..Default::default()
+                }),
+                Entry::Vacant(_) if request.body.len() > BODY_MAX => {
+                    self.turn_away(&request.service, id, Status::BadRequest);
+                }
+                Entry::Vacant(_) if is_full => self.turn_away(&request.service, id, Status::Overloaded),
+                Entry::Vacant(place) => {
+                    place.insert(UNROUTED);
+                    let time = Duration::from_millis(request.deadline_ms.into());
+                    let deadline = (!time.is_zero()).then(|| now + time);
+                    asked.push(Asked { request: std::mem::take(request), deadline });
+                }
+            }
+        }
+        let mut refused = Vec::new();
+        let (calls, waiting_max) = (&mut self.calls, hub.inner.config.waiting_requests);
+        let done = |id, deadline, result| match result {
             Ok(number) => {
-                self.calls.open.insert(id, number);
-                self.calls.await_until(deadline, id, number);
+                calls.open.insert(id, number);
+                calls.await_until(deadline, id, number);
             }
             Err(status) => {
-                let is_forbidden = status == Status::Forbidden;
-                self.hub.inner.refusals.count(if is_forbidden {
-                    ErrorCode::Forbidden
-                } else {
-                    ErrorCode::Limit
-                });
-                self.answer(id, status, Bytes::new());
+                calls.open.remove(&id);
+                refused.push((id, status));
             }
-        }
+        };
+        hub.inner.router.request(now, &self.shared, &name, asked.into_iter(), waiting_max, done);
+        refused.into_iter().for_each(|(id, status)| self.refuse_call(id, status));
     }
 
-    fn route(&self, now: Instant, request: Request, deadline: Option<Instant>) -> Result<u64, Status> {
-        let inner = &self.hub.inner;
-        self.admit(&request).inspect_err(|status| inner.router.refused(&request.service, *status))?;
-        inner.router.request(now, &self.shared, request, deadline, inner.config.waiting_requests)
-    }
-
-    fn admit(&self, request: &Request) -> Result<(), Status> {
-        if request.body.len() > BODY_MAX {
-            return Err(Status::BadRequest);
-        }
+    /// The service that they are all for, if this peer may ask it.
+    fn service_of(&self, requests: &[Request]) -> Result<Name, Status> {
+        let name = requests.first().map_or("", |request| &request.service);
         // Before anything is looked up: whether there is such a service is not for everybody.
-        let name = Name::new(&request.service).map_err(|_| Status::NoServer)?;
-        if !self.standing.may_publish(&name) {
-            return Err(Status::Forbidden);
-        }
-        if self.calls.open.len() >= self.hub.inner.config.requests || self.hub.is_draining() {
-            return Err(Status::Overloaded);
-        }
-        Ok(())
+        let name = Name::new(name).map_err(|_| Status::NoServer)?;
+        if self.standing.may_publish(&name) { Ok(name) } else { Err(Status::Forbidden) }
     }
 
-    pub(super) fn handle_reply(&self, now: Instant, reply: Reply) {
-        self.hub.inner.router.reply(now, &self.shared, reply);
+    /// A request that is not routed.
+    fn turn_away(&mut self, service: &str, id: u64, status: Status) {
+        self.hub.inner.router.refused(service, status);
+        self.refuse_call(id, status);
+    }
+
+    fn refuse_call(&mut self, id: u64, status: Status) {
+        let is_forbidden = status == Status::Forbidden;
+        self.hub.inner.refusals.count(if is_forbidden { ErrorCode::Forbidden } else { ErrorCode::Limit });
+        self.answer(id, status, Bytes::new());
     }
 
     pub(super) fn handle_cancel(&mut self, id: u64) {

@@ -31,6 +31,7 @@ impl Session {
             self.heard = now;
         }
         let outcome = self.take_messages(now, buffer);
+        self.route_gathered(now);
         self.left = buffer.len();
         outcome
     }
@@ -74,6 +75,8 @@ impl Session {
                     self.budget.charge(now, run);
                 }
                 Err(error) => {
+                    // What came before it counts.
+                    self.route_gathered(now);
                     let code = match error {
                         DecodeError::TooLarge { .. } => ErrorCode::TooLarge,
                         _ => ErrorCode::Malformed,
@@ -88,7 +91,10 @@ impl Session {
         match control::parse(message) {
             Ok(Some(body)) => self.handle_control(now, body),
             Ok(None) => Ok(()),
-            Err(error) => Err(self.fail(ErrorCode::Malformed, error)),
+            Err(error) => {
+                self.route_gathered(now);
+                Err(self.fail(ErrorCode::Malformed, error))
+            }
         }
     }
 

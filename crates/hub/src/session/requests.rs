@@ -37,7 +37,11 @@ impl Session {
                 Err(self.fail(ErrorCode::Unexpected, "the first message was no Hello: send Hello first"))
             }
             (_, body) => {
-                self.handle_body(now, body);
+                if let Some(body) = self.gather(body) {
+                    // What came before may be what it is about.
+                    self.route_gathered(now);
+                    self.handle_body(now, body);
+                }
                 Ok(())
             }
         }
@@ -58,8 +62,6 @@ impl Session {
             Body::Resync(resync) => self.handle_resync(resync.topic_id),
             Body::Serve(serve) => self.handle_serve(now, serve),
             Body::Unserve(unserve) => self.handle_unserve(unserve.id),
-            Body::Request(request) => self.handle_request(now, request),
-            Body::Reply(reply) => self.handle_reply(now, reply),
             Body::Cancel(cancel) => self.handle_cancel(cancel.id),
             // A second hello, or what only a hub sends: nothing that we could act on, nothing that harms.
             _ => self.refuse(control::Error {
