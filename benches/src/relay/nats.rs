@@ -22,13 +22,7 @@ pub struct Nats;
 
 impl Contender for Nats {
     fn serve<'a>(&'a self, _args: &'a Args) -> Pending<'a, Server> {
-        Box::pin(async {
-            let address = free_address()?;
-            let mut command = Command::new(PROGRAM);
-            command.args(["--addr", "127.0.0.1", "--port"]).arg(address.port().to_string());
-            command.args(["--log", "/dev/null"]);
-            Server::program(command, address, "apt-get install nats-server").await
-        })
+        Box::pin(serve())
     }
 
     fn publish<'a>(&'a self, address: SocketAddr, feed: Feed) -> Pending<'a, ()> {
@@ -66,7 +60,17 @@ impl contender::Publisher for Publisher {
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<Client, Error> {
+/// Starts nats-server.
+pub(crate) async fn serve() -> Result<Server, Error> {
+    let address = free_address()?;
+    let mut command = Command::new(PROGRAM);
+    command.args(["--addr", "127.0.0.1", "--port"]).arg(address.port().to_string());
+    command.args(["--log", "/dev/null"]);
+    Server::program(command, address, "apt-get install nats-server").await
+}
+
+/// Connects to it.
+pub(crate) async fn connect(address: SocketAddr) -> Result<Client, Error> {
     let url = format!("nats://{address}");
     ConnectOptions::new().connect(url).await.map_err(Error::client("connect to NATS"))
 }

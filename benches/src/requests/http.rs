@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -23,7 +24,13 @@ pub(super) async fn serve() -> Result<(), Error> {
         std::hint::black_box(body.len());
         StatusCode::ACCEPTED
     };
-    Ok(axum::serve(listener, Router::new().route("/update", post(accept))).await?)
+    let slow = |body: String| async move {
+        let Ok(millis) = body.parse() else { return StatusCode::BAD_REQUEST };
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        StatusCode::ACCEPTED
+    };
+    let routes = Router::new().route("/update", post(accept)).route("/slow", post(slow));
+    Ok(axum::serve(listener, routes).await?)
 }
 
 /// Connections that post records.

@@ -35,6 +35,16 @@ pub(super) enum Load {
     Paced { per_second: u32 },
 }
 
+impl Load {
+    /// Records that wait for their answer at a time, where that is fixed.
+    pub(super) const fn under_way(&self) -> Option<usize> {
+        match self {
+            Self::Saturated { senders, batch } => Some(*senders * *batch),
+            Self::Paced { .. } => None,
+        }
+    }
+}
+
 /// What was seen in the window.
 #[derive(Clone, Debug)]
 pub(super) struct Measured {

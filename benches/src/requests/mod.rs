@@ -6,7 +6,8 @@
 //! that no client library is to blame.
 //!
 //! Records are published and their results come from the hub; requests go through it to a service, which is another process with
-//! nyx-client and answers each with its own bytes. HTTP has one hop less, and answers without a body.
+//! nyx-client and answers each with its own bytes. *NATS*, with the feature `nats`, does the same through nats-server. HTTP has one hop
+//! less, and answers without a body.
 //!
 //! Two loads: *saturated*, so many records under way at a time, and as fast as they are answered; and *paced*, 100,000 records a
 //! second in bursts of a millisecond, which shows what that costs of a core. A round trip counts from the call that sends a record to
@@ -15,7 +16,10 @@
 mod cpu;
 mod http;
 mod measure;
+#[cfg(feature = "nats")]
+mod nats;
 mod nyx;
+mod slow;
 mod table;
 
 use std::net::SocketAddr;
@@ -47,6 +51,10 @@ pub struct Args {
     /// Be the service at this hub
     #[arg(long, hide = true)]
     reply: Option<SocketAddr>,
+    /// Be the service at this NATS server
+    #[cfg(feature = "nats")]
+    #[arg(long, hide = true)]
+    reply_nats: Option<SocketAddr>,
     /// Be the HTTP server
     #[arg(long, hide = true)]
     serve_http: bool,
@@ -69,22 +77,75 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     if let Some(hub) = args.reply {
         return nyx::reply(hub).await;
     }
-    let server = crate::relay::nyx::serve(args.nyx.clone()).await?;
-    let measured =
-        async { Ok::<_, Error>((records(args, &server).await?, asks(args, &server).await?)) }.await;
-    server.end().await;
-    let (records, asks) = measured?;
-    let server = Server::own(["--serve-http"]).await?;
-    let measured = async {
-        Ok::<_, Error>([posts(args, &server, RECORDS).await?, posts(args, &server, REQUESTS).await?])
+    #[cfg(feature = "nats")]
+    if let Some(server) = args.reply_nats {
+        return nats::reply(server).await;
     }
-    .await;
+    let hub = crate::relay::nyx::serve(args.nyx.clone()).await?;
+    let measured = through_hub(args, &hub).await;
+    hub.end().await;
+    let mut rows = measured?;
+    let server = Server::own(["--serve-http"]).await?;
+    let measured = over_http(args, &server).await;
     server.end().await;
-    let [as_records, as_requests] = measured?;
-    let [saturated, paced] = records;
-    let rows = [saturated, as_records, paced, asks, as_requests];
+    rows.extend(measured?);
+    #[cfg(feature = "nats")]
+    rows.extend(through_nats(args).await?);
+    // The contenders of one kind of work stand together.
+    rows.sort_by_key(|row| row.run.what);
     table::print(&rows)?;
-    Ok(())
+    slow_requests(args).await
+}
+
+async fn through_hub(args: &Args, hub: &Server) -> Result<Vec<Measured>, Error> {
+    let mut rows = Vec::from(records(args, hub).await?);
+    let mut service = Worker::start("service", ["--reply", &hub.address.to_string()])?;
+    service.report(STARTUP).await?;
+    let asks = nyx::Asks::connect(hub.address, args.bytes).await?;
+    for load in ASKED {
+        let run = measure::Run { what: REQUESTS, contender: "nyx", load, server: hub.id() };
+        rows.push(measure::run(run, args.window(), &asks).await?);
+    }
+    service.end().await;
+    Ok(rows)
+}
+
+async fn over_http(args: &Args, server: &Server) -> Result<Vec<Measured>, Error> {
+    let mut rows = Vec::new();
+    for (what, connections) in [(RECORDS, CONNECTIONS), (REQUESTS, CONNECTIONS), (REQUESTS, 4 * CONNECTIONS)]
+    {
+        rows.push(posts(args, server, what, connections).await?);
+    }
+    Ok(rows)
+}
+
+#[cfg(feature = "nats")]
+async fn through_nats(args: &Args) -> Result<Vec<Measured>, Error> {
+    let server = crate::relay::nats::serve().await?;
+    let mut service = Worker::start("service", ["--reply-nats", &server.address.to_string()])?;
+    service.report(STARTUP).await?;
+    let asks = nats::Asks::connect(server.address, args.bytes).await?;
+    let mut rows = Vec::new();
+    for load in ASKED {
+        let run = measure::Run { what: REQUESTS, contender: "nats", load, server: server.id() };
+        rows.push(measure::run(run, args.window(), &asks).await?);
+    }
+    service.end().await;
+    server.end().await;
+    Ok(rows)
+}
+
+async fn slow_requests(args: &Args) -> Result<(), Error> {
+    let hub = crate::relay::nyx::serve(args.nyx.clone()).await?;
+    let mut service = Worker::start("service", ["--reply", &hub.address.to_string()])?;
+    service.report(STARTUP).await?;
+    let http = Server::own(["--serve-http"]).await?;
+    let time = Duration::from_millis(if args.smoke { 5 } else { 200 });
+    let run = slow::run(hub.address, http.address, time).await;
+    http.end().await;
+    service.end().await;
+    hub.end().await;
+    run
 }
 
 async fn records(args: &Args, server: &Server) -> Result<[Measured; 2], Error> {
@@ -96,20 +157,14 @@ async fn records(args: &Args, server: &Server) -> Result<[Measured; 2], Error> {
     Ok([saturated, measure::run(of(paced), args.window(), &records).await?])
 }
 
-async fn asks(args: &Args, server: &Server) -> Result<Measured, Error> {
-    let mut service = Worker::start("service", ["--reply", &server.address.to_string()])?;
-    service.report(STARTUP).await?;
-    let asks = nyx::Asks::connect(server.address, args.bytes).await?;
-    let load = measure::Load::Saturated { senders: ASKERS, batch: ASKED };
-    let run = measure::Run { what: REQUESTS, contender: "nyx", load, server: server.id() };
-    let measured = measure::run(run, args.window(), &asks).await;
-    service.end().await;
-    measured
-}
-
-async fn posts(args: &Args, server: &Server, what: &'static str) -> Result<Measured, Error> {
-    let posts = http::Posts::connect(server.address, args.bytes, CONNECTIONS).await?;
-    let load = measure::Load::Saturated { senders: CONNECTIONS, batch: 1 };
+async fn posts(
+    args: &Args,
+    server: &Server,
+    what: &'static str,
+    connections: usize,
+) -> Result<Measured, Error> {
+    let posts = http::Posts::connect(server.address, args.bytes, connections).await?;
+    let load = measure::Load::Saturated { senders: connections, batch: 1 };
     let run = measure::Run { what, contender: "http", load, server: server.id() };
     measure::run(run, args.window(), &posts).await
 }
@@ -121,9 +176,14 @@ const REQUESTS: &str = "requests, pipelined";
 /// A service that takes longer is not going to answer.
 const STARTUP: Duration = Duration::from_secs(20);
 
-/// Batches of requests under way at a time, and requests in each: within the default cap of the client.
-const ASKERS: usize = 4;
-const ASKED: usize = 128;
+/// Batches of requests under way at a time, and requests in each: as many as HTTP has under way, four times as many, and within the
+/// default cap of the client. By Little's law the mean round trip is what is under way over the rate, so rates and round trips compare at
+/// an equal number.
+const ASKED: [measure::Load; 3] = [
+    measure::Load::Saturated { senders: 4, batch: 8 },
+    measure::Load::Saturated { senders: 4, batch: 32 },
+    measure::Load::Saturated { senders: 4, batch: 128 },
+];
 
 /// Batches of Nyx under way at a time.
 const SENDERS: usize = 8;

@@ -1,6 +1,7 @@
 //! Nyx: events of which each one's result is awaited, and requests that another client answers.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use nyx_client::publish::{Acknowledged, Options};
@@ -66,7 +67,14 @@ pub(super) async fn reply(address: SocketAddr) -> Result<(), Error> {
     options.concurrency = 4_096;
     let echo = |request: requests::Incoming| async move { Ok::<_, String>(request.body) };
     let serving = client.serve(service()?, options, echo).await;
-    let _serving = serving.map_err(Error::client("serve on Nyx"))?;
+    let _echo = serving.map_err(Error::client("serve on Nyx"))?;
+    let slow = |request: requests::Incoming| async move {
+        let millis = std::str::from_utf8(&request.body).ok().and_then(|text| text.parse().ok());
+        tokio::time::sleep(Duration::from_millis(millis.ok_or("no number of milliseconds")?)).await;
+        Ok::<_, &str>(request.body)
+    };
+    let serving = client.serve(slow_service()?, requests::ServeOptions::default(), slow).await;
+    let _slow = serving.map_err(Error::client("serve on Nyx"))?;
     say(&Report::Connected)?;
     // Until the bench ends this process.
     std::future::pending().await
@@ -76,7 +84,12 @@ fn service() -> Result<Name, Error> {
     Name::new("bench/echo").map_err(Error::client("name a service"))
 }
 
-async fn connect(address: SocketAddr) -> Result<Client, Error> {
+/// A service that takes as many milliseconds as it is told.
+pub(super) fn slow_service() -> Result<Name, Error> {
+    Name::new("bench/slow").map_err(Error::client("name a service"))
+}
+
+pub(super) async fn connect(address: SocketAddr) -> Result<Client, Error> {
     Client::connect(address.into(), Config::default()).await.map_err(Error::client("connect to Nyx"))
 }
 
