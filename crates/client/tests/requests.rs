@@ -279,6 +279,33 @@ async fn a_service_answers_fails_and_survives_its_handler() {
 }
 
 #[tokio::test]
+async fn a_handler_that_waits_is_overtaken_by_those_that_need_not_and_still_answers() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (go, gate) = tokio::sync::watch::channel(false);
+    let (_serving, _) = serve(&client, &mut link, move |incoming: Incoming| {
+        let mut gate = gate.clone();
+        async move {
+            if &incoming.body[..] == b"wait" {
+                gate.wait_for(|open| *open).await.map_err(|_| "it never opens".to_owned())?;
+            }
+            Ok(String::from_utf8_lossy(&incoming.body).to_uppercase())
+        }
+    })
+    .await;
+    for (id, body) in ["wait", "one", "wait", "two"].into_iter().enumerate() {
+        ask(&mut link, id as u64, body).await;
+    }
+    for (id, text) in [(1, "ONE"), (3, "TWO")] {
+        assert_eq!(answer(&mut link).await, (id, Status::Ok, text.to_owned()));
+    }
+    go.send(true).unwrap();
+    let mut late = [answer(&mut link).await.0, answer(&mut link).await.0];
+    late.sort_unstable();
+    assert_eq!(late, [0, 2]);
+}
+
+#[tokio::test]
 async fn a_request_that_is_cancelled_is_dropped_and_answered_once() {
     let peer = Peer::new().await;
     let (client, mut link) = peer.client().await;

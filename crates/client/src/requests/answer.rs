@@ -211,3 +211,43 @@ const SLOW: Duration = Duration::from_micros(100);
 
 /// How long one batch may be answered where it was read; the rest goes to tasks.
 const TURN: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn incoming() -> Incoming {
+        Incoming::new(Request { id: 7, ..Request::default() })
+    }
+
+    #[test]
+    fn a_service_has_tasks_from_when_its_first_poll_takes_long_until_it_does_not() {
+        let responder = Responder::new(|_| Box::pin(async { Ok(Bytes::new()) }));
+        for (micros, is_slow) in [(1, false), (101, true), (300, true), (99, false)] {
+            responder.observe(Duration::from_micros(micros));
+            assert_eq!(responder.is_slow.load(Relaxed), is_slow, "{micros} µs");
+        }
+    }
+
+    #[test]
+    fn what_is_ready_is_answered_and_what_waits_is_handed_back_unharmed() {
+        let ready = Responder::new(|_| Box::pin(async { Ok(Bytes::from_static(b"yes")) }));
+        let reply = ready.try_answer(incoming()).ok().unwrap();
+        assert_eq!((reply.id, reply.status(), &reply.body[..]), (7, Status::Ok, &b"yes"[..]));
+        let waits = Responder::new(|_| {
+            Box::pin(async {
+                tokio::task::yield_now().await;
+                Ok(Bytes::new())
+            })
+        });
+        let mut handling = waits.try_answer(incoming()).err().unwrap();
+        assert!(handling.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    }
+
+    #[test]
+    fn a_panic_is_an_answer() {
+        let responder = Responder::new(|_| panic!("as the test wants"));
+        let reply = responder.try_answer(incoming()).ok().unwrap();
+        assert_eq!((reply.status(), &reply.body[..]), (Status::Failed, PANICKED));
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use nyx_core::Instant;
 use nyx_protocol::control::{Cancel, Reply};
 use nyx_protocol::requests::Ticket;
@@ -45,7 +46,8 @@ pub(crate) struct Calls {
 
 #[derive(Debug, Default)]
 struct Inside {
-    sent: HashMap<u64, Sent>,
+    /// By numbers that are our own.
+    sent: HashMap<u64, Sent, RandomState>,
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
     /// Where requests wait for a connection.
     blocked: Vec<Arc<Line>>,
