@@ -299,6 +299,7 @@ impl Inside {
             };
             service.waiting_bytes = service.waiting_bytes.saturating_sub(body.len());
             server.under_way += 1;
+            let bytes = body.len();
             let request = Request {
                 id: number,
                 body,
@@ -307,7 +308,7 @@ impl Inside {
                 serve_id: server.serve_id,
                 ..Request::default()
             };
-            bag.put(&server.session, request.into());
+            bag.put(&server.session, request.into(), bytes);
         }
     }
 
@@ -333,16 +334,32 @@ fn millis(left: Duration) -> u32 {
     u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1)
 }
 
-/// What goes to other sessions, by session: each is locked and woken once, when all is there. Delivered under the router's lock, so that a
-/// cancellation does not overtake its request.
+/// What goes to other sessions, by session: each is locked and woken once, when all is there, or much of it. Delivered under the router's
+/// lock, so that a cancellation does not overtake its request.
 #[derive(Default)]
-struct Bag(Vec<(Arc<Shared>, Vec<Body>)>);
+struct Bag(Vec<(Arc<Shared>, Parcel)>);
+
+#[derive(Default)]
+struct Parcel {
+    bodies: Vec<Body>,
+    bytes: usize,
+}
+
+/// Bytes that are held back for one session at most: what it has is asked for each request, and must not be far from the truth.
+const PARCEL_BYTES: usize = 64 * 1024;
 
 impl Bag {
-    fn put(&mut self, to: &Arc<Shared>, body: Body) {
-        match self.0.iter_mut().find(|(session, _)| Arc::ptr_eq(session, to)) {
-            Some((_, bodies)) => bodies.push(body),
-            None => self.0.push((to.clone(), vec![body])),
+    fn put(&mut self, to: &Arc<Shared>, body: Body, bytes: usize) {
+        let place = self.0.iter().position(|(session, _)| Arc::ptr_eq(session, to));
+        let place = place.unwrap_or_else(|| {
+            self.0.push((to.clone(), Parcel::default()));
+            self.0.len() - 1
+        });
+        let parcel = &mut self.0[place].1;
+        parcel.bodies.push(body);
+        parcel.bytes += bytes;
+        if parcel.bytes >= PARCEL_BYTES {
+            to.post_all(std::mem::take(parcel).bodies);
         }
     }
 
@@ -359,11 +376,16 @@ impl Bag {
             true => (status, body),
             false => (Status::Overloaded, Bytes::new()),
         };
-        self.put(&session, Reply { id, status: status.into(), body }.into());
+        let bytes = body.len();
+        self.put(&session, Reply { id, status: status.into(), body }.into(), bytes);
         Some(status)
     }
 
     fn deliver(self) {
-        self.0.into_iter().for_each(|(session, bodies)| session.post_all(bodies));
+        for (session, parcel) in self.0 {
+            if !parcel.bodies.is_empty() {
+                session.post_all(parcel.bodies);
+            }
+        }
     }
 }
