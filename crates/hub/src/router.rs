@@ -43,9 +43,8 @@ pub(crate) struct Asked {
     pub(crate) deadline: Option<Instant>,
 }
 
+#[derive(Default)]
 struct Service {
-    /// Where it is counted.
-    row: usize,
     servers: Vec<Server>,
     waiting: Queue<u64>,
     waiting_bytes: usize,
@@ -88,8 +87,8 @@ impl Router {
         concurrency: u32,
     ) -> bool {
         let inside = &mut *self.0.lock();
-        let Inside { services, ledger, .. } = inside;
-        let service = services.entry(name.clone()).or_insert_with(|| Service::new(ledger.open(name)));
+        inside.ledger.open(name);
+        let service = inside.services.entry(name.clone()).or_default();
         if service.servers.iter().any(|server| Arc::ptr_eq(&server.session, session)) {
             return false;
         }
@@ -241,10 +240,6 @@ impl Router {
 }
 
 impl Service {
-    fn new(row: usize) -> Self {
-        Self { row, servers: Vec::new(), waiting: Queue::default(), waiting_bytes: 0 }
-    }
-
     /// The server to send a request to: the one of those that take more that has the fewest.
     fn free(&self) -> Option<usize> {
         let free = self.servers.iter().enumerate().filter(|(_, server)| {
