@@ -250,6 +250,11 @@ impl Server {
                 }
                 (Some(_), Some(_)) => {}
             }
+            if self.app.secure.is_some()
+                && self.app.config.listen.udp.is_some_and(|addr| !addr.ip().is_loopback())
+            {
+                tracing::warn!("--insecure: whoever is on the way can read datagrams, tokens in them too");
+            }
         }
     }
 
