@@ -324,6 +324,7 @@ async fn a_session_that_the_hub_ends_is_told_once_and_so_is_that_it_is_back() {
     };
     link.send(revoked.clone()).await;
     drop(link);
+    told(&mut events, "the token was revoked").await;
     // It is not let in again, for the same reason and then for another.
     let expired = control::Error { message: "it has expired".to_owned(), ..revoked.clone() };
     for error in [revoked.clone(), revoked, expired] {
@@ -332,13 +333,16 @@ async fn a_session_that_the_hub_ends_is_told_once_and_so_is_that_it_is_back() {
         link.send(error).await;
         link.ended().await;
     }
-    for words in ["the token was revoked", "it has expired"] {
-        let Item::Refused(refusal) = events.recv().await.unwrap() else { panic!("a refusal is due") };
-        assert_eq!((refusal.code, &refusal.message[..]), (ErrorCode::Unauthorized, words));
-    }
+    told(&mut events, "it has expired").await;
     assert_eq!(client.stats().refusal.map(|refusal| refusal.code), Some(ErrorCode::Unauthorized));
     let mut link = peer.accept().await;
     link.subscribed(&[announce(1, "e", Kind::Event)]).await;
     assert!(matches!(events.recv().await.unwrap(), Item::Reconnected(_)));
     assert_eq!(client.stats().refusal, None);
+}
+
+/// The next item is a refusal in these words.
+async fn told(events: &mut Subscription, words: &str) {
+    let Item::Refused(refusal) = events.recv().await.unwrap() else { panic!("a refusal is due") };
+    assert_eq!((refusal.code, &refusal.message[..]), (ErrorCode::Unauthorized, words));
 }
