@@ -116,7 +116,8 @@ impl Candidates {
     fn draft(&self, pattern: &Pattern, rows: &[&Row]) -> Draft {
         let shape = Shape { rows: pattern.rows, columns: self.columns(pattern, rows) };
         let columns = shape.columns.len();
-        let all: Vec<_> = rows.iter().flat_map(|row| self.numbers(row, &shape.columns)).collect();
+        let mut all = Vec::with_capacity(rows.len() * columns);
+        rows.iter().for_each(|row| self.put_numbers(row, &shape.columns, &mut all));
         let limits: Vec<_> =
             (0..columns).map(|at| width_limit(all.iter().skip(at).step_by(columns))).collect();
         let mut draft =
@@ -138,25 +139,25 @@ impl Candidates {
     fn columns(&self, pattern: &Pattern, rows: &[&Row]) -> Vec<(u32, Kind)> {
         let cells = &self.cells[pattern.cells.clone()];
         let mut columns: Vec<_> = cells.iter().map(|(key, step)| (*key, step.kind)).collect();
-        for (key, step) in rows.iter().flat_map(|row| &self.cells[row.cells.clone()]) {
-            if let Some((_, kind)) = columns.iter_mut().find(|column| column.0 == *key) {
-                *kind = step.kind.max(*kind);
+        for row in rows {
+            let mut cells = self.cells[row.cells.clone()].iter().peekable();
+            for (key, kind) in &mut columns {
+                if let Some((_, step)) = cells.next_if(|cell| cell.0 == *key) {
+                    *kind = step.kind.max(*kind);
+                }
             }
         }
         columns
     }
 
-    /// The numbers of a row's steps, column by column: 0 where it has none, and `None` where the scale of the column can't tell it.
-    fn numbers<'a>(
-        &'a self,
-        row: &Row,
-        columns: &'a [(u32, Kind)],
-    ) -> impl Iterator<Item = Option<u64>> + use<'a> {
-        let cells = &self.cells[row.cells.clone()];
-        columns.iter().map(|&(key, kind)| match cells.iter().find(|cell| cell.0 == key) {
-            Some((_, step)) => step.as_kind(kind).map(Step::number),
-            None => Some(0),
-        })
+    /// Appends the numbers of a row's steps, column by column: 0 where it has none, and `None` where the scale of the column can't tell
+    /// it. Columns and cells ascend.
+    fn put_numbers(&self, row: &Row, columns: &[(u32, Kind)], out: &mut Vec<Option<u64>>) {
+        let mut cells = self.cells[row.cells.clone()].iter().peekable();
+        for &(key, kind) in columns {
+            let step = cells.next_if(|cell| cell.0 == key);
+            out.push(step.map_or(Some(0), |(_, step)| step.as_kind(kind).map(Step::number)));
+        }
     }
 
     /// What the row takes as an entry of its own, at the least.
