@@ -26,6 +26,7 @@ pub(super) struct Encoder<'o, 'd> {
     ids: Vec<u64>,
     /// Tables that will be appended.
     tables: BytesMut,
+    candidates: Candidates,
 }
 
 /// An entry of a container, and what a receiver of the base must be told of it.
@@ -65,7 +66,14 @@ pub(super) fn put_delta(out: &mut BytesMut, epoch: u64, versions: Range<u64>, ta
     let base = versions.start;
     out.put_u32(epoch as u32);
     varint::put(out, base);
-    let mut encoder = Encoder { out, base, scratch: Vec::new(), ids: Vec::new(), tables: BytesMut::new() };
+    let mut encoder = Encoder {
+        out,
+        base,
+        scratch: Vec::with_capacity(CHANGES),
+        ids: Vec::with_capacity(CHANGES),
+        tables: BytesMut::new(),
+        candidates: Candidates::default(),
+    };
     let told = encoder.told(root).unwrap_or(Told::Set(root));
     let known = table.len_at(base);
     let has_keys = table.len() > known;
@@ -263,7 +271,8 @@ impl<'d> Encoder<'_, 'd> {
         if end - start < ROWS_MIN {
             return;
         }
-        let mut candidates = Candidates::default();
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.clear();
         for at in start..end {
             let Entry { index, told } = self.scratch[at];
             let rows = match told {
@@ -289,6 +298,7 @@ impl<'d> Encoder<'_, 'd> {
             scratch[at].told =
                 content.map_or(Told::InTable, |at| Told::Table { start: at.start, end: at.end });
         });
+        self.candidates = candidates;
     }
 }
 
@@ -326,6 +336,9 @@ const SPLICE_BYTES: usize = 4;
 
 /// A step of so many bytes is taken without a look at what else there is: in tables it is worth more.
 const STEP_BYTES: usize = 2;
+
+/// Changes for which there is room from the start.
+const CHANGES: usize = 64;
 
 /// One row alone is no table.
 const ROWS_MIN: usize = 2;

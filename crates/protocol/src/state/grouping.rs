@@ -35,6 +35,13 @@ struct Pattern {
 }
 
 impl Candidates {
+    /// Forgets all, and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.rows.clear();
+        self.cells.clear();
+        self.patterns.clear();
+    }
+
     /// Adds an entry, unless something in it (`None`) is no step.
     pub(super) fn push(
         &mut self,
@@ -189,14 +196,17 @@ fn column((key, step): &Cell) -> (u32, Kind) {
 /// The width up to which the numbers of a column should stand in its table: so many bits each, and the others alone, take the
 /// least.
 fn width_limit<'a>(numbers: impl Iterator<Item = &'a Option<u64>>) -> u32 {
-    let mut counts = [0; u64::BITS as usize + 1];
-    numbers.flatten().for_each(|&number| counts[table::width(number) as usize] += 1);
+    let (mut counts, mut widest) = ([0; u64::BITS as usize + 1], 0);
+    for width in numbers.flatten().map(|&number| table::width(number)) {
+        counts[width as usize] += 1;
+        widest = widest.max(width);
+    }
     let (mut within, all) = (0, counts.iter().sum::<u32>());
     let bits = |(width, count): (u32, u32)| {
         within += count;
         (within * width + (all - within) * ALONE_BITS, width)
     };
-    (0..).zip(counts).map(bits).min().map_or(u64::BITS, |(_, width)| width)
+    (0..=widest).zip(counts).map(bits).min().map_or(u64::BITS, |(_, width)| width)
 }
 
 /// What an entry that stands alone takes, about.
