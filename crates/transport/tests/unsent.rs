@@ -243,8 +243,9 @@ mod sockets {
     async fn a_slow_reader_lowers_the_kernel_s_bound_and_a_faster_one_raises_it() {
         let (mut writer, mut reader, link) = linked(Some(300_000)).await;
         assert_eq!(told(&writer), 16 * KIB);
-        assert!(run_until(&mut writer, &mut reader, |target| target == 4 * KIB).await, "{}", told(&writer));
-        assert_eq!(told(&writer), 4 * KIB);
+        // What is within a quarter of the last target leaves it as it is, so it need not be the least that there is.
+        assert!(run_until(&mut writer, &mut reader, |target| target <= 8 * KIB).await, "{}", told(&writer));
+        assert_eq!(Some(told(&writer)), writer.gauge().target());
         link.update(|link| link.rate = None);
         assert!(run_until(&mut writer, &mut reader, |target| target >= 16 * KIB).await, "{}", told(&writer));
         assert_eq!(Some(told(&writer)), writer.gauge().target());
