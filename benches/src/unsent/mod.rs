@@ -87,16 +87,18 @@ const PATHS: [Path; 4] = [
 enum Bound {
     Fixed,
     Adaptive,
+    Wide,
     Kernel,
 }
 
 impl Bound {
-    const ALL: [Self; 3] = [Self::Fixed, Self::Adaptive, Self::Kernel];
+    const ALL: [Self; 4] = [Self::Fixed, Self::Adaptive, Self::Wide, Self::Kernel];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Fixed => "fixed, 16 KiB",
             Self::Adaptive => "adaptive",
+            Self::Wide => "to 128 KiB",
             Self::Kernel => "the kernel's own",
         }
     }
@@ -201,6 +203,11 @@ fn set_up(stream: TcpStream, bound: Bound, clock: &Monotonic) -> anyhow::Result<
     tcp::apply(&stream, &options)?;
     Ok(match bound {
         Bound::Adaptive => Socket::adaptive(stream, unsent::Config::default(), clock.clone())?,
+        Bound::Wide => {
+            let mut config = unsent::Config::default();
+            config.bytes_max = 128 * 1024;
+            Socket::adaptive(stream, config, clock.clone())?
+        }
         Bound::Fixed | Bound::Kernel => Socket::fixed(stream, fixed, clock.clone()),
     })
 }

@@ -20,7 +20,10 @@ struct Path {
 
 impl Path {
     fn new() -> Self {
-        let control = Control::new(Config::default());
+        // More than by default, so that fast paths differ as well.
+        let mut config = Config::default();
+        config.bytes_max = 128 * KIB;
+        let control = Control::new(config);
         let mut path = Self { control, now: Instant::ZERO, unsent: 0, changes: 0 };
         path.fill();
         path

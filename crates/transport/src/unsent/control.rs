@@ -17,8 +17,8 @@ pub struct Config {
     pub lasts: Duration,
     /// The least that may wait. Default 4 KiB: less than some packets costs a wake-up for each.
     pub bytes_min: u32,
-    /// The most that may wait, which counts where it is less than `bytes_min`. Default 128 KiB, which last 2.6 ms at 50 MB/s: with that a writer that
-    /// has to wait for its turn for a millisecond keeps such a path busy (`cargo xtask bench unsent`).
+    /// The most that may wait, which counts where it is less than `bytes_min`. Default 16 KiB: with that a link of 50 MB/s and loopback are as busy
+    /// as with more, and what waits is younger (`cargo xtask bench unsent`). More is for writers whose turn comes late.
     pub bytes_max: u32,
     /// The target until a rate is known. Default 16 KiB.
     pub bytes_initial: u32,
@@ -29,7 +29,7 @@ impl Default for Config {
         Self {
             lasts: Duration::from_millis(10),
             bytes_min: 4 * 1024,
-            bytes_max: 128 * 1024,
+            bytes_max: 16 * 1024,
             bytes_initial: 16 * 1024,
         }
     }

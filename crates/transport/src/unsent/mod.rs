@@ -1,8 +1,7 @@
 //! Bytes that the kernel holds and has not sent: how many there may be, by how fast they leave.
 //!
 //! What waits in the kernel can't be replaced by something fresher, and the kernel's own bound is megabytes. A fixed bound is too
-//! much for a slow path (16 KiB wait a third of a second at 50 kB/s) and too little for a fast one (they are gone before the writer's task has
-//! been scheduled). So the bound follows the path:
+//! much for a slow path, where 16 KiB wait a third of a second at 50 kB/s. So the bound follows the path:
 //!
 //! - [`Control`]: the decision as a value. It learns the drain rate, and gives the target.
 //! - [`Socket`]: a connection that asks it, tells the kernel, and shows the target by a [`Gauge`].
