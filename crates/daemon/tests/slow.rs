@@ -77,7 +77,10 @@ async fn an_acknowledging_subscriber_behind_a_slow_link_stays_fresh_and_misses_n
         "the hub counts what the subscriber lost"
     );
     assert!(slow.ledger.missing_total() > sent / 2, "the link can't carry them all");
-    assert!(count(books, &["unsent_target_bytes"]) < 12 * 1024, "the kernel holds what leaves in 10 ms");
+    assert!(
+        count(books, &["unsent_target_bytes"]) <= 16 * 1024,
+        "the kernel holds little that can not be replaced"
+    );
     assert!(slow.ages.quantile(0.99) <= 160 * MILLISECOND, "p99 at the slow subscriber");
     assert!(slow.ages.quantile(1.0) <= 300 * MILLISECOND, "max at the slow subscriber");
     assert!(slow.goodput() >= 0.95, "the link was idle");

@@ -64,17 +64,18 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
     let link = app.meters.link(Transport::Http);
     let _open = link.open();
     let visit = Arc::new(app.doorstep.enter(peer.ip()));
-    let Some(stream) = app.secure(Listener::Http, stream, peer, &visit).await else { return };
+    // Boxed, like what follows, so that an idle WebSocket does not keep room for a handshake and the state of HTTP.
+    let secured = Box::pin(app.secure(Listener::Http, stream, peer, &visit)).await;
+    let Some(stream) = secured else { return };
     let Some(_place) = Place::take(&app) else {
         link.refused.inc();
         app.audit.refuse(peer.ip(), "", "there are too many connections (limits.sessions)");
-        return turn_away(stream).await;
+        return Box::pin(turn_away(stream)).await;
     };
     let stream = Patient::new(stream, app.hub.config().silence);
     let handover = Handover::default();
     let connection = Connection { app: app.clone(), peer, unsent, handover, visit };
     let handover = connection.handover.clone();
-    // Boxed, so that an idle WebSocket does not keep room for the state of HTTP.
     if let Err(error) = Box::pin(requests(connection, stream)).await {
         tracing::debug!(%peer, %error, "connection lost");
     }

@@ -29,7 +29,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// # Errors
 /// When the connection fails. The peer's errors are told to the peer.
 pub(crate) async fn drive<S>(
-    session: Session,
+    session: Box<Session>,
     stream: S,
     clock: Monotonic,
     traffic: &Traffic,
@@ -57,7 +57,8 @@ where
 }
 
 struct Driver<'a, S> {
-    session: Session,
+    /// Boxed: a task has room for what it is handed and for where that goes, and an idle connection is little else.
+    session: Box<Session>,
     stream: S,
     clock: Monotonic,
     traffic: &'a Traffic,

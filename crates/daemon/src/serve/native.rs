@@ -36,7 +36,8 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
             return;
         }
     };
-    if let Err(error) = drive(session, stream, app.clock.clone(), &link.traffic, Some(visit)).await {
+    if let Err(error) = drive(Box::new(session), stream, app.clock.clone(), &link.traffic, Some(visit)).await
+    {
         tracing::debug!(%peer, %error, "connection lost");
     }
 }

@@ -20,8 +20,8 @@ use super::{Config, Control, kernel};
 pub struct Socket {
     stream: TcpStream,
     clock: Monotonic,
-    /// `None`: the bound is fixed, or the kernel can't tell.
-    control: Option<Control>,
+    /// `None`: the bound is fixed, or the kernel can't tell. Apart, as a connection is moved through many hands, which all have room for it.
+    control: Option<Box<Control>>,
     gauge: Gauge,
 }
 
@@ -54,7 +54,7 @@ impl Socket {
         let control = Control::new(config);
         let target = control.target();
         kernel::set(&stream, target)?;
-        let control = kernel::IS_EXACT.then_some(control);
+        let control = kernel::IS_EXACT.then(|| Box::new(control));
         Ok(Self::new(stream, clock, control, target))
     }
 
@@ -63,7 +63,7 @@ impl Socket {
         Self::new(stream, clock, None, bytes.unwrap_or(0))
     }
 
-    fn new(stream: TcpStream, clock: Monotonic, control: Option<Control>, target: u32) -> Self {
+    fn new(stream: TcpStream, clock: Monotonic, control: Option<Box<Control>>, target: u32) -> Self {
         let gauge = Gauge::default();
         gauge.set(target);
         Self { stream, clock, control, gauge }

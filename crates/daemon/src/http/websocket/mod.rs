@@ -119,7 +119,7 @@ pub(super) async fn run(app: Arc<App>, peer: SocketAddr, upgrade: Upgrade) {
     let ended = match then {
         Then::Native(session) => {
             let visit = Some(app.doorstep.enter(peer.ip()));
-            drive(*session, &mut socket, app.clock.clone(), &link.traffic, visit).await
+            drive(session, &mut socket, app.clock.clone(), &link.traffic, visit).await
         }
         Then::Images(images) => images.run(&mut socket).await,
     };
