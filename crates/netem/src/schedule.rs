@@ -198,6 +198,8 @@ impl Schedule {
             self.steps.push(Step { at, changes });
         } else if self.repeat.is_none() {
             return Err("nothing happens here".to_owned());
+        } else if self.steps.is_empty() {
+            return Err("nothing changes before `repeat`".to_owned());
         }
         Ok(())
     }
@@ -276,6 +278,7 @@ mod tests {
             ("2s cut\n1s return", "line 2: the line before is later"),
             ("1s", "line 1: nothing happens here"),
             ("0s repeat", "line 1: `repeat` needs a time"),
+            ("30s repeat", "line 1: nothing changes before `repeat`"),
             ("1s cut repeat\n2s cut", "line 2: nothing follows `repeat`"),
             ("1s loss=200%", "line 1: `200%`"),
             ("1s jump", "line 1: `jump` is no setting"),
