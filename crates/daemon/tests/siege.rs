@@ -4,7 +4,8 @@
 mod authority;
 mod common;
 
-use std::io::{Read as _, Write as _};
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use authority::{Authority, Validity};
@@ -12,8 +13,11 @@ use common::{PATIENCE, Server};
 use nyx_client::{Address, Client, Config, Item, Name, Pattern, publish, subscribe};
 use tempfile::TempDir;
 
-/// As many as fit into the descriptors that most systems give a process, on both sides.
-const CROWD: usize = 1_000;
+/// Three of them are ten thousand.
+const CROWD: usize = 3_400;
+
+/// Of a crowd, as many as fit into the descriptors that most systems give a process.
+const STANDING: usize = 1_000;
 
 /// What the hub keeps waiting at most.
 const HANDSHAKES: usize = 100;
@@ -70,15 +74,27 @@ fn metric(page: &str, name: &str) -> u64 {
     line.trim().parse::<f64>().expect("a number") as u64
 }
 
-/// A crowd at `address` of which each sends `greeting` and no more.
-fn crowd(address: SocketAddr, greeting: &[u8]) -> Vec<TcpStream> {
-    let come = |_| {
+/// A crowd at `address` of which each sends `greeting` and no more. Returns those who came last: the others have been sent away.
+fn crowd(address: SocketAddr, greeting: &[u8]) -> VecDeque<TcpStream> {
+    let mut standing = VecDeque::new();
+    for _ in 0..CROWD {
+        if standing.len() == STANDING {
+            standing.pop_front().into_iter().for_each(await_end);
+        }
         let mut stream = TcpStream::connect(address).expect("it is accepted");
         // It may have had to go already.
         let _ = stream.write_all(greeting);
-        stream
-    };
-    (0..CROWD).map(come).collect()
+        standing.push_back(stream);
+    }
+    standing
+}
+
+/// Waits until the hub has closed a connection, whatever it says before.
+fn await_end(mut stream: TcpStream) {
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let ended = std::io::copy(&mut stream, &mut std::io::sink());
+    let is_reset = |error: &std::io::Error| error.kind() == ErrorKind::ConnectionReset;
+    assert!(ended.as_ref().err().is_none_or(is_reset), "{ended:?}: it should have made room");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
