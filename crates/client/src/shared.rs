@@ -67,6 +67,13 @@ impl Shared {
         }
     }
 
+    /// Gives up the requests whose time has passed.
+    pub(crate) fn expire_calls(&self) {
+        if self.calls.next_deadline().is_some() {
+            self.calls.expire(self.clock.now(), &self.outgoing);
+        }
+    }
+
     /// What the hub takes, as its `Welcome` says.
     pub(crate) fn max_message_bytes(&self) -> usize {
         self.max_message_bytes.load(Relaxed)

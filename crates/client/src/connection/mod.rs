@@ -10,10 +10,13 @@ mod pending;
 mod session;
 
 use std::io;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use nyx_transport::read::Reader;
 use nyx_transport::tls::Stream;
 use thiserror::Error;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::Refusal;
 use crate::error::{ConnectError, ProtocolError};
@@ -54,6 +57,33 @@ pub(crate) struct StreamLink {
     /// Whether the hub takes blocks.
     takes_blocks: bool,
 }
+
+/// Takes turns until one says that there was nothing to do, and lets other tasks have theirs after some: each turn moves some hundred KiB
+/// at most.
+fn poll_turns(
+    cx: &mut Context<'_>,
+    mut turn: impl FnMut(&mut Context<'_>) -> Result<bool, End>,
+) -> Poll<End> {
+    for _ in 0..TURNS {
+        match turn(cx) {
+            Ok(true) => {}
+            Ok(false) => return Poll::Pending,
+            Err(end) => return Poll::Ready(end),
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// When a session looks at the time: every second.
+fn ticks() -> Interval {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+const TURNS: usize = 16;
+const TICK: Duration = Duration::from_secs(1);
 
 /// Why a session is over.
 #[derive(Debug, Error)]

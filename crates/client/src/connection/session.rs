@@ -12,13 +12,13 @@ use nyx_protocol::control::{self, Ack};
 use nyx_transport::alarm::Alarm;
 use nyx_transport::write::Queue;
 use tokio::io::{AsyncReadExt, AsyncWrite as _, AsyncWriteExt};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::Interval;
 
 use super::keepalive::Keepalive;
 use super::messages::{self, Taken};
 use super::packing::{Packed, Packing};
 use super::pending::Pending;
-use super::{End, StreamLink};
+use super::{End, StreamLink, poll_turns, ticks};
 use crate::outgoing::Segment;
 use crate::shared::Shared;
 use crate::subscribe::Acks;
@@ -46,8 +46,6 @@ pub(crate) struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub(crate) fn new(shared: &'a Shared, link: StreamLink) -> Self {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             shared,
             packing: Packing::new(shared.clock.clone(), link.takes_blocks),
@@ -58,7 +56,7 @@ impl<'a> Session<'a> {
             taken: Vec::new(),
             packed: Vec::new(),
             keepalive: Keepalive::new(shared.clock.now()),
-            tick,
+            tick: ticks(),
             alarm: Alarm::default(),
             deaf: false,
             held_back: false,
@@ -67,29 +65,17 @@ impl<'a> Session<'a> {
 
     /// Runs until the connection is over, and returns why, and what was not written.
     pub(crate) async fn run(mut self) -> (End, Vec<Segment>) {
-        let end = poll_fn(|cx| self.poll(cx)).await;
+        let end = poll_fn(|cx| poll_turns(cx, |cx| self.turn(cx))).await;
         if matches!(end, End::Closed) {
             self.linger().await;
         }
         (end, self.pending.into_unwritten())
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        for _ in 0..TURNS {
-            match self.turn(cx) {
-                Ok(true) => {}
-                Ok(false) => return Poll::Pending,
-                Err(end) => return Poll::Ready(end),
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
     /// One turn. `false`: there is nothing to do, and the task will be woken when there is.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let has_read = self.read(cx)?;
-        self.expire_calls();
+        self.shared.expire_calls();
         if self.tick.poll_tick(cx).is_ready() {
             self.on_tick()?;
             // The timer is registered only by a poll that finds it pending.
@@ -132,14 +118,6 @@ impl<'a> Session<'a> {
                 Ok(true)
             }
             Poll::Ready(Err(error)) => Err(error.into()),
-        }
-    }
-
-    /// Gives up the requests whose time has passed.
-    fn expire_calls(&self) {
-        let Shared { calls, outgoing, clock, .. } = self.shared;
-        if calls.next_deadline().is_some() {
-            calls.expire(clock.now(), outgoing);
         }
     }
 
@@ -227,12 +205,6 @@ impl<'a> Session<'a> {
         let _ = tokio::time::timeout(LINGER, drained).await;
     }
 }
-
-/// Turns before other tasks get theirs: each reads and writes at most some hundred KiB.
-const TURNS: usize = 16;
-
-/// How often the time is looked at. Keepalive is measured in tens of seconds.
-const TICK: Duration = Duration::from_secs(1);
 
 /// Bytes in the write queue under which more is taken. Not only when it is empty: a full socket buffer is met with all
 /// that there is.

@@ -11,14 +11,14 @@ use nyx_core::{Clock as _, Instant};
 use nyx_protocol::control::{self, Body};
 use nyx_protocol::wire::{Flags, Header, Kind};
 use nyx_transport::udp::connection::{Event, Fate, Item, Order, Reason};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::Interval;
 
 use super::Link;
 use super::wire::Wire;
-use crate::connection::End;
 use crate::connection::keepalive::Keepalive;
 use crate::connection::messages::{self, Taken};
 use crate::connection::packing::Packing;
+use crate::connection::{End, poll_turns, ticks};
 use crate::outgoing::Segment;
 use crate::shared::Shared;
 use crate::subscribe::Acks;
@@ -51,8 +51,6 @@ pub(in crate::connection) struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub(in crate::connection) fn new(shared: &'a Shared, link: Link) -> Self {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         shared.registry.lock().dispatch.is_unordered = true;
         Self {
             shared,
@@ -65,7 +63,7 @@ impl<'a> Session<'a> {
             pings: VecDeque::new(),
             items: 0,
             keepalive: Keepalive::new(shared.clock.now()),
-            tick,
+            tick: ticks(),
             deaf: false,
             held_back: false,
             give_up: None,
@@ -74,23 +72,11 @@ impl<'a> Session<'a> {
 
     /// Runs until the connection is over, and returns why. Nothing is known to be unwritten: what is in doubt is told by pings.
     pub(in crate::connection) async fn run(mut self) -> (End, Vec<Segment>) {
-        let end = poll_fn(|cx| self.poll(cx)).await;
+        let end = poll_fn(|cx| poll_turns(cx, |cx| self.turn(cx))).await;
         self.wire.connection.close();
         // The hub notices by itself if this is lost.
         let _ = poll_fn(|cx| Poll::Ready(self.wire.poll_send(cx, self.shared.clock.now()))).await;
         (end, Vec::new())
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        for _ in 0..TURNS {
-            match self.turn(cx) {
-                Ok(true) => {}
-                Ok(false) => return Poll::Pending,
-                Err(end) => return Poll::Ready(end),
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// One turn. `false`: there is nothing to do, and the task will be woken when there is.
@@ -102,7 +88,7 @@ impl<'a> Session<'a> {
         }
         self.handle_events()?;
         self.take_in()?;
-        self.expire_calls();
+        self.shared.expire_calls();
         if self.tick.poll_tick(cx).is_ready() {
             self.keepalive.handle_tick(self.shared, self.deaf)?;
             // The timer is registered only by a poll that finds it pending.
@@ -163,14 +149,6 @@ impl<'a> Session<'a> {
         let unconsumed = self.acks.unconsumed() + (self.input.len() + self.item.len()) as u64;
         self.wire.connection.set_unconsumed(unconsumed);
         Ok(())
-    }
-
-    /// Gives up the requests whose time has passed.
-    fn expire_calls(&self) {
-        let Shared { calls, outgoing, clock, .. } = self.shared;
-        if calls.next_deadline().is_some() {
-            calls.expire(clock.now(), outgoing);
-        }
     }
 
     /// Hands out what waits, when all that went before has left. Says whether that was anything.
@@ -248,12 +226,6 @@ fn take(
 fn is_ping(message: &[u8]) -> bool {
     matches!(control::parse(message), Ok(Some(Body::Ping(_))))
 }
-
-/// Turns before other tasks get theirs.
-const TURNS: usize = 16;
-
-/// How often the time is looked at.
-const TICK: Duration = Duration::from_secs(1);
 
 /// Bytes that may be under way or unconsumed at the hub before more is taken: as many as its window for the stream.
 const UNSETTLED_MAX: u64 = 1 << 20;
