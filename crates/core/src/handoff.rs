@@ -15,9 +15,9 @@ use std::fmt;
 use crossbeam::atomic::AtomicCell;
 use crossbeam::utils::CachePadded;
 
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, Ordering};
 
-/// Room for one thing that is given back and taken again often, with a count of how often it was taken.
+/// Room for one thing that is given back and taken again often.
 ///
 /// Taking and leaving cost one exchange each, 5 ns or so with the check. See the [module](self) for what is promised.
 ///
@@ -37,17 +37,12 @@ pub struct Handoff<T>(CachePadded<Place<T>>);
 struct Place<T> {
     thing: AtomicCell<Option<Box<T>>>,
     wanted: AtomicBool,
-    taken: AtomicU64,
 }
 
 impl<T> Handoff<T> {
     /// An empty place.
     pub fn new() -> Self {
-        Self(CachePadded::new(Place {
-            thing: AtomicCell::new(None),
-            wanted: AtomicBool::new(false),
-            taken: AtomicU64::new(0),
-        }))
+        Self(CachePadded::new(Place { thing: AtomicCell::new(None), wanted: AtomicBool::new(false) }))
     }
 
     /// Takes what was left last. `None` where there is nothing, or others want it who came before.
@@ -86,23 +81,11 @@ impl<T> Handoff<T> {
     pub fn is_wanted(&self) -> bool {
         self.0.wanted.load(Ordering::Relaxed)
     }
-
-    /// Counts a thing that was taken and was of use.
-    #[inline]
-    pub fn count(&self) {
-        self.0.taken.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How often that was counted.
-    pub fn counted(&self) -> u64 {
-        self.0.taken.load(Ordering::Relaxed)
-    }
 }
 
 impl<T> fmt::Debug for Handoff<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (wanted, counted) = (self.is_wanted(), self.counted());
-        f.debug_struct("Handoff").field("wanted", &wanted).field("counted", &counted).finish_non_exhaustive()
+        f.debug_struct("Handoff").field("wanted", &self.is_wanted()).finish_non_exhaustive()
     }
 }
 

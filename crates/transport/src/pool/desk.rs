@@ -9,6 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::backoff::Backoff;
 use super::front::{Answer, Front};
 use super::stats::Stats;
+use super::uses::AllUses;
 
 /// While nobody waits, using a connection again is two exchanges: the [`Handoff`] promises that who begins to wait is not passed over.
 pub(super) struct Desk<T> {
@@ -21,13 +22,15 @@ pub(super) struct Inside<T> {
     pub(super) front: Front<Box<T>>,
     pub(super) backoff: Backoff,
     pub(super) ledger: Stats,
+    pub(super) uses: AllUses,
     pub(super) random: fastrand::Rng,
 }
 
 impl<T> Desk<T> {
     pub(super) fn new(front: Front<Box<T>>, backoff: Backoff, seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        let inside = Mutex::new(Inside { front, backoff, ledger: Stats::default(), random });
+        let inside =
+            Mutex::new(Inside { front, backoff, ledger: Stats::default(), uses: AllUses::default(), random });
         Self { last: Handoff::new(), inside }
     }
 

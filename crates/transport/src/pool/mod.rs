@@ -53,6 +53,7 @@ mod secure;
 mod site;
 mod stats;
 mod target;
+mod uses;
 
 pub use config::Config;
 pub use connector::{Check, Connection, Connector, Liveness, Tcp};

@@ -18,6 +18,7 @@ use super::front::{Answer, Front, Grant};
 use super::guard::{Attempt, Place, Turn};
 use super::registry::{Common, Registry};
 use super::stats::{Reason, Stats};
+use super::uses::Uses;
 
 /// A connection as deadpool keeps it. It changes hands often and under a lock, and is a hundred bytes and more: so its box does.
 pub(super) type Held<C, K> = Box<Pooled<C, K>>;
@@ -34,6 +35,7 @@ pub(super) struct Entry<T> {
     expires: Instant,
     /// When it was last taken from rest, so it has rested for less than the time since.
     used: Instant,
+    uses: Uses,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -97,7 +99,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
 
     #[inline]
     fn reuse(&self, mut held: Held<C, K>, now: Instant) -> Held<C, K> {
-        self.desk.last.count();
+        held.uses.count();
         held.used = now;
         held
     }
@@ -111,7 +113,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
             // Another used it a moment ago.
             Grant::Connection(mut held) => match held.liveness(Check::Readiness) {
                 None => {
-                    self.desk.last.count();
+                    held.uses.count();
                     return Ok(held);
                 }
                 Some(reason) => self.discard(*held, reason),
@@ -164,6 +166,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         let lifetime = self.common.config.lifetime;
         held.used = now;
         held.expires = now + lifetime.mul_f64(1.0 - state.random.f64() / 10.0);
+        held.uses = state.uses.begin();
         state.ledger.created += 1;
         drop(state);
         place.keep();
@@ -246,8 +249,10 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
     }
 
     fn discard(&self, held: Pooled<C, K>, reason: Reason) {
-        drop(Object::take(held));
-        self.desk.open().ledger.close(reason);
+        let Entry { uses, .. } = Object::take(held);
+        let mut state = self.desk.open();
+        state.uses.end(&uses);
+        state.ledger.close(reason);
     }
 
     pub(super) fn vacate(&self) {
@@ -358,7 +363,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         let (idle, open, waiting) = (state.front.idle(), state.front.open(), state.front.waiting());
         let mut stats = state.ledger;
         (stats.idle, stats.in_use, stats.waiting) = (idle, open - idle, waiting);
-        stats.reused = self.desk.last.counted();
+        stats.reused = state.uses.total();
         stats
     }
 }
@@ -397,7 +402,13 @@ impl<C: Connector, K: Clock + 'static> managed::Manager for Maker<C, K> {
 
     async fn create(&self) -> Result<Self::Type, C::Error> {
         let connection = self.common.connector.connect(&self.address).await?;
-        Ok(Entry { connection, expires: Instant::ZERO, used: Instant::ZERO, _place: None })
+        Ok(Entry {
+            connection,
+            expires: Instant::ZERO,
+            used: Instant::ZERO,
+            uses: Uses::default(),
+            _place: None,
+        })
     }
 
     /// What a user drops is closed and what rests stays in front, so deadpool itself never holds one to give out again.
