@@ -44,6 +44,7 @@ impl Batch {
     ///
     /// # Errors
     /// See [`PushError`]; nothing was added then.
+    #[inline]
     pub fn push(&mut self, to: SocketAddr, payload: &[u8]) -> Result<(), PushError> {
         self.push_marked(to, None, None, payload)
     }
@@ -52,6 +53,7 @@ impl Batch {
     ///
     /// # Errors
     /// See [`PushError`]; nothing was added then.
+    #[inline]
     pub fn push_marked(
         &mut self,
         to: SocketAddr,

@@ -142,6 +142,28 @@ impl Inbox {
         }
         Ok(self.metas[..self.filled].iter().map(count_of).sum())
     }
+
+    /// The same, where a call receives one.
+    pub(super) fn fill_each(
+        &mut self,
+        mut recv: impl FnMut(&mut [u8]) -> io::Result<(usize, SocketAddr)>,
+    ) -> io::Result<usize> {
+        self.filled = 0;
+        for (buffer, meta) in self.buffers.iter_mut().zip(&mut self.metas) {
+            match recv(buffer) {
+                Ok((len, addr)) => {
+                    // Another socket may have told more of another datagram.
+                    *meta = RecvMeta::default();
+                    (meta.addr, meta.len, meta.stride) = (addr, len, len);
+                }
+                // What came before is told first; the socket says it again.
+                Err(_) if self.filled > 0 => break,
+                Err(error) => return Err(error),
+            }
+            self.filled += 1;
+        }
+        Ok(self.filled)
+    }
 }
 
 impl Default for Inbox {

@@ -22,14 +22,17 @@ pub struct Options {
     pub receive_buffer: usize,
     /// `SO_SNDBUF`: what may wait in the kernel until it is sent. Default 2 MiB, by `net.core.wmem_max` likewise.
     pub send_buffer: usize,
-    /// Whether a batch for one address is cut by the kernel (GSO). Default true; off, each datagram is a system call of its
-    /// own, as it is where the system can't segment.
-    pub segmentation: bool,
+    /// Whether the kernel takes and gives many datagrams at once (GSO, GRO, `recvmmsg`), and carries and tells of each its congestion mark
+    /// and its address of ours. Default true.
+    ///
+    /// Off, each datagram is a plain system call, which is cheaper by a tenth where one comes at a time. Marks and local addresses are then
+    /// neither sent nor known, and what is larger than the path carries is cut up by IP.
+    pub batched: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { receive_buffer: 2 << 20, send_buffer: 2 << 20, segmentation: true }
+        Self { receive_buffer: 2 << 20, send_buffer: 2 << 20, batched: true }
     }
 }
 
@@ -51,8 +54,8 @@ pub struct Sent {
 #[derive(Debug)]
 pub struct Socket {
     io: UdpSocket,
-    state: UdpSocketState,
-    segmentation: bool,
+    /// What the system can do with many; absent where each goes by itself.
+    many: Option<UdpSocketState>,
 }
 
 impl Socket {
@@ -74,10 +77,10 @@ impl Socket {
             socket.set_only_v6(true)?;
         }
         socket.bind(&addr.into())?;
-        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        state.set_recv_buffer_size(UdpSockRef::from(&socket), options.receive_buffer)?;
-        state.set_send_buffer_size(UdpSockRef::from(&socket), options.send_buffer)?;
-        Ok(Self { io: UdpSocket::from_std(socket.into())?, state, segmentation: options.segmentation })
+        socket.set_recv_buffer_size(options.receive_buffer)?;
+        socket.set_send_buffer_size(options.send_buffer)?;
+        let many = options.batched.then(|| UdpSocketState::new(UdpSockRef::from(&socket))).transpose()?;
+        Ok(Self { io: UdpSocket::from_std(socket.into())?, many })
     }
 
     /// Where it is bound.
@@ -90,7 +93,7 @@ impl Socket {
 
     /// Datagrams that one system call can send, 1 where the system can't segment or was found not to.
     pub fn segments_max(&self) -> usize {
-        if self.segmentation { self.state.max_gso_segments() } else { 1 }
+        self.many.as_ref().map_or(1, UdpSocketState::max_gso_segments)
     }
 
     /// What the kernel may hold for reading, in bytes: what it gave of [`Options::receive_buffer`], doubled on Linux for its own
@@ -158,13 +161,13 @@ impl Socket {
     }
 
     fn try_send_train(&self, train: &Train, contents: &[u8]) -> io::Result<()> {
-        if train.is_plain() {
+        match &self.many {
+            Some(many) if !train.is_plain() => self.io.try_io(Interest::WRITABLE, || {
+                many.try_send(UdpSockRef::from(&self.io), &transmit(train, contents))
+            }),
             // Without control messages, which cost a tenth of the call.
-            return self.io.try_send_to(contents, train.to).map(drop);
+            _ => self.io.try_send_to(contents, train.to).map(drop),
         }
-        self.io.try_io(Interest::WRITABLE, || {
-            self.state.try_send(UdpSockRef::from(&self.io), &transmit(train, contents))
-        })
     }
 
     /// Receives what is there, at least one datagram, and returns how many. The inbox holds them until the next call.
@@ -197,9 +200,12 @@ impl Socket {
     /// # Errors
     /// `WouldBlock` where nothing is there; otherwise what the socket says.
     pub fn try_recv(&self, inbox: &mut Inbox) -> io::Result<usize> {
-        self.io.try_io(Interest::READABLE, || {
-            inbox.fill(|slices, metas| self.state.recv(UdpSockRef::from(&self.io), slices, metas))
-        })
+        match &self.many {
+            Some(many) => self.io.try_io(Interest::READABLE, || {
+                inbox.fill(|slices, metas| many.recv(UdpSockRef::from(&self.io), slices, metas))
+            }),
+            None => inbox.fill_each(|buffer| self.io.try_recv_from(buffer)),
+        }
     }
 }
 
