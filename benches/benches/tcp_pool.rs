@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::hint::black_box;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -15,6 +16,7 @@ use nyx_transport::pool::{Check, Config, Connection as _, Liveness, Pool, Target
 use nyx_transport::{Address, tcp};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 
 /// One task, one connection.
 fn acquire_release(c: &mut Criterion) {
@@ -32,7 +34,8 @@ fn acquire_release(c: &mut Criterion) {
                 }))
             });
         });
-        assert!(target.stats().created == 1, "{:?}", target.stats());
+        // Where a filter left it out, none was needed.
+        assert!(target.stats().created <= 1, "{:?}", target.stats());
     }
     for (name, checks) in [("deadpool", false), ("deadpool, checked", true)] {
         let pool = server.deadpool(1, checks);
@@ -43,7 +46,7 @@ fn acquire_release(c: &mut Criterion) {
                 }))
             });
         });
-        assert!(pool.status().size == 1);
+        assert!(pool.status().size <= 1);
     }
     let pool = runtime.block_on(server.bb8(1));
     group.bench_function("bb8", |b| {
@@ -89,7 +92,10 @@ fn wait_p99(c: &mut Criterion) {
             })
         });
     });
-    assert!(target.stats().created == CONNECTIONS as u64 && target.stats().waited > 0);
+    assert!(
+        target.stats().created <= CONNECTIONS as u64
+            && (target.stats().reused == 0 || target.stats().waited > 0)
+    );
     let pool = server.deadpool(CONNECTIONS, false);
     group.bench_function("deadpool", |b| {
         b.iter_custom(|times| {
@@ -99,6 +105,23 @@ fn wait_p99(c: &mut Criterion) {
                 async move {
                     let start = now();
                     let _connection = pool.get().await.expect("the server is there");
+                    let waited = start.elapsed();
+                    tokio::task::yield_now().await;
+                    waited
+                }
+            })
+        });
+    });
+    // No pool at all: what taking turns costs those who do it in order.
+    let turns = Arc::new(Semaphore::new(CONNECTIONS));
+    group.bench_function("semaphore", |b| {
+        b.iter_custom(|times| {
+            let turns = Arc::clone(&turns);
+            p99(&runtime, times, move || {
+                let turns = Arc::clone(&turns);
+                async move {
+                    let start = now();
+                    let _turn = turns.acquire().await.expect("it is never closed");
                     let waited = start.elapsed();
                     tokio::task::yield_now().await;
                     waited
