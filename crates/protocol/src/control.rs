@@ -24,10 +24,13 @@ pub fn put(out: &mut BytesMut, body: impl Into<Body>) {
     let control = Control { body: Some(body.into()) };
     let length = control.encoded_len();
     debug_assert!(length <= MAX_CONTROL_LEN, "callers keep names and lists short");
-    out.reserve(HEADER_LEN + length);
     let header = Header { length: length as u32, ..Header::CONTROL };
-    out.extend_from_slice(&header.to_bytes());
-    control.encode_raw(out);
+    let start = out.len();
+    // Room at once: fields are then written without asking for it one by one.
+    out.resize(start + HEADER_LEN + length, 0);
+    let (head, mut payload) = out[start..].split_at_mut(HEADER_LEN);
+    head.copy_from_slice(&header.to_bytes());
+    control.encode_raw(&mut payload);
 }
 
 /// Reads a whole control message, header included, as [`wire::scan`] delimits it. `None` is a message that a later
