@@ -112,9 +112,10 @@ async fn through_hub(args: &Args, hub: &Server) -> Result<Vec<Measured>, Error> 
 
 async fn over_http(args: &Args, server: &Server) -> Result<Vec<Measured>, Error> {
     let mut rows = Vec::new();
-    for (what, connections) in [(RECORDS, CONNECTIONS), (REQUESTS, CONNECTIONS), (REQUESTS, 4 * CONNECTIONS)]
-    {
-        rows.push(posts(args, server, what, connections).await?);
+    rows.push(posts(args, server, RECORDS, CONNECTIONS).await?);
+    for load in ASKED {
+        let connections = load.under_way().unwrap_or(CONNECTIONS);
+        rows.push(posts(args, server, REQUESTS, connections).await?);
     }
     Ok(rows)
 }
