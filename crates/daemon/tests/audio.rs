@@ -8,6 +8,9 @@ mod common {
     pub(crate) mod wait;
 }
 
+#[path = "sound/devices.rs"]
+mod devices;
+
 use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
@@ -139,22 +142,6 @@ async fn a_server_that_comes_back_is_an_interruption_of_the_same_recording() {
     assert!(after.first_frame > before.end_frame() + 24_000);
     assert!(after.unix_micros > before.unix_micros + 500_000);
     assert_eq!(reader.metrics().device_errors, 1);
-    capture.stop().expect("it is running");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_device_that_is_plugged_in_again_is_captured_again() {
-    let pulse = Pulse::start().await;
-    let module = pulse.pactl(&["load-module", "module-null-sink", "sink_name=usb", "rate=44100"]);
-    let stream = Stream::new(pulse.address(), Target::Device("usb".to_owned()));
-    let (capture, mut reader) = Capture::start(stream, capture::Config::default()).expect("a capture");
-    assert_eq!(capture.format().sample_rate(), 44_100);
-    assert!(reader.recv_timeout(PATIENCE).is_some());
-    pulse.pactl(&["unload-module", module.trim()]);
-    eventually(PATIENCE, "the loss is noticed", async || (reader.metrics().device_errors > 0).then_some(()))
-        .await;
-    pulse.pactl(&["load-module", "module-null-sink", "sink_name=usb", "rate=44100"]);
-    while !reader.recv_timeout(PATIENCE).expect("it goes on").discontinuity {}
     capture.stop().expect("it is running");
 }
 

@@ -40,7 +40,7 @@ impl fmt::Display for Target {
 /// Where something is captured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The source; `None`: the default one.
+    /// The source; `None`: the default one, whichever that is by then.
     pub(super) source: Option<Source>,
     /// The one stream that is wanted of all that the source hears.
     pub(super) stream: Option<u32>,
@@ -129,11 +129,14 @@ fn find_device(wanted: &str, devices: &[Device]) -> Result<Place, OpenError> {
     let found = by_name(wanted).or_else(|| by_name(&monitor)).or_else(|| {
         devices.iter().find(|device| !lower.is_empty() && device.description.to_lowercase().contains(&lower))
     });
-    let found = found.ok_or_else(|| OpenError::NoDevice {
-        wanted: wanted.to_owned(),
-        known: list(devices.iter().map(|device| device.name.clone())),
-    })?;
+    let found =
+        found.ok_or_else(|| OpenError::NoDevice { wanted: wanted.to_owned(), known: known(devices) })?;
     Ok(Place { source: Some(Source::Name(found.name.clone())), stream: None, name: found.name.clone() })
+}
+
+/// The names that can be asked for, in a sentence.
+pub(super) fn known(devices: &[Device]) -> String {
+    list(devices.iter().map(|device| device.name.clone()))
 }
 
 fn list(names: impl Iterator<Item = String>) -> String {
