@@ -21,7 +21,7 @@ use common::command::Running;
 use common::daemon::{Daemon, PATIENCE, at};
 use common::pulse::{Pulse, SINK, level};
 use common::wait::{alone, eventually, within};
-use nyx_audio_capture::host::{Control as _, Event, SessionState};
+use nyx_audio_capture::host::{Control as _, Event, Follow as _, SessionState};
 use nyx_audio_capture::pulse::{Address, Stream, Target, Watch};
 use nyx_audio_capture::{Capture, Encoding, Format, Source as _, capture, opus, pcm, wav};
 use nyx_client::{AudioFormat, Item, Name, Pattern, Samples, Value, publish, subscribe};
