@@ -1,6 +1,7 @@
 //! Devices of all sorts of samples and channels, that come and go.
 
 use std::fs::File;
+use std::process::Stdio;
 
 use nyx_audio_capture::pulse::{Stream, Target};
 use nyx_audio_capture::{Capture, capture};
@@ -84,7 +85,10 @@ async fn a_device_that_stays_away_is_an_error_and_what_was_recorded_is_kept() {
     let stream = pulse.pactl(&["list", "short", "source-outputs"]);
     let stream = stream.split_whitespace().next().expect("a stream");
     let mut move_it = pulse.command("pactl");
-    let moved = move_it.args(["move-source-output", stream, &format!("{SINK}.monitor")]).status();
+    let moved = move_it
+        .args(["move-source-output", stream, &format!("{SINK}.monitor")])
+        .stderr(Stdio::null())
+        .status();
     assert!(!moved.expect("pactl starts").success());
     pulse.pactl(&["unload-module", module.trim()]);
     assert_eq!(recording.ended().await.0.code(), Some(1));
