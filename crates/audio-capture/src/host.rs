@@ -1,10 +1,15 @@
 //! Devices, and the applications that play and record, in terms that hold on every system.
 
+mod changes;
+
 use std::fmt;
+use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::format::Format;
+
+pub use changes::{Changes, Polled};
 
 /// What lists devices and sessions, and sets volumes.
 pub trait Control {
@@ -35,6 +40,16 @@ pub trait Control {
     ///
     /// [`ControlError::NoSession`] when it has ended, else [`ControlError::Failed`].
     fn set_muted(&mut self, id: SessionId, mute: bool) -> Result<(), ControlError>;
+}
+
+/// What tells of sessions and devices as they come, change and go.
+pub trait Follow {
+    /// The next event. Waits for it, for `timeout` at most, a tenth of a second more or less; `None` then.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::Failed`] when the connection is lost: start again, and list anew, since events are missing.
+    fn next(&mut self, timeout: Duration) -> Result<Option<Event>, ControlError>;
 }
 
 /// Why the sound system did not do it.

@@ -3,6 +3,7 @@
 //! - `serve`: listeners and connections around a [`nyx_hub::Hub`]; `http`: its HTTP surface.
 //! - `forward`: what is published goes on to services that don't subscribe.
 //! - `publish`, `subscribe`: files and pipes in, files and pipes out.
+//! - `sound`: the chunks of a topic as samples without holes, for files and players.
 //! - `record`, `play`: what was published, into a file and again out of it.
 //! - `token`: who may come in, and `nyx token`.
 //! - `capture`: what a device hears or an application plays.
@@ -29,6 +30,7 @@ mod publish;
 mod record;
 mod requests;
 mod serve;
+mod sound;
 mod subscribe;
 mod tell;
 mod token;

@@ -1,9 +1,9 @@
 //! Opus, where this build has it.
 
 #[cfg(feature = "opus")]
-pub(crate) use nyx_audio_capture::opus::{Decoder, Encoder};
+pub(crate) use nyx_audio_capture::opus::{Decoder, Encoder, OpusError as Error};
 #[cfg(not(feature = "opus"))]
-pub(crate) use without::{Decoder, Encoder};
+pub(crate) use without::{Decoder, Encoder, NoOpus as Error};
 
 /// What stands in for it elsewhere: nothing that could be made.
 #[cfg(not(feature = "opus"))]

@@ -93,6 +93,63 @@ async fn sound_arrives_sample_for_sample() {
     }
 }
 
+/// Sound whose subscribers are waited for however busy the machine is.
+const PATIENT_RADIO: &str = r#"
+[[topic]]
+name = "radio"
+kind = "audio"
+sample_rate = 48000
+channels = 2
+max_age = "20s"
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sound_over_http_is_one_wav_file_of_all_that_is_published() {
+    let _alone = alone().await;
+    let mut daemon = Daemon::with_config(PATIENT_RADIO);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let [integers, floats, copy] = ["integers.wav", "floats.wav", "copy.wav"]
+        .map(|name| directory.path().join(name).display().to_string());
+    let tone = "sine=frequency=440:sample_rate=48000:duration=1,tremolo,aformat=channel_layouts=stereo";
+    ffmpeg(&["-f", "lavfi", "-i", tone, "-c:a", "pcm_s16le", &integers]).await;
+    ffmpeg(&["-i", &integers, "-c:a", "pcm_f32le", &floats]).await;
+    // There before anybody publishes: what it gets first is silence.
+    let url = format!("http://{}/v1/stream/radio", daemon.http);
+    let listener = Running::start(Command::new("ffmpeg").args(FFMPEG).args(["-i", &url, &copy]));
+    subscribed(&daemon, 1).await;
+    for source in [&integers, &floats] {
+        let publisher = Running::nyx("pub", daemon.native, &["radio", source, "--json"], Stdio::null());
+        let summary = publisher.succeeded().await.pop().expect("a summary");
+        assert_eq!(summary["skipped"], 0, "{summary}");
+    }
+    // A hub that ends hands out what it has, and ends the stream, and so the listener ends too.
+    daemon.terminate();
+    assert!(listener.ended().await.0.success() && daemon.ended().await.success());
+    let source = samples(&integers, "pcm_s16le");
+    let copy = samples(&copy, "pcm_s16le");
+    let first = place(&copy, &source).expect("the integers");
+    let rest = &copy[first + source.len()..];
+    let second = place(rest, &source).expect("the floats");
+    println!("{} ms, then {} ms of silence", first / 192, second / 192);
+    assert!(copy[..first].iter().chain(&rest[..second]).all(|byte| *byte == 0), "silence before and between");
+}
+
+/// Where `part` begins in `whole`; no sound begins with silence here.
+fn place(whole: &[u8], part: &[u8]) -> Option<usize> {
+    let loud = part.iter().position(|byte| *byte != 0)?;
+    let at = whole.iter().position(|byte| *byte != 0)?.checked_sub(loud)?;
+    whole[at..].starts_with(part).then_some(at)
+}
+
+/// What every call begins with.
+const FFMPEG: [&str; 3] = ["-loglevel", "error", "-nostdin"];
+
+/// Runs ffmpeg, which has to succeed.
+async fn ffmpeg(arguments: &[&str]) {
+    let made = Running::start(Command::new("ffmpeg").args(FFMPEG).args(arguments));
+    assert!(made.ended().await.0.success(), "ffmpeg {arguments:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_document_is_equal_at_the_end_of_a_stream_of_lines() {
     const STEPS: i64 = 3_000;

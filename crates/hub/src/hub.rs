@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nyx_core::Instant;
 use nyx_core::pool::{self, Pool};
+use nyx_protocol::control::AudioFormat;
 use nyx_protocol::topic::{Name, Pattern};
 use nyx_protocol::wire::Kind;
 use nyx_stream::metrics::{Counter, Histogram};
@@ -70,6 +71,19 @@ pub enum CreateError {
         has: Kind,
         /// What was asked for.
         wanted: Kind,
+    },
+    /// The topic exists, and its sound has another rate or number of channels, which its subscribers rely on. The publisher erred.
+    #[error(
+        "topic `{name}` is sound of {} Hz and {} channels, not of {} Hz and {}: convert it, or use another name",
+        .has.sample_rate, .has.channels, .wanted.sample_rate, .wanted.channels
+    )]
+    FormatMismatch {
+        /// The topic.
+        name: Name,
+        /// What it has.
+        has: AudioFormat,
+        /// What was asked for.
+        wanted: AudioFormat,
     },
     /// The name is the hub's own.
     #[error("topic `{0}` is the hub's own: use a name that does not start with `$`")]
@@ -165,11 +179,11 @@ impl Hub {
     /// When it carries something else, or when there are too many.
     pub fn create_own(&self, name: &Name, spec: &Spec) -> Result<Arc<Topic>, CreateError> {
         if let Some(topic) = self.topic(name) {
-            return check_kind(topic, spec);
+            return check(topic, spec);
         }
         let mut topics = self.inner.topics.write();
         if let Some(topic) = topics.by_name.get(name) {
-            return check_kind(topic.clone(), spec);
+            return check(topic.clone(), spec);
         }
         if topics.by_id.len() >= self.inner.config.topics {
             return Err(CreateError::TooMany(topics.by_id.len()));
@@ -262,9 +276,14 @@ fn copies() -> Pool {
     Pool::new(config).unwrap_or_default()
 }
 
-fn check_kind(topic: Arc<Topic>, spec: &Spec) -> Result<Arc<Topic>, CreateError> {
-    if topic.spec.kind == spec.kind {
-        return Ok(topic);
+/// An existing topic, if it is what is asked for.
+fn check(topic: Arc<Topic>, spec: &Spec) -> Result<Arc<Topic>, CreateError> {
+    let name = topic.name.clone();
+    if topic.spec.kind != spec.kind {
+        return Err(CreateError::KindMismatch { name, has: topic.spec.kind, wanted: spec.kind });
     }
-    Err(CreateError::KindMismatch { name: topic.name.clone(), has: topic.spec.kind, wanted: spec.kind })
+    match (topic.spec.audio, spec.audio) {
+        (Some(has), Some(wanted)) if has != wanted => Err(CreateError::FormatMismatch { name, has, wanted }),
+        _ => Ok(topic),
+    }
 }

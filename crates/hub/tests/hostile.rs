@@ -131,6 +131,27 @@ fn other_errors_are_answered_and_the_session_goes_on() {
 }
 
 #[test]
+fn sound_of_another_rate_than_its_topic_has_is_refused() {
+    let advertise = |alias, sample_rate| Advertise {
+        alias,
+        topic: "radio".to_owned(),
+        kind: WireKind::Audio.into(),
+        audio: Some(control::AudioFormat { sample_rate, channels: 2 }),
+        ..Default::default()
+    };
+    let mut all = Bystanders::new(Config::default());
+    let hostile = all.sim.peer(fast(), true);
+    all.sim[hostile].send(advertise(1, 48_000));
+    all.sim[hostile].send(advertise(2, 44_100));
+    all.sim[hostile].send(advertise(3, 48_000));
+    all.sim[hostile].publish(2, Kind::Audio, b"too slow");
+    all.sim.settle();
+    assert_eq!(all.sim[hostile].errors(), [ErrorCode::KindMismatch]);
+    assert_eq!(all.sim.refused(ErrorCode::KindMismatch), 2);
+    all.check();
+}
+
+#[test]
 fn data_that_has_no_place_is_refused_and_discarded() {
     let mut all = Bystanders::new(Config::default());
     let hostile = all.sim.peer(fast(), true);

@@ -29,7 +29,7 @@ pub enum Error {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The device or its server was lost, and did not come back in time. Start it, and capture again.
-    #[error("{lost}; it did not come back within {waited:?}: {last}")]
+    #[error("{lost}; it did not come back within {waited:.1?}: {last}")]
     GaveUp {
         /// How it was lost.
         lost: ReadError,

@@ -125,14 +125,14 @@ impl Feed {
         }
     }
 
-    /// What comes next does not join what came before. `missing`: how much is known to lie between; `None`: as much as the clock says.
+    /// What comes next does not join what came before, if something did. `missing`: how much is known to lie between; `None`: as much as the clock says.
     pub fn discontinuity(&mut self, missing: Option<Duration>) {
         self.flush();
-        self.chunk.discontinuity = true;
-        let now = self.clock.now();
         if !self.device_clock.has_started() {
             return;
         }
+        self.chunk.discontinuity = true;
+        let now = self.clock.now();
         // What came last may have come early: the timeline never goes back.
         let missing = missing.unwrap_or_else(|| now.since(self.device_clock.time_of(self.end_frame())));
         self.chunk.first_frame += self.format.frames_in(missing);

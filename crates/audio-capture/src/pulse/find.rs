@@ -1,6 +1,6 @@
 //! What to capture, and where it is.
 
-use std::fmt;
+use std::{fmt, fs, iter};
 
 use pulseaudio::protocol::{ClientInfo, Command, SinkInputInfo};
 
@@ -19,7 +19,7 @@ pub enum Target {
     /// What an application plays, by its name, its program, or the name of its stream; upper and lower case are the same, and a part is enough
     /// where no name is equal. Of several the one that runs, of these the newest.
     Application(String),
-    /// What a process plays; of several streams the one that runs, of these the newest.
+    /// What a process plays, or else one that it has started, as browsers do; of several streams the one that runs, of these the newest.
     Process(u32),
     /// One stream that plays, by the number in its [`SessionId`](crate::host::SessionId).
     Session(u32),
@@ -40,7 +40,7 @@ impl fmt::Display for Target {
 /// Where something is captured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The source; `None`: the default one.
+    /// The source; `None`: the default one, whichever that is by then.
     pub(super) source: Option<Source>,
     /// The one stream that is wanted of all that the source hears.
     pub(super) stream: Option<u32>,
@@ -82,7 +82,7 @@ impl Target {
             self.choose(&sessions).and_then(|index| inputs.into_iter().find(|input| input.index == index));
         found.ok_or_else(|| OpenError::NoApplication {
             wanted: self.to_string(),
-            known: list(sessions.iter().map(|session| session.application.clone())),
+            known: list(sessions.iter().map(describe)),
         })
     }
 
@@ -102,11 +102,36 @@ impl Target {
     fn fit(&self, session: &Session) -> Option<u8> {
         Some(match self {
             Self::Application(wanted) => fit_name(&wanted.to_lowercase(), session),
-            Self::Process(process) => (session.process == Some(*process)).into(),
+            Self::Process(process) => session.process.map_or(0, |its| fit_process(*process, its)),
             Self::Session(index) => (session.id.index == *index).into(),
             Self::Default | Self::Device(_) => return None,
         })
     }
+}
+
+/// What a sentence calls a session by.
+fn describe(session: &Session) -> String {
+    let Session { application, id, .. } = session;
+    match session.process {
+        Some(process) => format!("{application} (process {process}, stream {id})"),
+        None => format!("{application} (stream {id})"),
+    }
+}
+
+fn fit_process(wanted: u32, its: u32) -> u8 {
+    if its == wanted {
+        return 2;
+    }
+    let mut ancestors = iter::successors(parent(its), |process| parent(*process)).take(ANCESTORS_MAX);
+    ancestors.any(|ancestor| ancestor == wanted).into()
+}
+
+/// The process that has started this one, as far as that can be known: what a sandbox calls its processes is nothing here.
+fn parent(process: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name before it may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(1)?.parse().ok().filter(|parent| *parent > 0)
 }
 
 fn fit_name(wanted: &str, session: &Session) -> u8 {
@@ -129,17 +154,23 @@ fn find_device(wanted: &str, devices: &[Device]) -> Result<Place, OpenError> {
     let found = by_name(wanted).or_else(|| by_name(&monitor)).or_else(|| {
         devices.iter().find(|device| !lower.is_empty() && device.description.to_lowercase().contains(&lower))
     });
-    let found = found.ok_or_else(|| OpenError::NoDevice {
-        wanted: wanted.to_owned(),
-        known: list(devices.iter().map(|device| device.name.clone())),
-    })?;
+    let found =
+        found.ok_or_else(|| OpenError::NoDevice { wanted: wanted.to_owned(), known: known(devices) })?;
     Ok(Place { source: Some(Source::Name(found.name.clone())), stream: None, name: found.name.clone() })
+}
+
+/// The names that can be asked for, in a sentence.
+pub(super) fn known(devices: &[Device]) -> String {
+    list(devices.iter().map(|device| device.name.clone()))
 }
 
 fn list(names: impl Iterator<Item = String>) -> String {
     let names: Vec<_> = names.take(NAMES_MAX).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
+
+/// A process that is asked about may be gone, and its number another's: no way up is endless.
+const ANCESTORS_MAX: usize = 64;
 
 /// A sentence that is longer is not read.
 const NAMES_MAX: usize = 20;
@@ -177,6 +208,14 @@ mod tests {
         assert_eq!(choose(Target::Application("vlc".to_owned())), None);
         assert_eq!(choose(Target::Process(103)), Some(3));
         assert_eq!(choose(Target::Session(1)), Some(1));
+    }
+
+    #[test]
+    fn a_process_is_fitted_by_itself_best_and_by_what_it_has_started() {
+        let (this, its_parent) = (std::process::id(), std::os::unix::process::parent_id());
+        assert_eq!((fit_process(this, this), fit_process(its_parent, this)), (2, 1));
+        assert_eq!(fit_process(this, its_parent), 0);
+        assert_eq!(parent(u32::MAX), None);
     }
 
     #[test]

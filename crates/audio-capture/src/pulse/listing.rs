@@ -3,8 +3,8 @@
 use std::ffi::{CStr, CString};
 
 use pulseaudio::protocol::{
-    ChannelVolume, ClientInfo, Command, GetSinkInfo, Prop, Props, SampleSpec, ServerInfo, SinkInfo,
-    SinkInputInfo, SourceInfo, SourceOutputInfo, Volume,
+    ChannelVolume, ClientInfo, Command, GetSinkInfo, GetSourceInfo, Prop, Props, SampleSpec, ServerInfo,
+    SinkInfo, SinkInputInfo, SourceInfo, SourceOutputInfo, Volume,
 };
 
 use super::connection::{Connection, Failure};
@@ -39,6 +39,14 @@ pub(super) fn sink_inputs(connection: &mut Connection) -> Result<Vec<SinkInputIn
 
 pub(super) fn sink(connection: &mut Connection, index: u32) -> Result<SinkInfo, Failure> {
     connection.request(&Command::GetSinkInfo(GetSinkInfo { index: Some(index), name: None }))
+}
+
+pub(super) fn source(
+    connection: &mut Connection,
+    index: Option<u32>,
+    name: Option<CString>,
+) -> Result<SourceInfo, Failure> {
+    connection.request(&Command::GetSourceInfo(GetSourceInfo { index, name }))
 }
 
 /// All that play, and then all that record.

@@ -31,6 +31,7 @@ mod find;
 pub mod inbox;
 mod listing;
 mod server;
+mod shape;
 mod stream;
 mod watch;
 

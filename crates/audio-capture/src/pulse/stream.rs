@@ -4,22 +4,23 @@ use std::time::{Duration, SystemTime};
 
 use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
 use pulseaudio::protocol::{
-    ChannelMap, Command, CreateRecordStreamReply, LatencyParams, Prop, Props, RecordLatency,
-    RecordStreamParams, SampleFormat, SampleSpec, SinkInputInfo,
+    Command, CreateRecordStreamReply, LatencyParams, Prop, Props, RecordLatency, RecordStreamParams,
+    SinkInputInfo,
 };
 
 use super::address::Address;
 use super::connection::{Connection, Event, Failure};
-use super::find::{Place, Source, Target};
+use super::find::{self, Place, Source, Target};
 use super::inbox::Packet;
 use super::listing;
+use super::shape::Shape;
 use crate::capture::Feed;
-use crate::format::Encoding;
+use crate::format::{Encoding, Format};
 use crate::input::{Input, OpenError, Opened, Progress, ReadError, Request};
 
 /// Captures a device, the monitor of an output, or what one application plays.
 ///
-/// Rate and channels are those of the device, samples are floats. A device that was asked for by name is captured or nothing is: when it is unplugged the
+/// Rate and channels are those of the device; channels come in the order of WAVE, whatever theirs is. A device that was asked for by name is captured or nothing is: when it is unplugged the
 /// server does not put another in its place.
 #[derive(Debug)]
 pub struct Stream {
@@ -34,6 +35,7 @@ struct Open {
     connection: Connection,
     place: Place,
     channel: u32,
+    encoding: Encoding,
 }
 
 impl Stream {
@@ -47,19 +49,22 @@ impl Input for Stream {
     fn open(&mut self, request: &Request) -> Result<Opened, OpenError> {
         let mut connection = Connection::open(&self.address)?;
         let place = self.target.find(&mut connection)?;
-        let params = params(&place, &self.target, request);
-        let created = connection.request(&Command::CreateRecordStream(params));
-        let created: CreateRecordStreamReply = created.map_err(|failure| match failure {
-            failure if failure.is_absence() => {
-                OpenError::NoDevice { wanted: self.target.to_string(), known: "others".to_owned() }
+        let (created, shape) = create(&mut connection, &place, &self.target, request).map_err(|failure| {
+            if failure.is_absence() {
+                let known = find::known(&listing::devices(&mut connection).unwrap_or_default());
+                return OpenError::NoDevice { wanted: place.name.clone(), known };
             }
-            failure => failure.while_doing("the stream was created"),
+            failure.while_doing("the stream was created")
         })?;
         let spec = created.sample_spec;
-        let format = listing::format(&spec).filter(|_| spec.format == SampleFormat::Float32Le);
-        let format = format.ok_or_else(|| OpenError::Unsupported { what: format!("{spec:?}") })?;
+        let format = listing::format(&spec).filter(|_| spec == shape.spec).ok_or_else(|| {
+            let what =
+                format!("{:?} samples, {} channels, {} Hz", spec.format, spec.channels, spec.sample_rate);
+            OpenError::Unsupported { what }
+        })?;
         let latency = latency(&mut connection, created.channel);
-        self.open = Some(Open { connection, place, channel: created.channel });
+        let (channel, encoding) = (created.channel, shape.encoding);
+        self.open = Some(Open { connection, place, channel, encoding });
         Ok(Opened { format, latency })
     }
 
@@ -88,7 +93,7 @@ impl Open {
         while let Some(packet) = self.connection.inbox.next_packet().map_err(Failure::from).map_err(lost)? {
             if let Packet::Samples { channel, bytes } = packet {
                 if channel == self.channel {
-                    feed.push_pcm(Encoding::F32Le, bytes);
+                    feed.push_pcm(self.encoding, bytes);
                     any = true;
                 }
                 continue;
@@ -106,13 +111,13 @@ impl Open {
     /// waited for. The server's answer comes behind all samples, so it says which.
     fn idle(&mut self, feed: &mut Feed) -> Result<(), ReadError> {
         let Some(stream) = self.place.stream else { return Ok(()) };
-        let channel = self.channel;
+        let (channel, encoding) = (self.channel, self.encoding);
         let mut any = false;
         let state = self.connection.request_aside(&Command::GetSinkInputInfo(stream), |packet| {
             if let Packet::Samples { channel: of, bytes } = packet
                 && of == channel
             {
-                feed.push_pcm(Encoding::F32Le, bytes);
+                feed.push_pcm(encoding, bytes);
                 any = true;
             }
         });
@@ -143,32 +148,38 @@ fn lost(failure: Failure) -> ReadError {
     ReadError::Lost { reason: failure.to_string() }
 }
 
-fn params(place: &Place, target: &Target, request: &Request) -> RecordStreamParams {
-    // What the device has is taken, whatever stands here, but for the samples.
-    let spec = SampleSpec { format: SampleFormat::Float32Le, channels: 2, sample_rate: 48_000 };
-    let chunk_bytes = request.chunk_frames as u32 * BYTES_PER_FRAME;
+/// Has the server record, in the form in which the device has its sound.
+fn create(
+    connection: &mut Connection,
+    place: &Place,
+    target: &Target,
+    request: &Request,
+) -> Result<(CreateRecordStreamReply, Shape), Failure> {
     let (source_index, source_name) = match &place.source {
         Some(Source::Index(index)) => (Some(*index), None),
         Some(Source::Name(name)) => (None, Some(listing::name(name))),
         None => (None, None),
     };
+    let default = || source_index.is_none().then(|| c"@DEFAULT_SOURCE@".to_owned());
+    let source = listing::source(connection, source_index, source_name.clone().or_else(default))?;
+    let shape = Shape::of(&source.sample_spec, &source.channel_map);
+    let frame_bytes =
+        listing::format(&shape.spec).map_or(0, |format: Format| format.frame_bytes(shape.encoding));
     let mut props = Props::new();
     props.set(Prop::MediaName, c"capture");
-    RecordStreamParams {
-        sample_spec: spec,
-        channel_map: ChannelMap::stereo(),
+    let params = RecordStreamParams {
+        sample_spec: shape.spec,
+        channel_map: shape.map,
         source_index,
         source_name,
         // As much as the server can hold, should this process be stopped for a while. Half of a fragment is spent in the device's buffer, so
         // twice a chunk is one delivery for each.
         buffer_attr: BufferAttr {
             max_length: u32::MAX,
-            fragment_size: 2 * chunk_bytes,
+            fragment_size: u32::try_from(2 * request.chunk_frames * frame_bytes).unwrap_or(u32::MAX),
             ..BufferAttr::default()
         },
         flags: StreamFlags {
-            fix_rate: true,
-            fix_channels: true,
             adjust_latency: true,
             no_move: *target != Target::Default,
             ..StreamFlags::default()
@@ -176,7 +187,9 @@ fn params(place: &Place, target: &Target, request: &Request) -> RecordStreamPara
         direct_on_input_index: place.stream,
         props,
         ..RecordStreamParams::default()
-    }
+    };
+    let created = connection.request(&Command::CreateRecordStream(params))?;
+    Ok((created, shape))
 }
 
 /// What the server says of the way from the device to it; nothing where it says nothing that makes sense.
@@ -190,9 +203,6 @@ fn latency(connection: &mut Connection, channel: u32) -> Duration {
     let micros = reply.map_or(0, |RecordLatency { source_usec, .. }| source_usec);
     Some(Duration::from_micros(micros)).filter(|latency| *latency <= LATENCY_MAX).unwrap_or_default()
 }
-
-/// Two channels of floats; with more the server delivers somewhat more often.
-const BYTES_PER_FRAME: u32 = 8;
 
 /// No device for sound is slower.
 const LATENCY_MAX: Duration = Duration::from_secs(1);

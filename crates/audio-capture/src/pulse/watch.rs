@@ -10,12 +10,13 @@ use pulseaudio::protocol::{
 
 use super::address::Address;
 use super::connection::{self, Connection};
-use crate::host::{ControlError, Direction, Event, SessionId};
+use crate::host::{ControlError, Direction, Event, Follow, SessionId};
 use crate::input::{OpenError, READ_MAX};
 
 /// Follows sessions and devices.
 ///
 /// ```no_run
+/// use nyx_audio_capture::host::Follow as _;
 /// use nyx_audio_capture::pulse::{Address, Watch};
 ///
 /// let mut watch = Watch::start(&Address::from_env())?;
@@ -48,12 +49,20 @@ impl Watch {
         Ok(Self { connection, waiting: VecDeque::new() })
     }
 
-    /// The next event. Waits for it, for `timeout` at most, a tenth of a second more or less; `None` then.
-    ///
-    /// # Errors
-    ///
-    /// [`ControlError::Failed`] when the connection is lost: start again, and list anew, since events are missing.
-    pub fn next(&mut self, timeout: Duration) -> Result<Option<Event>, ControlError> {
+    fn take_in(&mut self) -> Result<(), ControlError> {
+        let version = self.connection.version();
+        // What one read has brought bounds how many wait.
+        while let Some(packet) = self.connection.inbox.next_packet().map_err(connection::Failure::from)? {
+            if let Some(connection::Event::Subscribed(event)) = connection::Event::parse(packet, version) {
+                self.waiting.extend(translate(event));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Follow for Watch {
+    fn next(&mut self, timeout: Duration) -> Result<Option<Event>, ControlError> {
         let mut waits = timeout.as_nanos() / READ_MAX.as_nanos();
         loop {
             self.take_in()?;
@@ -67,17 +76,6 @@ impl Watch {
                 waits -= 1;
             }
         }
-    }
-
-    fn take_in(&mut self) -> Result<(), ControlError> {
-        let version = self.connection.version();
-        // What one read has brought bounds how many wait.
-        while let Some(packet) = self.connection.inbox.next_packet().map_err(connection::Failure::from)? {
-            if let Some(connection::Event::Subscribed(event)) = connection::Event::parse(packet, version) {
-                self.waiting.extend(translate(event));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //!   (process loopback, from Windows 10 2004 on).
 //! - [`devices`]: what can be asked for.
 //! - [`Server`]: the [`Control`](crate::host::Control) that also lists sessions, and sets their volumes.
+//! - [`Watch`]: what tells of them as they come, change and go.
 //!
 //! Shared mode, driven by events; the thread that captures joins the multimedia class scheduler (MMCSS) as "Pro Audio". An output that plays nothing delivers
 //! nothing: silence is then made up from the clock, so that the timeline goes on.
@@ -12,6 +13,7 @@ mod mmcss;
 mod open;
 mod server;
 mod sessions;
+mod watch;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -25,6 +27,7 @@ use crate::host::{self, Control as _, ControlError, DeviceKind, SessionState};
 use crate::input::{Input, OpenError, Opened, Progress, ReadError, Request};
 use open::Open;
 pub use server::Server;
+pub use watch::Watch;
 
 /// What a [`Stream`] captures.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -74,7 +74,7 @@ struct DeviceLine<'a> {
 }
 
 #[derive(Serialize)]
-struct SessionLine<'a> {
+pub(super) struct SessionLine<'a> {
     stream: u32,
     direction: &'static str,
     application: &'a str,
@@ -132,21 +132,25 @@ fn table(devices: &[Device], sessions: &[Session]) -> String {
     }
     text.push_str("\nSTREAMS\n");
     for session in sessions {
-        let (stream, direction, state) =
-            (session.id.index, direction(session.id.direction), state(session.state));
-        let process = session.process.map(|process| format!("process {process}")).unwrap_or_default();
-        let muted = if session.muted { ", muted" } else { "" };
-        let volume = session.volume * 100.0;
-        let _ = writeln!(
-            text,
-            "  {stream:<5} {direction:<8} {state:<8} {volume:>3.0}%{muted} {process:<15} {}: {}",
-            session.application, session.name
-        );
+        let _ = writeln!(text, "  {}", row(session));
     }
     if sessions.is_empty() {
         text.push_str("  none\n");
     }
     text
+}
+
+/// A session as people read it.
+pub(super) fn row(session: &Session) -> String {
+    let (stream, direction, state) =
+        (session.id.index, direction(session.id.direction), state(session.state));
+    let process = session.process.map(|process| format!("process {process}")).unwrap_or_default();
+    let muted = if session.muted { ", muted" } else { "" };
+    let volume = session.volume * 100.0;
+    format!(
+        "{stream:<5} {direction:<8} {state:<8} {volume:>3.0}%{muted} {process:<15} {}: {}",
+        session.application, session.name
+    )
 }
 
 const fn kind(kind: DeviceKind) -> &'static str {
@@ -156,7 +160,7 @@ const fn kind(kind: DeviceKind) -> &'static str {
     }
 }
 
-const fn direction(direction: Direction) -> &'static str {
+pub(super) const fn direction(direction: Direction) -> &'static str {
     match direction {
         Direction::Plays => "plays",
         Direction::Records => "records",

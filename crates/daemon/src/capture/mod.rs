@@ -1,5 +1,6 @@
 //! `nyx capture`: what a device hears or an application plays, into a file, a topic or a level meter.
 
+mod follow;
 mod level;
 mod list;
 mod outputs;
@@ -39,6 +40,9 @@ pub(crate) struct Args {
     /// List devices, and the applications that play or record
     #[arg(long, conflicts_with_all = ["app", "pid", "stream", "device", "tone", "wav", "flac", "topic", "level"])]
     list: bool,
+    /// Go on after the list, with a line for each application that begins to play or record, changes or ends
+    #[arg(long, requires = "list")]
+    follow: bool,
     #[command(flatten)]
     target: Target,
     /// Record into this WAV file; what is missing becomes silence
@@ -90,6 +94,7 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   nyx capture --list
+  nyx capture --list --follow
   nyx capture --level
   nyx capture --app mpv --wav song.wav
   nyx capture --app mpv --flac song.flac --samples s24
@@ -117,6 +122,9 @@ impl Samples {
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
+    if args.follow {
+        return follow::run(args.json);
+    }
     if args.list {
         return list::run(args.json);
     }
@@ -138,12 +146,15 @@ impl Args {
         let frames = self.duration.map(|duration| capture.format().frames_in(duration.into()));
         let passed = tokio::select! {
             passed = pass(&mut reader, &mut outputs, frames) => passed,
-            () = signals.wait() => Ok(()),
-            () = self.gave_up() => Ok(()),
+            () = signals.wait() => Ok(Passed::All),
+            () = self.gave_up() => Ok(Passed::All),
         };
-        // Everything up to now, whatever ended it: also what comes while the device delivers its last.
         let ended = tokio::task::spawn_blocking(|| capture.stop()).await?;
-        let rest = if passed.is_ok() { pass(&mut reader, &mut outputs, None).await } else { Ok(()) };
+        // Everything up to now, if nobody said how much: also what comes while the device delivers its last.
+        let rest = match passed {
+            Ok(Passed::All) => pass(&mut reader, &mut outputs, frames).await.map(drop),
+            _ => Ok(()),
+        };
         let summary = outputs.close(&reader.metrics()).await;
         tell::end_progress();
         passed?;
@@ -176,15 +187,23 @@ impl Args {
     }
 }
 
+/// How far chunks have been handed on.
+enum Passed {
+    /// As many as there were.
+    All,
+    /// As many as were asked for.
+    Enough,
+}
+
 /// Hands on every chunk until the capture ends, or so many frames of time have been captured.
-async fn pass(reader: &mut Reader, outputs: &mut Outputs, frames: Option<u64>) -> Outcome {
+async fn pass(reader: &mut Reader, outputs: &mut Outputs, frames: Option<u64>) -> Outcome<Passed> {
     while let Some(chunk) = reader.next().await {
         outputs.take(&chunk)?;
         if frames.is_some_and(|frames| chunk.end_frame() >= frames) {
-            break;
+            return Ok(Passed::Enough);
         }
     }
-    Ok(())
+    Ok(Passed::All)
 }
 
 /// How much longer than it should a device may take: an output that has played ahead is heard only when it has caught up.

@@ -63,8 +63,8 @@ impl Outputs {
         if chunk.discontinuity {
             self.discontinuities += 1;
             tell::note(format_args!(
-                "the sound was interrupted before {:.2?}",
-                self.format.duration_of(chunk.first_frame)
+                "the sound was interrupted before {:.2} s",
+                self.format.duration_of(chunk.first_frame).as_secs_f64()
             ));
         }
         if let Some(topic) = &mut self.topic {

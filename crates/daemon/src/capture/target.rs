@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use clap::builder::NonEmptyStringValueParser;
 use nyx_audio_capture::{Format, Input, input, synth};
 
 use crate::exit::Outcome;
@@ -11,7 +12,7 @@ use crate::exit::Outcome;
 #[group(multiple = false)]
 pub(super) struct Target {
     /// Capture what this application plays: its name, its program, or a part of it
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     app: Option<String>,
     /// Capture what this process plays
     #[arg(long, value_name = "PROCESS")]
@@ -20,17 +21,17 @@ pub(super) struct Target {
     #[arg(long, value_name = "NUMBER")]
     stream: Option<u32>,
     /// Capture this device, or what this output plays; in a build with the feature `cpal` also `alsa:` and a device of ALSA
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(long, value_name = "DEVICE", value_parser = NonEmptyStringValueParser::new())]
     device: Option<String>,
     /// Capture no device, but a test tone
-    #[arg(long, value_name = "HZ")]
+    #[arg(long, value_name = "HZ", allow_negative_numbers = true, value_parser = parse_tone)]
     tone: Option<f64>,
 }
 
 impl Target {
     pub(super) fn input(&self) -> Outcome<Box<dyn Input>> {
         if let Some(hertz) = self.tone {
-            let format = Format::new(48_000, 2)?;
+            let format = Format::new(TONE_RATE, 2)?;
             return Ok(Box::new(input::Paced::new(synth::Tone::new(format, hertz, 0.25))));
         }
         self.system_input()
@@ -89,6 +90,15 @@ impl Target {
         Err(super::no_backend())
     }
 }
+
+fn parse_tone(text: &str) -> Result<f64, String> {
+    let half = f64::from(TONE_RATE / 2);
+    let hertz = text.parse().ok().filter(|hertz| (f64::MIN_POSITIVE..half).contains(hertz));
+    hertz.ok_or_else(|| format!("a tone has more than 0 and less than {half} Hz, such as 440"))
+}
+
+/// Frames a second of a test tone.
+const TONE_RATE: u32 = 48_000;
 
 /// In front of devices that PulseAudio does not have.
 #[cfg(all(feature = "cpal", target_os = "linux"))]

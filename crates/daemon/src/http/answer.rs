@@ -193,7 +193,7 @@ impl From<NameError> for Problem {
 impl From<CreateError> for Problem {
     fn from(error: CreateError) -> Self {
         let code = match error {
-            CreateError::KindMismatch { .. } => Code::KindMismatch,
+            CreateError::KindMismatch { .. } | CreateError::FormatMismatch { .. } => Code::KindMismatch,
             CreateError::Reserved(_) => Code::BadTopic,
             CreateError::TooMany(_) => Code::Limit,
         };

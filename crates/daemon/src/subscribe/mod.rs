@@ -4,7 +4,6 @@ mod files;
 mod json;
 mod recording;
 mod stats;
-mod timeline;
 
 use std::io::{BufWriter, Stdout, Write as _};
 use std::path::{Path, PathBuf};

@@ -5,13 +5,12 @@ use std::io::{BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use nyx_audio_capture::{Encoding, Format, pcm, wav};
+use nyx_audio_capture::{Encoding, Format, wav};
 use nyx_client::subscribe::{Audio, Gap};
 use nyx_client::{Name, Samples};
 
-use super::timeline::Timeline;
 use crate::exit::Outcome;
-use crate::opus;
+use crate::sound::{Timeline, Unpacker};
 use crate::tell;
 
 /// Writes the first audio topic that comes. What is missing in it becomes silence, so that the rest stays where it belongs.
@@ -23,21 +22,11 @@ pub(crate) struct Recording {
 
 struct Take {
     topic: Name,
-    samples: Samples,
     frame_bytes: usize,
+    unpacker: Unpacker,
     timeline: Timeline,
-    /// For samples that come as packets of Opus.
-    opus: Option<Unpacker>,
     writer: Writer,
-}
-
-/// Opus as 16-bit samples.
-struct Unpacker {
-    decoder: opus::Decoder,
-    samples: Vec<f32>,
-    pcm: Vec<u8>,
-    /// Packets that were none.
-    bad: u64,
+    told_unreadable: bool,
 }
 
 enum Writer {
@@ -55,12 +44,10 @@ impl Recording {
         if self.take.is_none() {
             self.take = Some(Take::begin(audio, &self.path)?);
         }
-        let Some(take) = self.take.as_mut().filter(|take| take.is_of(audio)) else {
+        let Some(take) = self.take.as_mut().filter(|take| take.topic == audio.topic.name) else {
             if !std::mem::replace(&mut self.told_other, true) {
                 let name = &audio.topic.name;
-                tell::note(format_args!(
-                    "`{name}` comes too, but --wav writes one topic in one format: it is left out"
-                ));
+                tell::note(format_args!("`{name}` comes too, but --wav writes one topic: it is left out"));
             }
             return Ok(());
         };
@@ -86,68 +73,49 @@ impl Recording {
 impl Take {
     fn begin(audio: &Audio, path: &Path) -> Outcome<Self> {
         let topic = audio.topic.name.clone();
-        let encoding = match audio.samples {
-            Samples::S16Le | Samples::Opus => Encoding::S16Le,
-            Samples::F32Le => Encoding::F32Le,
-            Samples::Unknown(codec) => {
-                return Err(anyhow!(
-                    "`{topic}` has samples of codec {codec}, which this version can't write"
-                )
-                .into());
-            }
-        };
         let format = audio.topic.audio.ok_or_else(|| {
             anyhow!("`{topic}` says neither rate nor channels, so it can't be written as WAV: let its publisher say them")
         })?;
         let format = Format::new(format.sample_rate, format.channels)?;
-        let opus = (audio.samples == Samples::Opus).then(|| Unpacker::new(format)).transpose()?;
+        let encoding = if audio.samples == Samples::F32Le { Encoding::F32Le } else { Encoding::S16Le };
+        let unpacker = Unpacker::new(format, encoding, Some(audio.samples))
+            .with_context(|| format!("`{topic}` can't be written as WAV"))?;
         let writer = if path == Path::new("-") {
             Writer::Stdout(wav::Writer::to_pipe(BufWriter::new(std::io::stdout()), format, encoding)?)
         } else {
             let file = File::create(path).with_context(|| format!("can't write {}", path.display()))?;
             Writer::File(wav::Writer::to_file(BufWriter::new(file), format, encoding)?)
         };
-        let (samples, frame_bytes) = (audio.samples, format.frame_bytes(encoding));
-        Ok(Self { topic, samples, frame_bytes, timeline: Timeline::new(format), opus, writer })
-    }
-
-    fn is_of(&self, audio: &Audio) -> bool {
-        self.topic == audio.topic.name && self.samples == audio.samples
+        let frame_bytes = format.frame_bytes(encoding);
+        Ok(Self {
+            topic,
+            frame_bytes,
+            unpacker,
+            timeline: Timeline::new(format),
+            writer,
+            told_unreadable: false,
+        })
     }
 
     fn append(&mut self, audio: &Audio) -> Result<(), wav::WriteError> {
-        let mut opus = self.opus.take();
-        let appended = match &mut opus {
-            Some(unpacker) => match unpacker.unpack(&audio.topic.name, &audio.payload) {
-                Some(pcm) => self.append_pcm(pcm, audio.unix_micros),
-                None => {
-                    self.timeline.miss(1);
-                    Ok(())
+        let Self { topic, frame_bytes, unpacker, timeline, writer, told_unreadable } = self;
+        let pcm = match unpacker.unpack(audio.samples, &audio.payload) {
+            Ok(pcm) => pcm,
+            Err(error) => {
+                if !std::mem::replace(told_unreadable, true) {
+                    tell::note(format_args!("`{topic}`: {error}; there is silence in its place"));
                 }
-            },
-            None => self.append_pcm(&audio.payload, audio.unix_micros),
+                timeline.miss(1);
+                return Ok(());
+            }
         };
-        self.opus = opus;
-        appended
-    }
-
-    fn append_pcm(&mut self, pcm: &[u8], unix_micros: Option<u64>) -> Result<(), wav::WriteError> {
-        // Half a frame is the publisher's mistake; the rest of the chunk is good.
-        let whole = pcm.len() / self.frame_bytes;
-        let mut silence = self.timeline.next(whole as u64, unix_micros);
+        let mut silence = timeline.next((pcm.len() / *frame_bytes) as u64, audio.unix_micros);
         while silence > 0 {
-            let frames = silence.min(SILENCE.len() as u64 / self.frame_bytes as u64);
-            self.put(&SILENCE[..frames as usize * self.frame_bytes])?;
+            let frames = silence.min((SILENCE.len() / *frame_bytes) as u64);
+            writer.put(&SILENCE[..frames as usize * *frame_bytes])?;
             silence -= frames;
         }
-        self.put(&pcm[..whole * self.frame_bytes])
-    }
-
-    fn put(&mut self, pcm: &[u8]) -> Result<(), wav::WriteError> {
-        match &mut self.writer {
-            Writer::File(writer) => writer.write(pcm),
-            Writer::Stdout(writer) => put_now(writer, pcm),
-        }
+        writer.put(pcm)
     }
 
     fn flush(&mut self) -> Result<(), wav::WriteError> {
@@ -158,25 +126,12 @@ impl Take {
     }
 }
 
-impl Unpacker {
-    fn new(format: Format) -> Outcome<Self> {
-        let decoder = opus::Decoder::new(format)?;
-        Ok(Self { decoder, samples: Vec::new(), pcm: Vec::new(), bad: 0 })
-    }
-
-    /// The samples of a packet, if it is one.
-    fn unpack(&mut self, topic: &Name, packet: &[u8]) -> Option<&[u8]> {
-        self.samples.clear();
-        self.pcm.clear();
-        if let Err(error) = self.decoder.decode(packet, &mut self.samples) {
-            self.bad += 1;
-            if self.bad == 1 {
-                tell::note(format_args!("`{topic}`: {error}; there is silence in its place"));
-            }
-            return None;
+impl Writer {
+    fn put(&mut self, pcm: &[u8]) -> Result<(), wav::WriteError> {
+        match self {
+            Self::File(writer) => writer.write(pcm),
+            Self::Stdout(writer) => put_now(writer, pcm),
         }
-        pcm::encode(Encoding::S16Le, &self.samples, &mut self.pcm);
-        Some(&self.pcm)
     }
 }
 

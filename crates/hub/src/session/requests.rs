@@ -159,7 +159,9 @@ impl Session {
         self.hub.create(&name, &spec).map_err(|error| {
             use crate::hub::CreateError;
             let code = match error {
-                CreateError::KindMismatch { .. } => ErrorCode::KindMismatch,
+                CreateError::KindMismatch { .. } | CreateError::FormatMismatch { .. } => {
+                    ErrorCode::KindMismatch
+                }
                 CreateError::Reserved(_) => ErrorCode::BadTopic,
                 CreateError::TooMany(_) => ErrorCode::Limit,
             };

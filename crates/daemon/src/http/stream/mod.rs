@@ -1,13 +1,15 @@
 //! `/v1/stream/{topic}`: follow one topic with what every browser has.
 //!
 //! - Frames: `multipart/x-mixed-replace`, which an `<img>` shows.
+//! - Sound: a WAV file without end, which an `<audio>` plays.
 //! - State and events: server-sent events, see [`events`].
 //!
-//! Neither can acknowledge, so what bounds staleness is the kernel's unsent bytes: the next part is asked for when the last
+//! None can acknowledge, so what bounds staleness is the kernel's unsent bytes: the next part is asked for when the last
 //! has been written.
 
 mod events;
 mod parts;
+mod sound;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -56,15 +58,15 @@ pub(super) async fn open(
     let app = &asker.connection.app;
     let max_age = options.max_age()?;
     let topic = app.hub.topic(&name).ok_or_else(|| topics::unknown(&asker, &name))?;
-    if topic.spec().kind == Kind::Audio {
-        let text =
-            format!("`{name}` carries sound, which is not streamed here: use `nyx sub {name}`, or /v1/ws");
-        return Err(Problem::new(Code::KindMismatch, text));
-    }
+    let live = match topic.spec().kind {
+        Kind::Audio => Some(sound::begin(app, &topic)?),
+        _ => None,
+    };
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let feed = Feed::open(&asker, agent.unwrap_or("http"), Transport::Http)?;
-    let (content_type, body) = match topic.spec().kind {
-        Kind::Frame => parts::stream(feed, &name, max_age, topic.spec().content_type.clone()),
+    let (content_type, body) = match (live, topic.spec().kind) {
+        (Some((head, live)), _) => sound::stream(feed, app.clone(), &name, max_age, head, live),
+        (None, Kind::Frame) => parts::stream(feed, &name, max_age, topic.spec().content_type.clone()),
         _ => {
             let last = headers.get("last-event-id").and_then(|last| last.to_str().ok());
             let limits = app.hub.config().document.clone();
