@@ -305,6 +305,8 @@ async fn an_address_has_one_quota_by_datagrams_and_by_http() {
 async fn one_topic_one_alias_and_one_subscription_too_many_are_refused_and_the_session_goes_on() {
     for (limit, aliases) in [("topics = 3", 2), ("aliases = 2", 2)] {
         let hub = Server::configured(&format!("{UDP}[limits]\n{limit}\nsubscriptions = 1\n"));
+        let has_statistics = || counted(hub.get("/metrics").text(), "nyx_topics 1.0").then_some(());
+        hub.until("the hub has its own topic, which counts", has_statistics);
         let client = connect(udp(&hub), "").await.expect("the hub answers");
         let mut publishers = Vec::new();
         for n in 0..aliases {
