@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nyx_core::clock::{Clock as _, Monotonic};
-use nyx_netem::path::{Conditions, Loss, Path};
+use nyx_netem::path::{Conditions, Path};
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use super::peers::Ages;
 use super::{Args, Error};
 
 /// The namespaces, and what is in them, until it is dropped.
@@ -22,6 +22,18 @@ pub(super) struct Lab {
     children: Vec<Child>,
     paths: Vec<JoinHandle<()>>,
     folder: TempDir,
+}
+
+/// What is built.
+pub(super) struct Scene {
+    /// The path from the hub to its subscribers.
+    pub(super) down: Conditions,
+    /// And back.
+    pub(super) up: Conditions,
+    /// What the publisher is told to be.
+    pub(super) publisher: &'static str,
+    /// How the kernel's TCP treats congestion; `None`: as it is set to.
+    pub(super) congestion: Option<&'static str>,
 }
 
 const HUB: &str = "10.213.77.1";
@@ -38,7 +50,7 @@ impl Lab {
     ///
     /// # Errors
     /// Why it can't be had on this machine.
-    pub(super) async fn build(args: &Args) -> Result<Self, String> {
+    pub(super) async fn build(args: &Args, scene: &Scene) -> Result<Self, String> {
         let folder = TempDir::new().map_err(|error| format!("no folder for sockets: {error}"))?;
         let id = std::process::id();
         let names = [format!("nyx-hub-{id}"), format!("nyx-sub-{id}")];
@@ -46,8 +58,13 @@ impl Lab {
         for name in lab.names.clone() {
             ip(&["netns", "add", &name]).await?;
             ip(&["-n", &name, "link", "set", "lo", "up"]).await?;
+            if let Some(congestion) = scene.congestion {
+                let set = format!("echo {congestion} > /proc/sys/net/ipv4/tcp_congestion_control");
+                let done = ip(&["netns", "exec", &name, "sh", "-c", &set]).await;
+                done.map_err(|_| format!("the system does not let a namespace have `{congestion}`"))?;
+            }
         }
-        lab.connect(args)?;
+        lab.connect(scene)?;
         for (index, address) in [HUB, SUBSCRIBER].into_iter().enumerate() {
             lab.open_tunnel(index, address).await?;
         }
@@ -57,21 +74,19 @@ impl Lab {
         hub.args(["serve", "--insecure", "--native", &native, "--udp", &native]).env("NYX_LOG", "error");
         lab.start(hub)?;
         let mut publisher = lab.command(0, &beside("datagrams")?);
-        publisher.args(["--publish", &native]);
+        publisher.args([scene.publisher, &native]);
         lab.start(publisher)?;
         Ok(lab)
     }
 
     /// The paths between the ends of the tunnels.
-    fn connect(&mut self, args: &Args) -> Result<(), String> {
+    fn connect(&mut self, scene: &Scene) -> Result<(), String> {
         let bind = |name: &str| {
             UnixDatagram::bind(self.socket(name)).map_err(|error| format!("no socket for packets: {error}"))
         };
         let middles = [bind("middle-0")?, bind("middle-1")?].map(std::sync::Arc::new);
-        for (from, to) in [(0, 1), (1, 0)] {
-            let mut conditions = Conditions::default();
-            conditions.delay = Duration::from_millis(args.delay_ms);
-            conditions.loss = Loss::Random(args.loss);
+        for (from, to, conditions) in [(0, 1, &scene.down), (1, 0, &scene.up)] {
+            let mut conditions = conditions.clone();
             conditions.seed = 77 + from as u64;
             let end = self.socket(&format!("end-{to}"));
             self.paths.push(tokio::spawn(carry(middles[from].clone(), middles[to].clone(), end, conditions)));
@@ -96,20 +111,24 @@ impl Lab {
         Err("no TUN device came about (it takes socat and /dev/net/tun)".to_owned())
     }
 
-    /// Has both watch at once.
-    pub(super) async fn measure(&self, args: &Args) -> Result<[Ages; 2], Error> {
+    /// Has two that are told to be `role` subscribe at once, each by its scheme, and returns what they have seen.
+    pub(super) async fn measure<T: DeserializeOwned>(
+        &self,
+        role: &str,
+        schemes: [&str; 2],
+        window: Duration,
+    ) -> Result<[T; 2], Error> {
         let watch = |scheme: &str| {
             let hub = format!("{scheme}://{HUB}:6990");
             let program = beside("datagrams").map_err(|why| Error::from(std::io::Error::other(why)));
             let mut command = program.map(|program| self.command(1, &program));
             if let Ok(command) = &mut command {
-                let seconds = args.window().as_secs_f64().to_string();
-                command.args(["--subscribe", &hub, "--seconds", &seconds]);
+                command.args([role, &hub, "--seconds", &window.as_secs_f64().to_string()]);
             }
-            async move { watched(command?.output(), args.window() + PATIENCE).await }
+            async move { watched(command?.output(), window + PATIENCE).await }
         };
-        let (udp, tcp) = tokio::join!(watch("udp"), watch("nyx"));
-        Ok([udp?, tcp?])
+        let (one, other) = tokio::join!(watch(schemes[0]), watch(schemes[1]));
+        Ok([one?, other?])
     }
 
     fn socket(&self, name: &str) -> PathBuf {
@@ -136,21 +155,18 @@ impl Drop for Lab {
         self.children.clear();
         for name in &self.names {
             // It ends with the program's at the latest.
-            let _ = std::process::Command::new("ip").args(["netns", "delete", name]).status();
+            let mut delete = std::process::Command::new("ip");
+            let _ = delete.args(["netns", "delete", name]).stderr(Stdio::null()).status();
         }
     }
 }
 
-async fn watched(
+async fn watched<T: DeserializeOwned>(
     output: impl Future<Output = std::io::Result<Output>>,
     limit: Duration,
-) -> Result<Ages, Error> {
+) -> Result<T, Error> {
     let output = tokio::time::timeout(limit, output).await.map_err(std::io::Error::from)??;
-    let ages: Ages = serde_json::from_slice(&output.stdout).map_err(std::io::Error::from)?;
-    if ages.updates == 0 {
-        return Err(Error::from(std::io::Error::other("a subscriber saw no update")));
-    }
-    Ok(ages)
+    serde_json::from_slice(&output.stdout).map_err(|error| Error::from(std::io::Error::from(error)))
 }
 
 /// Carries packets one way until it is aborted.

@@ -6,7 +6,10 @@
 //!
 //! The document has about 64 KiB: a thousand things that have a place and a name. Thirty times a second some of them move. An update's age is
 //! counted from the publisher's call to the subscriber's hand, by the one clock that all processes have.
+//!
+//! And of a line that carries less than both want: how much has each?
 
+mod fairness;
 mod lab;
 mod peers;
 
@@ -18,10 +21,11 @@ use nyx_client::Address;
 
 pub use crate::relay::Error;
 use crate::table::aligned;
-use lab::Lab;
+use lab::{Lab, Scene};
+use nyx_netem::path::{Conditions, Loss};
 use peers::Ages;
 
-/// Measure how old state is at a subscriber behind a path that loses packets, over UDP and over TCP.
+/// Measure how old state is at a subscriber behind a path that loses packets, over UDP and over TCP, and how both share a line.
 #[derive(Debug, Parser)]
 #[command(name = "datagrams")]
 pub struct Args {
@@ -46,6 +50,12 @@ pub struct Args {
     /// Be a subscriber of this hub
     #[arg(long, hide = true)]
     subscribe: Option<Address>,
+    /// Publish more than the line carries at this hub
+    #[arg(long, hide = true)]
+    flood: Option<Address>,
+    /// Count what comes from this hub
+    #[arg(long, hide = true)]
+    count: Option<Address>,
 }
 
 impl Args {
@@ -68,15 +78,33 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     if let Some(hub) = &args.subscribe {
         return peers::subscribe(hub.clone(), args.window()).await;
     }
-    let lab = match Lab::build(args).await {
+    if let Some(hub) = &args.flood {
+        return peers::flood(hub.clone()).await;
+    }
+    if let Some(hub) = &args.count {
+        return peers::count(hub.clone(), args.window()).await;
+    }
+    let lab = match Lab::build(args, &scene(args)).await {
         Ok(lab) => lab,
         Err(why) => {
-            println!("64 KiB of state over UDP and TCP: left out, {why}");
+            println!("64 KiB of state over UDP and TCP, and a line that both share: left out, {why}");
             return Ok(());
         }
     };
-    let [udp, tcp] = lab.measure(args).await?;
-    print(args, &udp, &tcp).map_err(Error::from)
+    let [udp, tcp]: [Ages; 2] = lab.measure("--subscribe", ["udp", "nyx"], args.window()).await?;
+    drop(lab);
+    if udp.updates == 0 || tcp.updates == 0 {
+        return Err(Error::from(std::io::Error::other("a subscriber saw no update")));
+    }
+    print(args, &udp, &tcp)?;
+    fairness::run(args).await
+}
+
+fn scene(args: &Args) -> Scene {
+    let mut conditions = Conditions::default();
+    conditions.delay = Duration::from_millis(args.delay_ms);
+    conditions.loss = Loss::Random(args.loss);
+    Scene { down: conditions.clone(), up: conditions, publisher: "--publish", congestion: None }
 }
 
 fn print(args: &Args, udp: &Ages, tcp: &Ages) -> std::io::Result<()> {

@@ -87,6 +87,63 @@ pub(super) async fn subscribe(hub: Address, window: Duration) -> Result<(), Erro
     Ok(())
 }
 
+const FLOOD: &str = "bench/flood";
+
+/// Bytes of an event of the flood.
+const EVENT: usize = 1000;
+
+/// Events at a time, and how often: 3 MB/s.
+const EVENTS: usize = 30;
+const EVERY_FLOOD: Duration = Duration::from_millis(10);
+
+/// Publishes events until it is killed. They can't be compressed, so that all who receive them receive as many bytes.
+pub(super) async fn flood(hub: Address) -> Result<(), Error> {
+    let client = connect(hub).await?;
+    let name = Name::new(FLOOD).map_err(Error::client("name a topic"))?;
+    let events = client.events(name, Options::default()).await.map_err(Error::client("advertise"))?;
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut ticks = tokio::time::interval(EVERY_FLOOD);
+    loop {
+        ticks.tick().await;
+        for _ in 0..EVENTS {
+            let mut event = vec![0; EVENT];
+            random.fill(&mut event);
+            events.send(event).await.map_err(|error| Error::client("publish")(error.cause))?;
+        }
+    }
+}
+
+/// Bytes a second that a subscriber of the flood has received.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Rate {
+    pub(super) bytes_per_second: f64,
+}
+
+/// Counts for `window`, after as long as it takes to share a line, and prints the rate as a line of JSON.
+pub(super) async fn count(hub: Address, window: Duration) -> Result<(), Error> {
+    let client = connect(hub).await?;
+    let pattern = Pattern::new(FLOOD).map_err(Error::client("name a topic"))?;
+    let subscribed = client.subscribe(pattern, subscribe::Options::default()).await;
+    let mut flood = subscribed.map_err(Error::client("subscribe"))?;
+    let begins = tokio::time::Instant::now() + (window / 2).min(SETTLING);
+    let mut bytes = 0;
+    loop {
+        let item = tokio::time::timeout_at(begins + window, flood.recv()).await;
+        let Ok(item) = item else { break };
+        if let Item::Event(event) = item.map_err(Error::client("receive"))?
+            && tokio::time::Instant::now() >= begins
+        {
+            bytes += event.payload.len();
+        }
+    }
+    let text = serde_json::to_string(&Rate { bytes_per_second: bytes as f64 / window.as_secs_f64() });
+    println!("{}", text.map_err(|error| Error::from(std::io::Error::from(error)))?);
+    Ok(())
+}
+
+/// How long those who share a line may take until what they have counts.
+const SETTLING: Duration = Duration::from_secs(5);
+
 async fn connect(hub: Address) -> Result<Client, Error> {
     let mut config = Config::default();
     config.wait_for_server = true;

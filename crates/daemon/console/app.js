@@ -89,7 +89,7 @@ function takeStats() {
 
 const serverReadings = Object.fromEntries(
   [["uptime", "up"], ["connections", "connections"], ["topics", "topics"], ["subscribers", "subscribers"], ["memory", "memory"],
-    ["refused", "refused"], ["rtt", "round trip"]].map(([name, label]) => {
+    ["refused", "refused"], ["datagramsLost", "datagrams lost"], ["rtt", "round trip"]].map(([name, label]) => {
     const value = quantity();
     $("server").append(make("div", { "data-reading": name }, make("dt", {}, label), make("dd", {}, value.element)));
     return [name, value];
@@ -113,6 +113,8 @@ function tick() {
   serverReadings.subscribers.set(count(server.subscribers));
   serverReadings.memory.set(bytes(server.memory_bytes));
   serverReadings.refused.set(count(total(server.refused)));
+  serverReadings.datagramsLost.set(count(server.datagrams?.lost));
+  serverReadings.datagramsLost.element.closest("[data-reading]").hidden = !server.datagrams;
   serverReadings.rtt.set(milliseconds(session.rtt));
   const present = [...model.topics].filter(([, topic]) => topic.seenAt === statsAt);
   topics.update(present, now);

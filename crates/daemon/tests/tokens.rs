@@ -3,92 +3,11 @@
 mod common;
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
-use common::{Connection, PATIENCE, Server, contains};
-use nyx_client::{
-    Address, Client, Config, ConnectError, ErrorCode, Item, Name, Pattern, SubscribeError, Token, publish,
-    subscribe,
-};
-use tempfile::TempDir;
-
-const NYX: &str = env!("CARGO_BIN_EXE_nyx");
-
-/// A token file, and a hub that follows it.
-struct Guarded {
-    folder: TempDir,
-    server: Server,
-}
-
-impl Guarded {
-    fn start(more: &str) -> Self {
-        Self::with_files(&[], more)
-    }
-
-    fn with_files(files: &[(&str, &str)], more: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
-        std::fs::write(folder.path().join("tokens.toml"), "").unwrap();
-        std::fs::write(folder.path().join("hub.toml"), format!("[auth]\ntokens = \"tokens.toml\"\n{more}"))
-            .unwrap();
-        let config = folder.path().join("hub.toml");
-        let server = Server::start_with(&["--config", config.to_str().unwrap()]);
-        Self { folder, server }
-    }
-
-    fn tokens(&self) -> PathBuf {
-        self.folder.path().join("tokens.toml")
-    }
-
-    /// Mints a token, and waits until the hub knows it.
-    fn mint(&self, reach: &[&str]) -> Minted {
-        let read_again = || self.server.log().matches("tokens.toml again").count();
-        let (tokens, before) = (self.tokens(), read_again());
-        let minted =
-            nyx(&[&["token", "mint", "--json", "--tokens", tokens.to_str().unwrap()], reach].concat());
-        let told: serde_json::Value = serde_json::from_slice(&minted.stdout).expect("JSON");
-        let text = |field: &str| told[field].as_str().expect("a text").to_owned();
-        self.server.until("the file was read again", || (read_again() > before).then_some(()));
-        Minted { id: text("id"), token: text("token") }
-    }
-
-    fn revoke(&self, id: &str) {
-        nyx(&["token", "revoke", "--tokens", self.tokens().to_str().unwrap(), id]);
-    }
-
-    fn get(&self, path: &str, token: &str) -> common::Response {
-        self.server.request("GET", path, &[("authorization", &format!("Bearer {token}"))], b"")
-    }
-
-    fn post(&self, topic: &str, token: &str) -> common::Response {
-        let headers = [("authorization", &*format!("Bearer {token}")), ("content-type", "text/plain")];
-        self.server.request("POST", &format!("/v1/topics/{topic}"), &headers, b"hello")
-    }
-
-    async fn connect(&self, token: &str) -> Result<Client, ConnectError> {
-        let mut config = Config::default();
-        config.token = (!token.is_empty()).then(|| Token::new(token));
-        config.connect_timeout = PATIENCE;
-        config.backoff_max = Duration::from_millis(200);
-        Client::connect(Address::from(self.server.native()), config).await
-    }
-}
-
-struct Minted {
-    id: String,
-    token: String,
-}
-
-/// Runs a command that has to succeed.
-fn nyx(args: &[&str]) -> Output {
-    let output = Command::new(NYX).args(args).env_remove("NYX_TOKEN").output().expect("it was built");
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output
-}
+use common::guarded::{Guarded, Minted, NYX, nyx};
+use common::{Connection, PATIENCE, contains};
+use nyx_client::{ConnectError, ErrorCode, Item, Name, Pattern, SubscribeError, publish, subscribe};
 
 fn name(topic: &str) -> Name {
     Name::new(topic).unwrap()

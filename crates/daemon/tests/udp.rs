@@ -13,13 +13,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::command::Running;
-use common::daemon::{Daemon, NYX, PATIENCE};
+use common::daemon::{Daemon, NYX, PATIENCE, at};
 use nyx_client::publish::{Frame, Options};
 use nyx_client::{
     Address, AudioFormat, Client, Config, ConnectError, ErrorCode, FrameCodec, Item, Name, Pattern, Samples,
     Subscription, Value, subscribe,
 };
 use nyx_netem::udp::Proxy;
+use tokio::task::JoinHandle;
 
 const UDP: &str = "[listen]\nudp = \"127.0.0.1:0\"\n";
 
@@ -120,20 +121,51 @@ async fn all_kinds_travel_both_ways() {
     everything_comes_through(hub.udp(), hub.udp()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_kinds_travel_both_ways_though_the_path_loses_and_reorders() {
-    let hub = Daemon::with_config(UDP);
+/// A path to the hub, until the task ends, and its near end.
+fn bad_path(hub: &Daemon, loss: &str, reorder: Option<&str>) -> (Address, JoinHandle<()>) {
     let upstream = SocketAddr::from(([127, 0, 0, 1], hub.udp().port()));
     let mut conditions = nyx_netem::path::Conditions::default();
     conditions.delay = Duration::from_millis(10);
-    conditions.loss = "5%".parse().expect("a share");
-    conditions.reorder = Some("2%:10".parse().expect("a share"));
+    conditions.loss = loss.parse().expect("a share");
+    conditions.reorder = reorder.map(|share| share.parse().expect("a share"));
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let proxy = Proxy::bind(any, upstream, conditions.into()).expect("the proxy listens");
     let between = Address::from(proxy.local_addr()).with_udp();
-    let proxy = tokio::spawn(async move { match proxy.run().await {} });
+    (between, tokio::spawn(async move { match proxy.run().await {} }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_kinds_travel_both_ways_though_the_path_loses_and_reorders() {
+    let hub = Daemon::with_config(UDP);
+    let (between, path) = bad_path(&hub, "5%", Some("2%:10"));
     everything_comes_through(between.clone(), between).await;
-    proxy.abort();
+    path.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_lost_shows_while_the_connection_lasts() {
+    let hub = Daemon::with_config(UDP);
+    let (between, path) = bad_path(&hub, "20%", None);
+    let (publisher, reader) = (connect(hub.udp()).await, connect(between).await);
+    let log = publisher.events(name("log"), Options::default()).await.expect("a topic");
+    let _watched = watch(&reader, "log").await;
+    let send = async {
+        for n in 0u64.. {
+            log.send_text(n.to_string()).await.expect("sent");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let is_seen = |stats: &Value| {
+        let of = |what: &str| at(stats, &["server", "datagrams", what]).and_then(Value::as_i64).unwrap_or(0);
+        of("lost") > 5 && of("sent") > of("lost") && of("received") > 0
+    };
+    tokio::select! {
+        () = send => {}
+        _ = hub.stats("what was lost", is_seen) => {}
+    }
+    assert_eq!((publisher.stats().reconnects, reader.stats().reconnects), (0, 0));
+    assert!(reader.stats().connected);
+    path.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -154,33 +186,105 @@ async fn the_commands_take_such_addresses() {
     assert_eq!(received, Some(1), "{lines:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hub_that_was_killed_is_found_again() {
-    let port =
-        std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket").local_addr().expect("bound").port();
-    let mut hub = Daemon::with_config(&format!("[listen]\nudp = \"127.0.0.1:{port}\"\n"));
-    let (publisher, reader) = (connect(hub.udp()).await, connect(hub.udp()).await);
-    let state = publisher.state(name("a"), Options::default()).await.expect("a topic");
-    let mut watched = watch(&reader, "a").await;
-    state.set(Value::map([("n", 1)])).await.expect("sent");
-    let mut until = async |wanted: i64| loop {
-        watched.recv().await.expect("it goes on");
-        let n = watched.document(&name("a")).and_then(|document| document.get(&["n"])?.leaf()?.as_i64());
-        if n == Some(wanted) {
-            return;
+/// A hub that can be started again where it was.
+fn on_a_port_of_its_own() -> Daemon {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let port = socket.local_addr().expect("bound").port();
+    drop(socket);
+    Daemon::with_config(&format!("[listen]\nudp = \"127.0.0.1:{port}\"\n"))
+}
+
+/// Receives until the document `a` says `{"n": wanted}`; says whether a reconnect was told before.
+async fn until_document(watched: &mut Subscription, wanted: i64) -> bool {
+    let mut has_reconnected = false;
+    let until = async {
+        loop {
+            has_reconnected |= matches!(watched.recv().await.expect("it goes on"), Item::Reconnected(_));
+            let document = watched.document(&name("a"));
+            if document.and_then(|document| document.get(&["n"])?.leaf()?.as_i64()) == Some(wanted) {
+                return;
+            }
         }
     };
-    tokio::time::timeout(PATIENCE, until(1)).await.expect("the first version comes");
-    hub.kill();
-    hub.restart();
-    state.set(Value::map([("n", 2)])).await.expect("sent");
     // Silence would take 30 s to be noticed; that the new hub does not know the connection shows at once.
-    tokio::time::timeout(2 * PATIENCE, until(2)).await.expect("the second version comes");
-    assert!(reader.stats().reconnects > 0);
+    tokio::time::timeout(2 * PATIENCE, until).await.expect("the version comes");
+    has_reconnected
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_has_no_token_is_refused_and_a_stranger_s_datagrams_are_counted() {
+async fn a_hub_that_was_killed_is_found_again_and_counts_anew() {
+    let mut hub = on_a_port_of_its_own();
+    let (publisher, reader) = (connect(hub.udp()).await, connect(hub.udp()).await);
+    let state = publisher.state(name("a"), Options::default()).await.expect("a topic");
+    let log = publisher.events(name("log"), Options::default()).await.expect("a topic");
+    let (mut watched, mut logs) = (watch(&reader, "a").await, watch(&reader, "log").await);
+    for n in 0..20 {
+        state.set(Value::map([("n", n)])).await.expect("sent");
+        log.send_text(format!("before {n}")).await.expect("sent");
+    }
+    until_document(&mut watched, 19).await;
+    for n in 0..20 {
+        assert_eq!(next_event(&mut logs).await, (n, format!("before {n}")));
+    }
+
+    hub.kill();
+    // What is said while nobody listens counts, too.
+    state.set(Value::map([("n", 20)])).await.expect("kept");
+    hub.restart();
+    assert!(until_document(&mut watched, 20).await, "that it was away is told");
+    state.set(Value::map([("n", 21)])).await.expect("sent");
+    until_document(&mut watched, 21).await;
+    publisher.flush().await.expect("the new hub has what it was sent");
+    log.send_text("after").await.expect("sent");
+    // Of another epoch: from the beginning, and no gap for numbers that this hub never gave out.
+    assert_eq!(next_event(&mut logs).await, (0, "after".to_owned()));
+    assert!(reader.stats().reconnects > 0 && publisher.stats().reconnects > 0);
+}
+
+/// The next event, before which nothing may come but that there was a reconnect.
+async fn next_event(log: &mut Subscription) -> (u64, String) {
+    loop {
+        match common::wait::within(2 * PATIENCE, "the next event", log.recv()).await.expect("it goes on") {
+            Item::Event(event) => {
+                return (event.sequence, String::from_utf8_lossy(&event.payload).into_owned());
+            }
+            Item::Reconnected(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_that_has_gone_is_named_and_asked_again_until_it_is_back() {
+    let mut hub = on_a_port_of_its_own();
+    let mut config = Config::default();
+    config.connect_timeout = Duration::from_millis(300);
+    config.backoff_max = Duration::from_millis(100);
+    config.wait_for_server = true;
+    let client = Client::connect(hub.udp(), config.clone()).await.expect("the hub answers");
+    let state = client.state(name("a"), Options::default()).await.expect("a topic");
+    let mut watched = watch(&client, "a").await;
+    state.set(Value::map([("n", 1)])).await.expect("sent");
+    until_document(&mut watched, 1).await;
+
+    let address = hub.udp();
+    hub.terminate();
+    assert!(hub.ended().await.success());
+    common::wait::eventually(PATIENCE, "why it is not there", async || {
+        let stats = client.stats();
+        stats.last_error.filter(|why| !stats.connected && why.contains("nothing came back from udp://"))
+    })
+    .await;
+    config.wait_for_server = false;
+    let error = Client::connect(address.clone(), config).await.expect_err("nobody is there");
+    assert!(matches!(&error, ConnectError::NoAnswer(whom) if *whom == address), "{error}");
+    state.set(Value::map([("n", 2)])).await.expect("kept");
+    hub.restart();
+    assert!(until_document(&mut watched, 2).await, "that it was away is told");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_token_is_refused() {
     let tokens = tempfile::NamedTempFile::with_suffix(".toml").expect("a temporary file");
     let hub = Daemon::with_config(&format!("{UDP}[auth]\ntokens = \"{}\"\n", tokens.path().display()));
     let error = Client::connect(hub.udp(), Config::default()).await.expect_err("it has no token");

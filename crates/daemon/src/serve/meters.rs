@@ -143,9 +143,18 @@ pub(crate) struct Datagrams {
     /// Those that the system did not take.
     pub(crate) unsent: Counter,
     refused: [Counter; Refused::ALL.len()],
+    /// What connections have counted.
+    moved: [Counter; MOVED.len()],
     dropped: [Counter; DROPPED.len()],
-    lost: Counter,
 }
+
+/// What becomes of datagrams of connections, by the name of its metric.
+const MOVED: [(&str, &str); 4] = [
+    ("udp_sent", "Datagrams that connections have sent"),
+    ("udp_received", "Datagrams that connections have received"),
+    ("udp_lost", "Datagrams that were sent and taken for lost"),
+    ("udp_reordered", "Of those taken for lost, the ones that arrived after all, behind later ones"),
+];
 
 /// Why datagrams of connections came to nothing.
 const DROPPED: [&str; 4] = ["repeated", "malformed", "foreign", "no_room"];
@@ -161,20 +170,18 @@ impl Datagrams {
             counter(Metric::new("udp_refused", help).with_label("reason", reason.name()))
         };
         let dropped = |reason| {
-            let help = "Datagrams of connections, now ended, that came to nothing";
+            let help = "Datagrams of connections that came to nothing";
             counter(Metric::new("udp_dropped", help).with_label("reason", reason))
         };
         let [a, b, c, d] = Refused::ALL.map(refused);
-        let [e, f, g, h] = DROPPED.map(dropped);
+        let [e, f, g, h] = MOVED.map(|(name, help)| counter(Metric::new(name, help)));
+        let [i, j, k, l] = DROPPED.map(dropped);
         Ok(Self {
             answered: counter(Metric::new("udp_answered", "Datagrams of no connection that were answered"))?,
             unsent: counter(Metric::new("udp_unsent", "Datagrams that the system did not take"))?,
             refused: [a?, b?, c?, d?],
-            dropped: [e?, f?, g?, h?],
-            lost: counter(Metric::new(
-                "udp_lost",
-                "Datagrams that ended connections have lost on the way out",
-            ))?,
+            moved: [e?, f?, g?, h?],
+            dropped: [i?, j?, k?, l?],
         })
     }
 
@@ -184,11 +191,18 @@ impl Datagrams {
         }
     }
 
-    /// A connection has ended that has counted this.
+    /// What has become of datagrams of connections, by what happened.
+    pub(crate) fn moved(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let names = MOVED.map(|(name, _)| name.trim_start_matches("udp_"));
+        names.into_iter().zip(&self.moved).map(|(name, counter)| (name, counter.get()))
+    }
+
+    /// A connection has counted this since it was told last.
     pub(crate) fn add(&self, stats: &connection::Stats) {
-        let counts = [stats.repeated, stats.malformed, stats.foreign, stats.refused];
-        self.dropped.iter().zip(counts).for_each(|(counter, count)| counter.add(count));
-        self.lost.add(stats.lost);
+        let moved = [stats.sent, stats.received, stats.lost, stats.spurious];
+        let dropped = [stats.repeated, stats.malformed, stats.foreign, stats.refused];
+        let counters = self.moved.iter().chain(&self.dropped);
+        counters.zip(moved.into_iter().chain(dropped)).for_each(|(counter, count)| counter.add(count));
     }
 }
 

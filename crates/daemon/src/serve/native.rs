@@ -43,14 +43,19 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
 }
 
 async fn turn_away(stream: &mut Stream<Socket>, error: AdmitError) -> std::io::Result<()> {
+    stream.write_all(&farewell(error)).await?;
+    stream.flush().await
+}
+
+/// What a peer is told that gets no session, for there are too many.
+pub(super) fn farewell(why: impl std::fmt::Display) -> BytesMut {
     let mut out = BytesMut::new();
     let error = control::Error {
         code: ErrorCode::Limit.into(),
-        message: error.to_string(),
+        message: why.to_string(),
         fatal: true,
         ..Default::default()
     };
     control::put(&mut out, error);
-    stream.write_all(&out).await?;
-    stream.flush().await
+    out
 }

@@ -121,6 +121,8 @@ fn describe(app: &App, now: Instant, stats: &Stats, history: &History) -> Value 
     let refused = stats.refused.iter().filter(|(_, count)| *count > 0);
     let refused = refused.map(|(code, count)| (crate::http::metrics::code_name(*code), int(*count)));
     let [received, sent, requests] = history.own_rates(["received", "sent", "http_request"]);
+    let moved = app.meters.datagrams.moved().map(|(name, count)| (name, int(count)));
+    let datagrams = app.config.listen.udp.map_or(Value::Null, |_| Value::map(moved));
     let server = Value::map([
         ("version", Value::from(env!("CARGO_PKG_VERSION"))),
         ("started_ms", int(app.started_ms)),
@@ -134,6 +136,7 @@ fn describe(app: &App, now: Instant, stats: &Stats, history: &History) -> Value 
         ("sent_byte_rate", Value::F64(sent)),
         ("http_request_rate", Value::F64(requests)),
         ("compression_allowed", Value::from(stats.compression_allowed)),
+        ("datagrams", datagrams),
     ]);
     Value::map([
         ("server", server),

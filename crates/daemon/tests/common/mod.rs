@@ -1,6 +1,9 @@
 //! A real `nyx serve` for tests, and just enough HTTP to speak with it.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod guarded;
+pub(crate) mod udp_peer;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -59,12 +62,10 @@ impl Server {
                 // Its end closes stderr.
                 let _alive: mpsc::Sender<()> = alive;
                 for line in stderr.lines().map_while(Result::ok) {
+                    log.lock().unwrap().extend([&line, "\n"]);
                     if let Some(addresses) = addresses(&line) {
                         let _ = told.send(addresses);
                     }
-                    let mut log = log.lock().unwrap();
-                    log.push_str(&line);
-                    log.push('\n');
                 }
             }
         });
@@ -83,6 +84,13 @@ impl Server {
     /// Where it speaks HTTP and WebSocket.
     pub(crate) fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Where it takes datagrams, which has to be configured.
+    pub(crate) fn udp(&self) -> SocketAddr {
+        let log = self.log();
+        let udp = log.split_once("udp://").and_then(|(_, rest)| rest.split_whitespace().next());
+        udp.and_then(|udp| udp.parse().ok()).expect("it says where it takes datagrams")
     }
 
     /// Its process.
@@ -175,7 +183,8 @@ fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
         .split_once("nyx://")
         .and_then(|(_, rest)| rest.split_once(" and http://"))
         .or_else(|| line.split_once("nyxs://").and_then(|(_, rest)| rest.split_once(" and https://")))?;
-    Some((native.parse().ok()?, http.trim().parse().ok()?))
+    // What it says of datagrams stands behind.
+    Some((native.parse().ok()?, http.split_whitespace().next()?.parse().ok()?))
 }
 
 /// A connection that speaks HTTP/1.1.

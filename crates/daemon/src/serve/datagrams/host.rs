@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 
+use bytes::BytesMut;
 use nyx_core::Instant;
 use nyx_hub::Session;
 use nyx_transport::udp::Batch;
@@ -17,8 +18,8 @@ use crate::serve::doorstep::Visit;
 
 /// Who decides about peers that have shown that they are where they say, and hears of what happens.
 pub(super) trait Reception {
-    /// A session for a peer; `None`: it is turned away.
-    fn admit(&mut self, now: Instant, peer: SocketAddr) -> Option<(Session, Option<Visit>)>;
+    /// A session for a peer. `Err`: it is turned away, and told this.
+    fn admit(&mut self, now: Instant, peer: SocketAddr) -> Result<(Session, Option<Visit>), BytesMut>;
 
     /// A datagram that belongs to no connection was answered.
     fn answered(&mut self);
@@ -26,8 +27,11 @@ pub(super) trait Reception {
     /// One came to nothing.
     fn refused(&mut self, peer: SocketAddr, reason: Refused);
 
-    /// A peer is gone; what its connection has counted.
-    fn left(&mut self, peer: SocketAddr, stats: Stats);
+    /// The connection of a peer has counted this since it was told last.
+    fn counted(&mut self, stats: &Stats);
+
+    /// A peer is gone.
+    fn left(&mut self, peer: SocketAddr);
 }
 
 /// Datagrams of many peers in, datagrams out.
@@ -48,6 +52,8 @@ struct Guest {
     visit: Option<Visit>,
     due: Option<Instant>,
     is_touched: bool,
+    /// What of its connection's counts was told.
+    told: Stats,
 }
 
 /// Peers for which the hub has something, and how to wake who drives them.
@@ -147,21 +153,39 @@ impl<R: Reception> Host<R> {
                 // Where the batch is full it is as if it had been lost, and is asked for again.
                 let _ = batch.push_marked(peer, local, None, &answer);
             }
-            Entrance::Open { id } => self.open(now, peer, local, id, datagram),
+            Entrance::Open { id } => self.open(now, peer, local, id, datagram, batch),
             Entrance::Refused(reason) => self.reception.refused(peer, reason),
         }
     }
 
-    fn open(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, id: u64, datagram: &[u8]) {
+    fn open(
+        &mut self,
+        now: Instant,
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+        id: u64,
+        datagram: &[u8],
+        batch: &mut Batch,
+    ) {
         // Who begins anew from the same address has forgotten what was there.
         self.remove(peer);
-        let Some((session, visit)) = self.reception.admit(now, peer) else { return };
+        let (session, visit) = match self.reception.admit(now, peer) {
+            Ok(admitted) => admitted,
+            Err(why) => {
+                let mut answer = Vec::new();
+                self.door.turn_away(peer, id, &why, &mut answer);
+                // Where the batch is full it asks again, as if it had been lost.
+                let _ = batch.push_marked(peer, local, None, &answer);
+                return;
+            }
+        };
         let bell = Arc::new(Bell { peer, ready: self.ready.clone(), has_rung: AtomicBool::new(false) });
         session.register(&Waker::from(bell.clone()));
         let mut connection = Connection::server(now, id, self.config);
         let _ = connection.handle_datagram(now, datagram);
         let peer_state = Peer::new(connection, session, local);
-        let mut guest = Guest { peer: peer_state, bell, visit, due: None, is_touched: false };
+        let told = Stats::default();
+        let mut guest = Guest { peer: peer_state, bell, visit, due: None, is_touched: false, told };
         guest.touch(peer, &mut self.touched);
         self.peers.insert(peer, guest);
     }
@@ -202,13 +226,20 @@ impl<R: Reception> Host<R> {
         let Some(guest) = self.peers.get_mut(&address) else { return Progress::Done };
         guest.is_touched = false;
         let mut is_full = false;
-        let state = guest.peer.turn(now, |datagram, local| {
+        let mut send = |datagram: &[u8], local| {
             // There is always room for one more than is asked for.
             let _ = batch.push_marked(address, local, None, datagram);
             is_full = batch.bytes() >= BATCH_BYTES || batch.len() >= BATCH_DATAGRAMS;
             !is_full
-        });
-        if state == State::Over || guest.is_displaced() {
+        };
+        let mut state = guest.peer.turn(now, &mut send);
+        if state != State::Over && guest.is_displaced() {
+            // It hears that it is over.
+            guest.peer.connection.close();
+            state = guest.peer.turn(now, &mut send);
+        }
+        guest.tell_counts(&mut self.reception);
+        if state == State::Over {
             self.remove(address);
         } else {
             let due = guest.peer.poll_timeout();
@@ -225,11 +256,12 @@ impl<R: Reception> Host<R> {
     }
 
     fn remove(&mut self, address: SocketAddr) {
-        if let Some(guest) = self.peers.remove(&address) {
+        if let Some(mut guest) = self.peers.remove(&address) {
             if let Some(due) = guest.due {
                 self.timers.remove(&(due, address));
             }
-            self.reception.left(address, guest.peer.connection.stats());
+            guest.tell_counts(&mut self.reception);
+            self.reception.left(address);
         }
     }
 }
@@ -244,6 +276,14 @@ impl Guest {
     fn touch(&mut self, address: SocketAddr, touched: &mut VecDeque<SocketAddr>) {
         if !std::mem::replace(&mut self.is_touched, true) {
             touched.push_back(address);
+        }
+    }
+
+    fn tell_counts(&mut self, reception: &mut impl Reception) {
+        let stats = self.peer.connection.stats();
+        if stats != self.told {
+            reception.counted(&stats.since(&self.told));
+            self.told = stats;
         }
     }
 

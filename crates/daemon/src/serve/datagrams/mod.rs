@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use anyhow::anyhow;
+use bytes::BytesMut;
 use nyx_core::Instant;
 use nyx_hub::{Peer, Session, Transport};
 use nyx_transport::alarm::Alarm;
@@ -24,6 +25,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::App;
 use super::doorstep::Visit;
+use super::native::farewell;
 use crate::exit::{Failure, Outcome};
 use host::{Host, Reception};
 
@@ -138,22 +140,24 @@ struct Desk {
 }
 
 impl Reception for Desk {
-    fn admit(&mut self, now: Instant, peer: SocketAddr) -> Option<(Session, Option<Visit>)> {
+    fn admit(&mut self, now: Instant, peer: SocketAddr) -> Result<(Session, Option<Visit>), BytesMut> {
         let app = &self.app;
         if !app.admits(peer, Transport::Udp) {
-            return None;
+            return Err(farewell(
+                "this address connects too often: come back later (limits.connections_per_peer)",
+            ));
         }
         let visit = app.doorstep.enter(peer.ip());
         let entry = app.entry(peer.ip(), None);
         match app.hub.session_with(now, Peer::new(peer, Transport::Udp), entry) {
             Ok(session) => {
                 app.meters.link(Transport::Udp).opened();
-                Some((session, Some(visit)))
+                Ok((session, Some(visit)))
             }
             Err(error) => {
                 app.meters.link(Transport::Udp).refused.inc();
                 app.audit.refuse(peer.ip(), "", error);
-                None
+                Err(farewell(error))
             }
         }
     }
@@ -169,9 +173,12 @@ impl Reception for Desk {
         }
     }
 
-    fn left(&mut self, _: SocketAddr, stats: Stats) {
+    fn counted(&mut self, stats: &Stats) {
+        self.app.meters.datagrams.add(stats);
+    }
+
+    fn left(&mut self, _: SocketAddr) {
         self.app.meters.link(Transport::Udp).ended();
-        self.app.meters.datagrams.add(&stats);
     }
 }
 

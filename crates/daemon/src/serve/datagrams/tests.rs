@@ -21,18 +21,26 @@ use nyx_transport::udp::connection::{Config, Connection, Item, Order, Packet, Re
 
 use super::host::{Host, Reception};
 use crate::serve::doorstep::Visit;
+use crate::serve::native::farewell;
 
 /// Lets everybody in, and counts.
 struct Open {
     hub: Hub,
     answered: usize,
     refused: HashMap<Refused, usize>,
-    left: Vec<Stats>,
+    counts: Vec<Stats>,
+    left: usize,
+    /// As one who has no place any more.
+    is_full: bool,
 }
 
 impl Reception for Open {
-    fn admit(&mut self, now: Instant, peer: SocketAddr) -> Option<(Session, Option<Visit>)> {
-        self.hub.session(now, Peer::new(peer, Transport::Udp)).ok().map(|session| (session, None))
+    fn admit(&mut self, now: Instant, peer: SocketAddr) -> Result<(Session, Option<Visit>), BytesMut> {
+        if self.is_full {
+            return Err(farewell("no place"));
+        }
+        let session = self.hub.session(now, Peer::new(peer, Transport::Udp)).map_err(farewell)?;
+        Ok((session, None))
     }
 
     fn answered(&mut self) {
@@ -43,8 +51,12 @@ impl Reception for Open {
         *self.refused.entry(reason).or_default() += 1;
     }
 
-    fn left(&mut self, _: SocketAddr, stats: Stats) {
-        self.left.push(stats);
+    fn counted(&mut self, stats: &Stats) {
+        self.counts.push(*stats);
+    }
+
+    fn left(&mut self, _: SocketAddr) {
+        self.left += 1;
     }
 }
 
@@ -90,7 +102,8 @@ impl Sim {
         let mut config = HubConfig::default();
         config.epoch_seed = Some(7);
         let hub = Hub::new(config);
-        let open = Open { hub: hub.clone(), answered: 0, refused: HashMap::new(), left: Vec::new() };
+        let (refused, counts) = (HashMap::new(), Vec::new());
+        let open = Open { hub: hub.clone(), answered: 0, refused, counts, left: 0, is_full: false };
         let host = Host::new(open, [3; 32], Config::default());
         Self { now: Instant::ZERO, hub, host, clients: Vec::new() }
     }

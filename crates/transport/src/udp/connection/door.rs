@@ -12,7 +12,7 @@ use nyx_core::Instant;
 use ring::hmac;
 
 use super::DATAGRAM_MIN;
-use super::packet::Packet;
+use super::packet::{Frame, Packet};
 
 /// Judges datagrams that belong to no connection.
 #[derive(Debug)]
@@ -28,7 +28,8 @@ pub struct Door {
 pub enum Entrance {
     /// Send this back, and remember nothing.
     Answer(Vec<u8>),
-    /// It begins a connection: see [`Connection::server`](super::Connection::server). It will not be let in again.
+    /// It begins a connection: see [`Connection::server`](super::Connection::server). It will not be let in again, unless it is
+    /// [turned away](Door::turn_away).
     Open {
         /// The connection.
         id: u64,
@@ -72,6 +73,9 @@ const LIFETIME: Duration = Duration::from_secs(10);
 /// replayed for is one session that says hello as they did.
 const ENTERED: usize = 16 * 1024;
 
+/// The most that is around the bytes of a datagram that turns away.
+const TURN_AWAY_HEAD: usize = 32;
+
 /// Bytes of the time in a cookie.
 const TIME: usize = 8;
 
@@ -99,6 +103,22 @@ impl Door {
             Ok(Packet::Cookie { .. } | Packet::Gone { .. }) => Entrance::Refused(Refused::Unexpected),
             Err(_) => Entrance::Refused(Refused::Malformed),
         }
+    }
+
+    /// Who was just let in is not wanted after all. Replaces `answer` by the datagram that says so: `bytes` is all of its stream, and it is over.
+    /// Nothing is remembered, so where that datagram is lost the client asks again, and is judged again.
+    ///
+    /// Of `bytes` only so many are sent as fit into the least datagram, some 1,170.
+    pub fn turn_away(&mut self, peer: SocketAddr, id: u64, bytes: &[u8], answer: &mut Vec<u8>) {
+        self.known.remove(&(peer, id));
+        if self.entered.back().is_some_and(|(_, last, of)| (*last, *of) == (peer, id)) {
+            self.entered.pop_back();
+        }
+        let bytes = &bytes[..bytes.len().min(DATAGRAM_MIN - TURN_AWAY_HEAD)];
+        answer.clear();
+        Packet::Data { id, number: 0, frames: &[] }.encode(answer);
+        Frame::Stream { offset: 0, bytes }.encode(answer);
+        Frame::Close.encode(answer);
     }
 
     fn judge(&mut self, now: Instant, peer: SocketAddr, id: u64, cookie: &[u8], length: usize) -> Entrance {
@@ -153,6 +173,9 @@ fn sealed(time: &[u8; TIME], peer: SocketAddr, id: u64) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
+
+    use super::super::{Config, Connection, Event, Reason};
     use super::*;
 
     fn peer(port: u16) -> SocketAddr {
@@ -207,6 +230,29 @@ mod tests {
         data.push(1);
         let Entrance::Answer(answer) = door.handle(at(1), peer(1), &data) else { panic!() };
         assert!(answer.len() < data.len());
+    }
+
+    #[test]
+    fn who_is_turned_away_hears_why_and_may_ask_again() {
+        let mut door = Door::new([1; 32]);
+        let mut client = Connection::client(at(5), 7, Config::default());
+        let (mut datagram, mut answer, mut told) = (Vec::new(), Vec::new(), BytesMut::new());
+        client.poll_transmit(at(5), &mut datagram);
+        let Entrance::Answer(cookie) = door.handle(at(5), peer(1), &datagram) else { panic!() };
+        client.handle_datagram(at(5), &cookie).unwrap();
+        client.poll_transmit(at(5), &mut datagram);
+        for _ in 0..3 {
+            assert_eq!(door.handle(at(6), peer(1), &datagram), Entrance::Open { id: 7 });
+            door.turn_away(peer(1), 7, b"come back later", &mut answer);
+            assert!(answer.len() < datagram.len());
+            assert!(door.entered.is_empty() && door.known.is_empty());
+        }
+        client.handle_datagram(at(6), &answer).unwrap();
+        client.take_stream(&mut told);
+        assert_eq!(&told[..], b"come back later");
+        assert_eq!(client.poll_event(), Some(Event::Closed(Reason::There)));
+        door.turn_away(peer(1), 7, &[1; 9_000], &mut answer);
+        assert!(answer.len() <= DATAGRAM_MIN);
     }
 
     #[test]

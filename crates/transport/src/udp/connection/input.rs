@@ -150,7 +150,7 @@ impl Connection {
         self.stats.lost += outcome.lost_datagrams;
         outcome.lost_sizes.iter().for_each(|size| self.size.handle_lost(now, *size));
         outcome.arrived_sizes.iter().for_each(|size| self.size.handle_acked(now, *size));
-        self.window.handle(&outcome, self.recovery.shortest(), self.next_number);
+        self.window.handle(now, &outcome, self.next_number);
         for content in outcome.arrived {
             match content {
                 Content::Stream(range) => self.stream_out.handle_arrived(range),

@@ -149,6 +149,23 @@ pub struct Stats {
     pub spurious: u64,
 }
 
+impl Stats {
+    /// What has been counted since `before`, an earlier answer of the same connection.
+    #[must_use]
+    pub const fn since(&self, before: &Self) -> Self {
+        Self {
+            sent: self.sent - before.sent,
+            received: self.received - before.received,
+            repeated: self.repeated - before.repeated,
+            malformed: self.malformed - before.malformed,
+            foreign: self.foreign - before.foreign,
+            refused: self.refused - before.refused,
+            lost: self.lost - before.lost,
+            spurious: self.spurious - before.spurious,
+        }
+    }
+}
+
 /// One end of a connection.
 #[derive(Debug)]
 pub struct Connection {

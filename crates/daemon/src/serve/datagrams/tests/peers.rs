@@ -57,7 +57,8 @@ fn a_handshake_that_was_recorded_lets_nobody_in_again() {
     assert!(sim.clients[place].is_welcome);
     sim.clients[place].connection.close();
     sim.run(Duration::from_secs(1), |_, _| {});
-    assert_eq!((sim.host.len(), sim.host.reception.left[0].repeated), (0, 99));
+    let repeated: u64 = sim.host.reception.counts.iter().map(|stats| stats.repeated).sum();
+    assert_eq!((sim.host.len(), sim.host.reception.left, repeated), (0, 1, 99));
     sim.host.handle_datagram(sim.now, address, None, &datagram, &mut batch);
     assert_eq!((sim.host.len(), sim.host.reception.refused[&Refused::Replayed]), (0, 1));
 }
@@ -111,6 +112,51 @@ fn who_comes_back_from_its_address_takes_the_place_of_what_was_there() {
     sim.clients.swap_remove(place);
     sim.clients[again - 1].address = address;
     sim.run(Duration::from_secs(1), |_, _| {});
-    assert_eq!((sim.host.len(), sim.host.reception.left.len()), (1, 1));
+    assert_eq!((sim.host.len(), sim.host.reception.left), (1, 1));
     assert!(only(&sim, 0).latest() == final_value(&sim));
+}
+
+#[test]
+fn who_is_turned_away_is_told_why_though_much_is_lost_and_is_let_in_once_there_is_room() {
+    let mut sim = Sim::new();
+    sim.host.reception.is_full = true;
+    let turned_away: Vec<usize> =
+        (0..20).map(|_| sim.join(|path| path.loss = "20%".parse().unwrap())).collect();
+    sim.run(Duration::from_secs(8), |_, _| {});
+    for place in turned_away {
+        let client = &sim.clients[place];
+        assert_eq!(client.errors, ["no place"]);
+        assert!(client.connection.is_closed() && !client.is_welcome);
+    }
+    assert_eq!((sim.host.len(), sim.host.reception.left), (0, 0));
+
+    // One that has its cookie after a round trip of 50 ms, is turned away after another half, and does not hear it.
+    let place = sim.join(|_| {});
+    for (millis, is_cut) in [(60, true), (30, false)] {
+        sim.run(Duration::from_millis(millis), |_, _| {});
+        let now = sim.now;
+        sim.clients[place].down.cut(now, is_cut);
+    }
+    assert!(!sim.clients[place].connection.is_closed());
+    sim.host.reception.is_full = false;
+    sim.run(Duration::from_secs(3), |_, _| {});
+    assert!(sim.clients[place].is_welcome);
+}
+
+#[test]
+fn what_connections_count_is_told_while_they_last() {
+    let mut sim = Sim::new();
+    sim.publish_state("world", 0, "x");
+    sim.subscriber("world", |path| path.loss = "20%".parse().unwrap());
+    let mut n = 0;
+    sim.run(Duration::from_secs(5), |sim, millis| {
+        if millis % 10 == 0 {
+            n += 1;
+            sim.publish_state("world", n, "x");
+        }
+    });
+    let counted = |what: fn(&Stats) -> u64| sim.host.reception.counts.iter().map(what).sum::<u64>();
+    assert!(counted(|stats| stats.lost) > 50);
+    assert!(counted(|stats| stats.sent) > 300 && counted(|stats| stats.received) > 100);
+    assert_eq!((sim.host.len(), sim.host.reception.left), (1, 0));
 }
