@@ -87,7 +87,7 @@ async fn everything_comes_through(publisher: Address, subscriber: Address) {
         }
         publisher.flush().await.expect("all was taken in");
         // What may get lost goes on until enough has come.
-        for n in 0u8.. {
+        for n in (0..=u8::MAX).cycle() {
             frames.send(Frame::key(FrameCodec::Jpeg, vec![n; 20_000])).await.expect("sent");
             audio.send(vec![n; 3_840], None).await.expect("sent");
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -152,7 +152,8 @@ async fn what_is_lost_shows_while_the_connection_lasts() {
     let send = async {
         for n in 0u64.. {
             log.send_text(n.to_string()).await.expect("sent");
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            // One at a time, so that each takes a datagram.
+            publisher.flush().await.expect("the hub has it");
         }
     };
     let is_seen = |stats: &Value| {
