@@ -154,14 +154,14 @@ impl Stats {
     #[must_use]
     pub const fn since(&self, before: &Self) -> Self {
         Self {
-            sent: self.sent - before.sent,
-            received: self.received - before.received,
-            repeated: self.repeated - before.repeated,
-            malformed: self.malformed - before.malformed,
-            foreign: self.foreign - before.foreign,
-            refused: self.refused - before.refused,
-            lost: self.lost - before.lost,
-            spurious: self.spurious - before.spurious,
+            sent: self.sent.saturating_sub(before.sent),
+            received: self.received.saturating_sub(before.received),
+            repeated: self.repeated.saturating_sub(before.repeated),
+            malformed: self.malformed.saturating_sub(before.malformed),
+            foreign: self.foreign.saturating_sub(before.foreign),
+            refused: self.refused.saturating_sub(before.refused),
+            lost: self.lost.saturating_sub(before.lost),
+            spurious: self.spurious.saturating_sub(before.spurious),
         }
     }
 }
