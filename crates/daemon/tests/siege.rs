@@ -74,7 +74,7 @@ fn metric(page: &str, name: &str) -> u64 {
     line.trim().parse::<f64>().expect("a number") as u64
 }
 
-/// A crowd at `address` of which each sends `greeting` and no more. Returns those who came last: the others have been sent away.
+/// A crowd at `address` of which each sends `greeting` and no more. Returns those who came last, when all others have been sent away.
 fn crowd(address: SocketAddr, greeting: &[u8]) -> VecDeque<TcpStream> {
     let mut standing = VecDeque::new();
     for _ in 0..CROWD {
@@ -85,6 +85,9 @@ fn crowd(address: SocketAddr, greeting: &[u8]) -> VecDeque<TcpStream> {
         // It may have had to go already.
         let _ = stream.write_all(greeting);
         standing.push_back(stream);
+    }
+    while standing.len() > HANDSHAKES {
+        standing.pop_front().into_iter().for_each(await_end);
     }
     standing
 }

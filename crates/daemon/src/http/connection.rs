@@ -55,7 +55,7 @@ pub(super) type Io = Patient<Stream<Socket>>;
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
+pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, visit: Visit) {
     let stream = match app.set_up(stream) {
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%peer, %error, "can't set the connection up"),
@@ -63,7 +63,7 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
     let unsent = stream.gauge();
     let link = app.meters.link(Transport::Http);
     let _open = link.open();
-    let visit = Arc::new(app.doorstep.enter(peer.ip()));
+    let visit = Arc::new(visit);
     // Boxed, like what follows, so that an idle WebSocket does not keep room for a handshake and the state of HTTP.
     let secured = Box::pin(app.secure(Listener::Http, stream, peer, &visit)).await;
     let Some(stream) = secured else { return };

@@ -274,19 +274,22 @@ impl Server {
         helpers.spawn(access::follow(self.app.clone(), hangup.clone()));
         helpers.spawn(secure::reload_on_hangup(self.app.clone(), hangup));
         tokio::pin!(stop);
+        // Who comes enters the doorstep here, and not in its task: tasks begin in any order, and the oldest is to be who came first.
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 accepted = self.native.accept() => match accepted {
                     Ok((stream, peer)) if self.app.admits(peer, Transport::Tcp) => {
-                        connections.spawn(native::serve(self.app.clone(), stream, peer));
+                        let visit = self.app.doorstep.enter(peer.ip());
+                        connections.spawn(native::serve(self.app.clone(), stream, peer, visit));
                     }
                     Ok(_) => {}
                     Err(error) => accept_failed(&error).await,
                 },
                 accepted = self.http.accept() => match accepted {
                     Ok((stream, peer)) if self.app.admits(peer, Transport::Http) => {
-                        connections.spawn(http::serve(self.app.clone(), stream, peer));
+                        let visit = self.app.doorstep.enter(peer.ip());
+                        connections.spawn(http::serve(self.app.clone(), stream, peer, visit));
                     }
                     Ok(_) => {}
                     Err(error) => accept_failed(&error).await,

@@ -11,9 +11,10 @@ use nyx_transport::unsent::Socket;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use super::doorstep::Visit;
 use super::{App, Listener, drive};
 
-pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
+pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, visit: Visit) {
     let stream = match app.set_up(stream) {
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%peer, %error, "can't set the connection up"),
@@ -21,7 +22,6 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
     let gauge = stream.gauge();
     let link = app.meters.link(Transport::Tcp);
     let _open = link.open();
-    let visit = app.doorstep.enter(peer.ip());
     let Some(mut stream) = app.secure(Listener::Native, stream, peer, &visit).await else { return };
     let entry = app.entry(peer.ip(), None);
     let from = Peer::new(peer, Transport::Tcp).with_unsent_target(gauge.cell());
