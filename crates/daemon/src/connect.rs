@@ -110,6 +110,16 @@ async fn connect_with(address: Address, mut config: Config, access: &Access) -> 
     })
 }
 
+/// Ends the session in order, so that the hub need not find out by silence, as it must over datagrams. One that does not answer is not waited for.
+pub(crate) async fn leave(client: Client) {
+    if client.stats().connected {
+        let _ = tokio::time::timeout(LEAVE, client.close()).await;
+    }
+}
+
+/// How long a hub may take to say goodbye.
+const LEAVE: Duration = Duration::from_secs(1);
+
 /// Says on stderr when the connection is lost, and when it is there again. Runs until dropped.
 pub(crate) async fn watch(client: Client) {
     let (mut was_connected, mut reconnects) = (true, 0);

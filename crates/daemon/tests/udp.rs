@@ -185,6 +185,13 @@ async fn the_commands_take_such_addresses() {
     let lines = subscriber.succeeded().await;
     let received = lines.iter().find_map(|line| line["topics"]["world"]["received"].as_u64());
     assert_eq!(received, Some(1), "{lines:?}");
+    // That somebody has gone would be noticed by its silence, but not in this time.
+    let is_by_udp = |one: &Value| at(one, &["transport"]).and_then(Value::as_str) == Some("udp");
+    let have_gone = |stats: &Value| {
+        let all = at(stats, &["subscribers"]).and_then(Value::as_map);
+        all.is_some_and(|all| !all.values().any(is_by_udp))
+    };
+    hub.stats("who was there by datagrams has said goodbye", have_gone).await;
 }
 
 /// A hub that can be started again where it was.

@@ -79,7 +79,7 @@ impl Topic {
         let flushed = match published {
             Ok(published) => {
                 published??;
-                tokio::time::timeout(GRACE, self.client.flush()).await
+                tokio::time::timeout(GRACE, self.client.close()).await
             }
             Err(elapsed) => Err(elapsed),
         };

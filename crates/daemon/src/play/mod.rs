@@ -194,7 +194,7 @@ impl<'a> Player<'a> {
 
 /// Waits until the hub has everything.
 async fn close(client: Client) -> Outcome {
-    client.flush().await.context("the end of the recording may not have arrived")?;
+    client.clone().close().await.context("the end of the recording may not have arrived")?;
     let lost = client.stats().maybe_lost;
     if lost > 0 {
         return Err(anyhow!("the connection was lost on the way, and up to {lost} messages with it").into());

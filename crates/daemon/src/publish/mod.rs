@@ -304,7 +304,7 @@ fn compression(text: &str) -> anyhow::Result<Compression> {
 
 /// Waits until the hub has everything.
 async fn close(client: Client) -> Outcome {
-    client.flush().await?;
+    client.clone().close().await?;
     let late = client.stats().lost_messages;
     if late > 0 {
         tell::note(format_args!("{late} items could not be brought to the hub in time"));

@@ -88,7 +88,9 @@ impl Args {
         let mut recorder = Recorder { clock, intake, output, tally: Tally::default() };
         let recorded = recorder.run(&self, &mut signals).await;
         drop(background);
-        recorder.finish(&self, recorded)
+        let finished = recorder.finish(&self, recorded);
+        connect::leave(client).await;
+        finished
     }
 
     fn tells_progress(&self) -> bool {

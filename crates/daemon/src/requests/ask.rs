@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use nyx_client::requests::{Options, Requests, SendOptions};
-use nyx_client::{Name, RequestError};
+use nyx_client::{Client, Name, RequestError};
 use nyx_core::Lane;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 
-use crate::connect::Server;
+use crate::connect::{self, Server};
 use crate::exit::Outcome;
 use crate::serve::block_on;
 use crate::tell;
@@ -55,6 +55,12 @@ pub(crate) fn run(args: Args) -> Outcome {
 impl Args {
     async fn run(self) -> Outcome {
         let client = self.server.connect(format!("nyx request {}", self.service)).await?;
+        let asked = self.ask_all(&client).await;
+        connect::leave(client).await;
+        asked
+    }
+
+    async fn ask_all(self, client: &Client) -> Outcome {
         let requests = client.requests(self.service.clone(), Options::default());
         let mut options = SendOptions::default();
         options.deadline = Some(Duration::from(self.deadline));

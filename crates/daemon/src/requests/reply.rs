@@ -45,11 +45,14 @@ impl Args {
         let handler = move |request: Incoming| answer(exec.clone(), request);
         let serving = client.serve(self.service.clone(), options, handler).await?;
         tell::note(format_args!("serving `{}`", self.service));
-        tokio::select! {
+        let ended = tokio::select! {
             () = connect::watch(client.clone()) => Ok(()),
             error = serving.ended() => Err(error.into()),
             () = signals.wait() => Ok(()),
-        }
+        };
+        drop(serving);
+        connect::leave(client).await;
+        ended
     }
 }
 

@@ -101,6 +101,8 @@ impl Args {
         let received = sink.receive(&mut subscription, &self, &mut signals).await;
         // What was written is to be whole, however it ends.
         let finished = sink.flush_all();
+        drop((subscription, background));
+        connect::leave(client).await;
         received?;
         finished?;
         sink.summarize(&self, sink.clock.now() - start)?;
