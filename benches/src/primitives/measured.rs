@@ -17,13 +17,28 @@ pub(crate) type Rows = BTreeMap<String, Row>;
 /// A row's figures by contender, the function in the group.
 pub(crate) type Row = BTreeMap<String, Figure>;
 
-/// One contender in one row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Figure {
-    /// Nanoseconds per operation: the median over runs.
-    pub(crate) nanos: f64,
+/// One contender in one row: nanoseconds per operation in each run, in their order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Figure(pub(crate) Vec<f64>);
+
+impl Figure {
+    /// The median over runs.
+    pub(crate) fn nanos(&self) -> f64 {
+        median(&sorted(self.0.iter().copied()))
+    }
+
     /// Half the distance between the best and the worst run, in percent of the median, if there were several.
-    pub(crate) spread_percent: Option<f64>,
+    pub(crate) fn spread_percent(&self) -> Option<f64> {
+        (self.0.len() > 1).then(|| spread(&sorted(self.0.iter().copied())))
+    }
+
+    /// This one's time over another's: the median over runs of what it was within each. The contenders of a run follow each other within
+    /// seconds, so what a machine does to a whole run is in neither.
+    pub(crate) fn over(&self, other: &Self) -> Option<f64> {
+        let of_run = self.0.iter().zip(&other.0).map(|(own, other)| own / other);
+        let ratio = median(&sorted(of_run));
+        ratio.is_finite().then_some(ratio)
+    }
 }
 
 /// Why criterion's files can't be read.
@@ -58,16 +73,9 @@ pub(crate) fn read(runs: &[PathBuf]) -> Result<Rows, Error> {
         }
     }
     let row = |row: BTreeMap<String, Vec<f64>>| {
-        row.into_iter().map(|(contender, nanos)| (contender, Figure::over(nanos))).collect()
+        row.into_iter().map(|(contender, nanos)| (contender, Figure(nanos))).collect()
     };
     Ok(nanos.into_iter().map(|(name, contenders)| (name, row(contenders))).collect())
-}
-
-impl Figure {
-    fn over(runs: Vec<f64>) -> Self {
-        let runs = sorted(runs.into_iter());
-        Self { nanos: median(&runs), spread_percent: (runs.len() > 1).then(|| spread(&runs)) }
-    }
 }
 
 /// One contender's result in one run.
@@ -163,8 +171,15 @@ mod tests {
             write(run, "nyx", "null", nanos);
         }
         let rows = read(&runs).expect("the files are right");
-        let figure = Figure { nanos: 10.0, spread_percent: Some(10.0) };
-        assert_eq!(rows["pool/get"]["nyx"], figure);
+        let figure = &rows["pool/get"]["nyx"];
+        assert_eq!((figure.nanos(), figure.spread_percent()), (10.0, Some(10.0)));
+    }
+
+    #[test]
+    fn what_slows_a_whole_run_is_in_no_ratio() {
+        let (ours, peer) = (Figure(vec![10.0, 30.0, 12.0]), Figure(vec![20.0, 60.0, 20.0]));
+        assert_eq!(ours.over(&peer), Some(0.5));
+        assert_eq!(ours.over(&Figure(vec![0.0; 3])), None);
     }
 
     #[test]
@@ -173,8 +188,9 @@ mod tests {
         write(folder.path(), "nyx", r#"{"Elements":32}"#, 64.0);
         write(folder.path(), "opool", r#"{"Bytes":32}"#, 64.0);
         let rows = read(&[folder.path().to_owned()]).expect("the files are right");
-        assert_eq!(rows["pool/get"]["nyx"], Figure { nanos: 2.0, spread_percent: None });
-        assert_eq!(rows["pool/get"]["opool"].nanos, 64.0);
+        let row = &rows["pool/get"];
+        assert_eq!((row["nyx"].nanos(), row["nyx"].spread_percent()), (2.0, None));
+        assert_eq!(row["opool"].nanos(), 64.0);
     }
 
     #[test]

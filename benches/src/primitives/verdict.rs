@@ -74,9 +74,9 @@ fn lines(name: &str, rows: &Rows, aims: &[Aim]) -> Vec<Line> {
         .map(|(contender, figure)| Line {
             row: name.to_owned(),
             contender: Some(contender.clone()),
-            nanos: Some(figure.nanos),
-            spread_percent: figure.spread_percent,
-            ratio: ours.filter(|_| !is_ours(contender)).and_then(|ours| ratio(ours, figure)),
+            nanos: Some(figure.nanos()),
+            spread_percent: figure.spread_percent(),
+            ratio: ours.filter(|_| !is_ours(contender)).and_then(|ours| ours.over(figure)),
             verdicts: Vec::new(),
         })
         .collect();
@@ -122,10 +122,6 @@ fn is_ours(contender: &str) -> bool {
     contender.split(' ').next() == Some("nyx")
 }
 
-fn ratio(ours: &Figure, to: &Figure) -> Option<f64> {
-    (to.nanos > 0.0).then(|| ours.nanos / to.nanos)
-}
-
 impl Aim {
     /// The verdict, and the peer that it is about.
     fn verdict<'a>(&self, row: &'a Row, rows: &Rows) -> (Verdict, Option<&'a str>) {
@@ -133,9 +129,11 @@ impl Aim {
             |what: &str| (Verdict { outcome: Outcome::Unknown, aim: format!("{what} ({self})") }, None);
         let Some(ours) = row.get(&self.ours) else { return unknown("not measured") };
         match &self.bound {
-            Bound::Nanos(at_most) | Bound::Bytes(at_most) => (self.reached(ours.nanos <= *at_most, ""), None),
+            Bound::Nanos(at_most) | Bound::Bytes(at_most) => {
+                (self.reached(ours.nanos() <= *at_most, ""), None)
+            }
             Bound::Row { row, at_most } => {
-                match rows.get(row).and_then(|row| row.get(&self.ours)).and_then(|other| ratio(ours, other)) {
+                match rows.get(row).and_then(|row| row.get(&self.ours)).and_then(|other| ours.over(other)) {
                     Some(ratio) => (self.reached(ratio <= *at_most, &format!("{ratio:.2}: ")), None),
                     None => unknown("nothing to compare with"),
                 }
@@ -143,7 +141,7 @@ impl Aim {
             Bound::Peers { peers, at_most } => match peers.best(row) {
                 Some((best, figure)) => {
                     let mut verdict =
-                        self.reached(ratio(ours, figure).is_some_and(|ratio| ratio <= *at_most), "");
+                        self.reached(ours.over(figure).is_some_and(|ratio| ratio <= *at_most), "");
                     verdict.aim.push_str(&peers.missing(row));
                     (verdict, Some(best))
                 }
@@ -178,7 +176,7 @@ impl Peers {
         row.iter()
             .map(|(name, figure)| (name.as_str(), figure))
             .filter(|(name, _)| !is_ours(name) && self.has(name))
-            .min_by(|a, b| a.1.nanos.total_cmp(&b.1.nanos))
+            .min_by(|a, b| a.1.nanos().total_cmp(&b.1.nanos()))
     }
 
     fn has(&self, peer: &str) -> bool {

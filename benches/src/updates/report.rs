@@ -94,7 +94,7 @@ impl Report {
             for line in &self.lines {
                 if let Some(value) = figure(line) {
                     let row = rows.entry(format!("{}/{metric}", line.row)).or_default();
-                    row.insert(line.contender.clone(), Figure { nanos: value, spread_percent: None });
+                    row.insert(line.contender.clone(), Figure(vec![value]));
                 }
             }
             let of_rows: Vec<_> = aims.iter().filter(|aim| rows.contains_key(&aim.row)).cloned().collect();

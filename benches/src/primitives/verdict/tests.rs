@@ -4,7 +4,7 @@ use super::*;
 fn rows(figures: &[(&str, &str, f64)]) -> Rows {
     let mut rows = Rows::new();
     for &(row, contender, nanos) in figures {
-        let figure = Figure { nanos, spread_percent: None };
+        let figure = Figure(vec![nanos]);
         rows.entry(row.to_owned()).or_default().insert(contender.to_owned(), figure);
     }
     rows
