@@ -46,6 +46,7 @@ pub mod compression;
 pub mod config;
 mod document;
 mod hub;
+mod letters;
 mod publish;
 mod router;
 mod session;

@@ -5,40 +5,50 @@
 //! is lost. A server's place is free again when it has answered, also where nobody waits for that any more: so it never
 //! has more than it takes.
 
+mod bag;
 mod ledger;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use nyx_core::{Instant, Lane};
-use nyx_protocol::control::{self, Body, Reply, Request, Status};
+use nyx_protocol::control::{self, Reply, Request, Status};
 use nyx_protocol::requests::Queue;
 use nyx_protocol::topic::Name;
 use parking_lot::Mutex;
 
+use crate::letters::Letters;
 use crate::shared::Shared;
 use crate::stats;
+use bag::Bag;
 use ledger::Ledger;
 
 /// All services and the requests under way.
 #[derive(Default)]
-pub(crate) struct Router(Mutex<Inside>);
+pub(crate) struct Router {
+    inside: Mutex<Inside>,
+    numbers: AtomicU64,
+}
 
 #[derive(Default)]
 struct Inside {
-    services: HashMap<Name, Service>,
+    /// The keys of services. A key is used once.
+    names: HashMap<Name, u64>,
+    services: HashMap<u64, Service, RandomState>,
+    last_service: u64,
     /// By numbers that are our own.
     calls: HashMap<u64, Call, RandomState>,
-    last_call: u64,
     ledger: Ledger,
 }
 
-/// A request as it came, and until when it is waited for.
+/// A request as it came, its number here, and until when it is waited for.
 pub(crate) struct Asked {
+    pub(crate) number: u64,
     pub(crate) request: Request,
     pub(crate) deadline: Option<Instant>,
 }
@@ -59,7 +69,7 @@ struct Server {
 
 /// A request that its server has not answered.
 struct Call {
-    service: Name,
+    service: u64,
     /// Where it is counted.
     row: usize,
     begun: Instant,
@@ -86,27 +96,28 @@ impl Router {
         serve_id: u32,
         concurrency: u32,
     ) -> bool {
-        let inside = &mut *self.0.lock();
+        let inside = &mut *self.inside.lock();
         inside.ledger.open(name);
-        let service = inside.services.entry(name.clone()).or_default();
+        let key = inside.key_of(name);
+        let service = inside.services.entry(key).or_default();
         if service.servers.iter().any(|server| Arc::ptr_eq(&server.session, session)) {
             return false;
         }
         service.servers.push(Server { session: session.clone(), serve_id, concurrency, under_way: 0 });
         let mut bag = Bag::default();
-        inside.dispatch(now, name, &mut bag);
+        inside.dispatch(now, key, &mut bag);
         bag.deliver();
         true
     }
 
     /// `session` takes no more. What it has it may still answer.
     pub(crate) fn unserve(&self, session: &Arc<Shared>, name: &Name) {
-        self.0.lock().unserve(session, name);
+        self.inside.lock().unserve(session, name);
     }
 
     /// `session` is gone, which served these services.
     pub(crate) fn leave<'a>(&self, session: &Arc<Shared>, served: impl Iterator<Item = &'a Name>) {
-        let inside = &mut *self.0.lock();
+        let inside = &mut *self.inside.lock();
         served.for_each(|name| inside.unserve(session, name));
         let Inside { calls, ledger, .. } = inside;
         let lost = calls
@@ -121,7 +132,7 @@ impl Router {
 
     /// A request that was refused before it came here.
     pub(crate) fn refused(&self, name: &str, status: Status) {
-        let ledger = &mut self.0.lock().ledger;
+        let ledger = &mut self.inside.lock().ledger;
         let row = ledger.find(name);
         ledger.asked(row);
         ledger.over(row, status);
@@ -129,10 +140,10 @@ impl Router {
 
     /// What became of the requests to each service so far, the services in the order in which they were first served.
     pub(crate) fn stats(&self) -> Vec<stats::Service> {
-        let Inside { services, ledger, .. } = &*self.0.lock();
+        let Inside { names, services, ledger, .. } = &*self.inside.lock();
         let rows = ledger.rows().filter(|row| row.name.is_some() || row.requests > 0);
         let of_row = |row: &ledger::Row| {
-            let service = row.name.as_ref().and_then(|name| services.get(name));
+            let service = row.name.as_ref().and_then(|name| services.get(names.get(name)?));
             let servers = || service.into_iter().flat_map(|service| &service.servers);
             stats::Service {
                 name: row.name.clone(),
@@ -147,45 +158,51 @@ impl Router {
         rows.map(of_row).collect()
     }
 
-    /// Requests for one service, of which at most `waiting_max` may wait. `done` is told for each, in order, its number here or,
-    /// where it goes nowhere, the answer.
+    /// A number for a request.
+    pub(crate) fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Requests for one service, of which at most `waiting_max` may wait. `refuse` is told which go nowhere, and why.
     pub(crate) fn request(
         &self,
         now: Instant,
         requester: &Arc<Shared>,
         name: &Name,
-        asked: impl Iterator<Item = Asked>,
+        asked: &mut [Asked],
         waiting_max: usize,
-        mut done: impl FnMut(u64, Option<Instant>, Result<u64, Status>),
+        mut refuse: impl FnMut(u64, Status),
     ) {
-        let inside = &mut *self.0.lock();
-        let row = inside.ledger.find(name.as_str());
+        let inside = &mut *self.inside.lock();
+        let (key, row) = (inside.names.get(name).copied(), inside.ledger.find(name.as_str()));
         let mut bag = Bag::default();
-        for Asked { request, deadline } in asked {
-            let id = request.id;
+        for Asked { number, request, deadline } in &mut *asked {
             inside.ledger.asked(row);
-            let result = inside.admit(now, name, waiting_max, &mut bag).map(|()| {
-                let lane = request.lane().to_lane().unwrap_or(Lane::Medium);
-                let place = Place::Waiting { body: request.body, lane, deadline };
-                inside.add(Call {
-                    service: name.clone(),
-                    row,
-                    begun: now,
-                    requester: Some((requester.clone(), id)),
-                    place,
-                })
-            });
-            done(id, deadline, result.inspect_err(|status| inside.ledger.over(row, *status)));
+            let lane = request.lane().to_lane().unwrap_or(Lane::Medium);
+            let place = Place::Waiting { body: std::mem::take(&mut request.body), lane, deadline: *deadline };
+            match key.ok_or(Status::NoServer).and_then(|key| inside.admit(now, key, waiting_max, &mut bag)) {
+                Ok(service) => {
+                    let requester = Some((requester.clone(), request.id));
+                    inside.add(*number, Call { service, row, begun: now, requester, place });
+                }
+                Err(status) => {
+                    inside.ledger.over(row, status);
+                    refuse(request.id, status);
+                }
+            }
         }
-        inside.dispatch(now, name, &mut bag);
+        if let Some(key) = key {
+            inside.dispatch(now, key, &mut bag);
+            inside.keep_waiting(key, asked);
+        }
         bag.deliver();
     }
 
     /// A server's answers. What answers nothing that it has is passed over.
     pub(crate) fn reply(&self, now: Instant, session: &Arc<Shared>, replies: impl Iterator<Item = Reply>) {
-        let inside = &mut *self.0.lock();
+        let inside = &mut *self.inside.lock();
         let mut bag = Bag::default();
-        let mut freed: Vec<Name> = Vec::new();
+        let mut freed: Vec<u64> = Vec::new();
         for reply in replies {
             let Entry::Occupied(call) = inside.calls.entry(reply.id) else { continue };
             let Place::At { session: at, serve_id } = call.get().place else { continue };
@@ -207,13 +224,13 @@ impl Router {
                 }
             }
         }
-        freed.iter().for_each(|name| inside.dispatch(now, name, &mut bag));
+        freed.iter().for_each(|key| inside.dispatch(now, *key, &mut bag));
         bag.deliver();
     }
 
     /// Nobody waits for this answer any more, for the reason that `status` is.
     pub(crate) fn cancel(&self, number: u64, status: Status) {
-        let inside = &mut *self.0.lock();
+        let inside = &mut *self.inside.lock();
         let Some(call) = inside.calls.get_mut(&number) else { return };
         if call.requester.is_some() {
             inside.ledger.over(call.row, status);
@@ -232,7 +249,9 @@ impl Router {
                 let service = inside.services.get(&call.service);
                 let mut servers = service.into_iter().flat_map(|service| &service.servers);
                 if let Some(server) = servers.find(|server| server.session.id == *session) {
-                    server.session.post_all(vec![control::Cancel { id: number }.into()]);
+                    let mut letters = Letters::default();
+                    letters.put(control::Cancel { id: number });
+                    server.session.post(&mut letters);
                 }
             }
         }
@@ -243,45 +262,62 @@ impl Service {
     /// The server to send a request to: the one of those that take more that has the fewest.
     fn free(&self) -> Option<usize> {
         let free = self.servers.iter().enumerate().filter(|(_, server)| {
-            server.under_way < server.concurrency && server.session.has_room_for_calls()
+            server.under_way < server.concurrency && server.session.has_room_for_letters()
         });
         free.min_by_key(|(_, server)| server.under_way).map(|(place, _)| place)
     }
 }
 
 impl Inside {
-    /// Whether one more may wait for a service.
-    fn admit(&mut self, now: Instant, name: &Name, waiting_max: usize, bag: &mut Bag) -> Result<(), Status> {
+    /// The key of a service that is served, or is about to be.
+    fn key_of(&mut self, name: &Name) -> u64 {
+        *self.names.entry(name.clone()).or_insert_with(|| {
+            self.last_service += 1;
+            self.last_service
+        })
+    }
+
+    /// Whether one more may wait for a service, which is returned.
+    fn admit(&mut self, now: Instant, key: u64, waiting_max: usize, bag: &mut Bag) -> Result<u64, Status> {
         let is_full = |service: &Service| {
             service.waiting.len() >= waiting_max || service.waiting_bytes >= WAITING_BYTES
         };
-        let service = self.services.get(name).filter(|service| !service.servers.is_empty());
-        if !is_full(service.ok_or(Status::NoServer)?) {
-            return Ok(());
+        if !is_full(self.services.get(&key).ok_or(Status::NoServer)?) {
+            return Ok(key);
         }
         // Of the same batch others may be there that need not wait.
-        self.dispatch(now, name, bag);
-        let service = self.services.get(name).ok_or(Status::NoServer)?;
-        if is_full(service) && service.free().is_none() { Err(Status::Overloaded) } else { Ok(()) }
+        self.dispatch(now, key, bag);
+        let service = self.services.get(&key).ok_or(Status::NoServer)?;
+        if is_full(service) && service.free().is_none() { Err(Status::Overloaded) } else { Ok(key) }
     }
 
-    /// A request waits for a service that there is. Returns its number.
-    fn add(&mut self, call: Call) -> u64 {
-        self.last_call += 1;
-        let number = self.last_call;
+    /// A request waits for a service that there is.
+    fn add(&mut self, number: u64, call: Call) {
         let service = self.services.get_mut(&call.service);
         if let (Place::Waiting { body, lane, .. }, Some(service)) = (&call.place, service) {
             service.waiting.push(*lane, number);
             service.waiting_bytes += body.len();
         }
         self.calls.insert(number, call);
-        number
+    }
+
+    /// Those of these requests that have to wait must not keep the memory of all that came with them.
+    fn keep_waiting(&mut self, key: u64, asked: &[Asked]) {
+        let Self { services, calls, .. } = self;
+        if services.get(&key).is_none_or(|service| service.waiting.is_empty()) {
+            return;
+        }
+        for Asked { number, .. } in asked {
+            if let Some(Call { place: Place::Waiting { body, .. }, .. }) = calls.get_mut(number) {
+                *body = Bytes::copy_from_slice(body);
+            }
+        }
     }
 
     /// Sends what waits for a service to the servers that take more.
-    fn dispatch(&mut self, now: Instant, name: &Name, bag: &mut Bag) {
+    fn dispatch(&mut self, now: Instant, key: u64, bag: &mut Bag) {
         let Self { services, calls, .. } = self;
-        let Some(service) = services.get_mut(name) else { return };
+        let Some(service) = services.get_mut(&key) else { return };
         while !service.waiting.is_empty()
             && let Some(place) = service.free()
         {
@@ -294,7 +330,6 @@ impl Inside {
             };
             service.waiting_bytes = service.waiting_bytes.saturating_sub(body.len());
             server.under_way += 1;
-            let bytes = body.len();
             let request = Request {
                 id: number,
                 body,
@@ -303,13 +338,14 @@ impl Inside {
                 serve_id: server.serve_id,
                 ..Request::default()
             };
-            bag.put(&server.session, request.into(), bytes);
+            bag.put(&server.session, request);
         }
     }
 
     fn unserve(&mut self, session: &Arc<Shared>, name: &Name) {
-        let Self { services, calls, ledger, .. } = self;
-        let Some(service) = services.get_mut(name) else { return };
+        let Self { names, services, calls, ledger, .. } = self;
+        let Some(key) = names.get(name).copied() else { return };
+        let Some(service) = services.get_mut(&key) else { return };
         service.servers.retain(|server| !Arc::ptr_eq(&server.session, session));
         if !service.servers.is_empty() {
             return;
@@ -320,7 +356,8 @@ impl Inside {
             told.into_iter().for_each(|status| ledger.over(call.row, status));
         }
         bag.deliver();
-        services.remove(name);
+        names.remove(name);
+        services.remove(&key);
     }
 }
 
@@ -329,58 +366,26 @@ fn millis(left: Duration) -> u32 {
     u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1)
 }
 
-/// What goes to other sessions, by session: each is locked and woken once, when all is there, or much of it. Delivered under the router's
-/// lock, so that a cancellation does not overtake its request.
-#[derive(Default)]
-struct Bag(Vec<(Arc<Shared>, Parcel)>);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::{Peer, Transport};
 
-#[derive(Default)]
-struct Parcel {
-    bodies: Vec<Body>,
-    bytes: usize,
-}
-
-/// Bytes that are held back for one session at most: what it has is asked for each request, and must not be far from the truth.
-const PARCEL_BYTES: usize = 64 * 1024;
-
-impl Bag {
-    fn put(&mut self, to: &Arc<Shared>, body: Body, bytes: usize) {
-        let place = self.0.iter().position(|(session, _)| Arc::ptr_eq(session, to));
-        let place = place.unwrap_or_else(|| {
-            self.0.push((to.clone(), Parcel::default()));
-            self.0.len() - 1
+    #[test]
+    fn what_is_asked_keeps_nothing_of_what_it_came_in() {
+        let (router, name) = (Router::default(), Name::new("a/service").unwrap());
+        let session = |id| Arc::new(Shared::new(id, Peer::new("here", Transport::Tcp)));
+        let (server, requester) = (session(1), session(2));
+        router.serve(Instant::ZERO, &server, &name, 0, 1);
+        let read = Bytes::from(vec![7; 4096]);
+        // One goes to the server, and one waits.
+        let mut asked = [0, 100].map(|at| Asked {
+            number: router.number(),
+            request: Request { id: at, body: read.slice(at as usize..).slice(..10), ..Request::default() },
+            deadline: None,
         });
-        let parcel = &mut self.0[place].1;
-        parcel.bodies.push(body);
-        parcel.bytes += bytes;
-        if parcel.bytes >= PARCEL_BYTES {
-            to.post_all(std::mem::take(parcel).bodies);
-        }
-    }
-
-    /// Tells who asked, if anybody still waits. Returns what is told.
-    fn answer(
-        &mut self,
-        requester: Option<(Arc<Shared>, u64)>,
-        status: Status,
-        body: Bytes,
-    ) -> Option<Status> {
-        let (session, id) = requester?;
-        // Who does not read its answers must not fill memory with them.
-        let (status, body) = match session.has_room_for_calls() {
-            true => (status, body),
-            false => (Status::Overloaded, Bytes::new()),
-        };
-        let bytes = body.len();
-        self.put(&session, Reply { id, status: status.into(), body }.into(), bytes);
-        Some(status)
-    }
-
-    fn deliver(self) {
-        for (session, parcel) in self.0 {
-            if !parcel.bodies.is_empty() {
-                session.post_all(parcel.bodies);
-            }
-        }
+        router.request(Instant::ZERO, &requester, &name, &mut asked, 10, |_, status| panic!("{status:?}"));
+        assert_eq!(router.stats()[0].waiting, 1);
+        assert!(read.is_unique());
     }
 }

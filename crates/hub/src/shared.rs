@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 
-use nyx_protocol::control::Body;
 use nyx_stream::{Drops, Lane, Reason};
 use parking_lot::Mutex;
 
+use crate::letters::Letters;
 use crate::topic::Topic;
 
 /// How a peer is connected.
@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) name: Mutex<String>,
     pub(crate) counters: Counters,
     mail: Mutex<Mail>,
+    /// Bytes of the letters in there, so that they can be asked for without the lock.
+    letter_bytes: AtomicUsize,
     standing: Mutex<Standing>,
     /// Whether `standing` says that the session is to end.
     is_expelled: AtomicBool,
@@ -86,8 +88,7 @@ pub(crate) struct Mail {
     /// Topics that were created and match one of its patterns.
     pub(crate) created: Vec<Arc<Topic>>,
     /// Requests, answers and cancellations.
-    pub(crate) calls: Vec<Body>,
-    call_bytes: usize,
+    pub(crate) letters: Letters,
     waker: Option<Waker>,
 }
 
@@ -99,6 +100,7 @@ impl Shared {
             name: Mutex::default(),
             counters: Counters::default(),
             mail: Mutex::default(),
+            letter_bytes: AtomicUsize::new(0),
             standing: Mutex::default(),
             is_expelled: AtomicBool::new(false),
         }
@@ -139,16 +141,15 @@ impl Shared {
         }
     }
 
-    /// Moves what was left into `mail`, whose former content is discarded. Both keep their memory.
+    /// Moves what was left into `mail`, whose letters have been delivered; what else was in it is discarded. Both keep their memory.
     pub(crate) fn collect(&self, mail: &mut Mail) {
         let mut left = self.mail.lock();
         mail.ready.clear();
         mail.created.clear();
-        mail.calls.clear();
-        left.call_bytes = 0;
+        self.letter_bytes.store(0, Ordering::Relaxed);
         std::mem::swap(&mut left.ready, &mut mail.ready);
         std::mem::swap(&mut left.created, &mut mail.created);
-        std::mem::swap(&mut left.calls, &mut mail.calls);
+        std::mem::swap(&mut left.letters, &mut mail.letters);
     }
 
     pub(crate) fn wake(&self) {
@@ -169,25 +170,20 @@ impl Shared {
         }
     }
 
-    /// What concerns requests.
-    pub(crate) fn post_all(&self, bodies: Vec<Body>) {
+    /// What concerns requests. The letters are empty then.
+    pub(crate) fn post(&self, letters: &mut Letters) {
         let mut mail = self.mail.lock();
-        let was_empty = mail.calls.is_empty();
-        let bytes = |body: &Body| match body {
-            Body::Request(request) => request.body.len(),
-            Body::Reply(reply) => reply.body.len(),
-            _ => 0,
-        };
-        mail.call_bytes += bodies.iter().map(bytes).sum::<usize>();
-        mail.calls.extend(bodies);
+        let was_empty = mail.letters.is_empty();
+        mail.letters.append(letters);
+        self.letter_bytes.store(mail.letters.bytes(), Ordering::Relaxed);
         if was_empty && let Some(waker) = &mail.waker {
             waker.wake_by_ref();
         }
     }
 
     /// Whether it has taken enough of the requests and answers that were left for it.
-    pub(crate) fn has_room_for_calls(&self) -> bool {
-        self.mail.lock().call_bytes < CALL_BYTES
+    pub(crate) fn has_room_for_letters(&self) -> bool {
+        self.letter_bytes.load(Ordering::Relaxed) < LETTER_BYTES
     }
 
     /// A topic was created that matches a pattern. Said once for all patterns, one after the other.
@@ -204,7 +200,7 @@ impl Shared {
 }
 
 /// Bytes of requests and answers that may wait for a session to take them.
-const CALL_BYTES: usize = 4 << 20;
+const LETTER_BYTES: usize = 4 << 20;
 
 /// What a session counts for others to read. Only the session itself writes, so a load and a store make an addition.
 #[derive(Default)]

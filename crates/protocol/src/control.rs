@@ -2,7 +2,7 @@
 //!
 //! The types are those of `proto/control.proto`; `docs/WIRE.md` says when each is sent.
 
-use bytes::BytesMut;
+use bytes::{Buf, Bytes, BytesMut};
 use prost::Message as _;
 use thiserror::Error;
 
@@ -39,11 +39,23 @@ pub fn put(out: &mut BytesMut, body: impl Into<Body>) {
 /// # Errors
 /// When the payload is no such message; the peer erred, and the stream can't be trusted any more.
 pub fn parse(message: &[u8]) -> Result<Option<Body>, ParseError> {
-    let payload = message.get(HEADER_LEN..).ok_or(ParseError::Truncated)?;
-    if payload.len() > MAX_CONTROL_LEN {
+    decode(message)
+}
+
+/// The same, without copies: what it holds of bytes are slices of the message, and keep all of its memory.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_shared(message: Bytes) -> Result<Option<Body>, ParseError> {
+    decode(message)
+}
+
+fn decode(mut message: impl Buf) -> Result<Option<Body>, ParseError> {
+    if !(HEADER_LEN..=HEADER_LEN + MAX_CONTROL_LEN).contains(&message.remaining()) {
         return Err(ParseError::Truncated);
     }
-    Ok(Control::decode(payload)?.body)
+    message.advance(HEADER_LEN);
+    Ok(Control::decode(message)?.body)
 }
 
 /// Why a control message could not be read.
@@ -174,6 +186,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shared_is_the_same_and_not_copied() {
+        let mut out = BytesMut::new();
+        put(&mut out, Reply { id: 7, status: 0, body: Bytes::from_static(b"yes") });
+        let message = out.freeze();
+        let parsed = parse_shared(message.clone());
+        assert_eq!(parsed, parse(&message));
+        let Ok(Some(Body::Reply(reply))) = parsed else { panic!("a reply") };
+        assert!(message.as_ptr_range().contains(&reply.body.as_ptr()));
+    }
+
+    #[test]
     fn a_token_is_not_printed() {
         let hello = Body::Hello(Hello { token: "open sesame".to_owned(), ..Hello::default() });
         assert!(!format!("{hello:?}").contains("sesame"));
@@ -185,5 +208,6 @@ mod tests {
         message.extend_from_slice(&[0xff, 0xff, 0xff]);
         assert!(matches!(parse(&message), Err(ParseError::Protobuf(_))));
         assert_eq!(parse(&[0; 3]), Err(ParseError::Truncated));
+        assert_eq!(parse(&vec![0; HEADER_LEN + MAX_CONTROL_LEN + 1]), Err(ParseError::Truncated));
     }
 }

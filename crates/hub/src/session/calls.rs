@@ -12,6 +12,7 @@ use nyx_protocol::requests::BODY_MAX;
 use nyx_protocol::topic::Name;
 
 use super::Session;
+use crate::letters::Letters;
 use crate::router::Asked;
 
 /// What a session has under way.
@@ -24,6 +25,8 @@ pub(super) struct Calls {
     served: HashMap<u32, Name>,
     /// What one read has brought, to be routed together. Kept for their memory.
     asked: Vec<Request>,
+    /// The services that these are for, each with how many there are in a row.
+    rows: Vec<(String, usize)>,
     answered: Vec<Reply>,
 }
 
@@ -45,9 +48,6 @@ impl Calls {
 
 /// Deadlines that may be kept in vain.
 const STALE_MAX: usize = 64;
-
-/// The router numbers from 1.
-const UNROUTED: u64 = 0;
 
 /// Requests that one server may have at a time, whatever it says.
 const CONCURRENCY_MAX: u32 = 4096;
@@ -102,7 +102,14 @@ impl Session {
     /// A request or an answer, which is routed with the others that came in the same read.
     pub(super) fn gather(&mut self, body: Body) -> Option<Body> {
         match body {
-            Body::Request(request) => self.calls.asked.push(request),
+            Body::Request(mut request) => {
+                let service = std::mem::take(&mut request.service);
+                self.calls.asked.push(request);
+                match self.calls.rows.last_mut() {
+                    Some((last, count)) if *last == service => *count += 1,
+                    _ => self.calls.rows.push((service, 1)),
+                }
+            }
             Body::Reply(reply) => self.calls.answered.push(reply),
             other => return Some(other),
         }
@@ -118,26 +125,24 @@ impl Session {
         }
         if !self.calls.asked.is_empty() {
             let mut asked = std::mem::take(&mut self.calls.asked);
-            for of_service in asked.chunk_by_mut(|one, next| one.service == next.service) {
-                self.route(now, of_service);
+            let (mut requests, rows) = (asked.drain(..), std::mem::take(&mut self.calls.rows));
+            for (service, count) in rows {
+                self.route(now, &service, requests.by_ref().take(count));
             }
-            asked.clear();
+            drop(requests);
             self.calls.asked = asked;
         }
     }
 
     /// Requests for one service.
-    fn route(&mut self, now: Instant, requests: &mut [Request]) {
-        let name = match self.service_of(requests) {
+    fn route(&mut self, now: Instant, service: &str, requests: impl Iterator<Item = Request>) {
+        let name = match self.service_of(service) {
             Ok(name) => name,
-            Err(status) => {
-                let turn_away = |request: &mut Request| self.turn_away(&request.service, request.id, status);
-                return requests.iter_mut().for_each(turn_away);
-            }
+            Err(status) => return requests.for_each(|request| self.turn_away(service, request.id, status)),
         };
         let hub = self.hub.clone();
         let room = if hub.is_draining() { 0 } else { hub.inner.config.requests };
-        let mut asked = Vec::with_capacity(requests.len());
+        let mut asked = Vec::with_capacity(requests.size_hint().0);
         for request in requests {
             let (id, is_full) = (request.id, self.calls.open.len() >= room);
             match self.calls.open.entry(id) {
@@ -147,36 +152,29 @@ impl Session {
                     ..Default::default()
                 }),
                 Entry::Vacant(_) if request.body.len() > BODY_MAX => {
-                    self.turn_away(&request.service, id, Status::BadRequest);
+                    self.turn_away(service, id, Status::BadRequest);
                 }
-                Entry::Vacant(_) if is_full => self.turn_away(&request.service, id, Status::Overloaded),
+                Entry::Vacant(_) if is_full => self.turn_away(service, id, Status::Overloaded),
                 Entry::Vacant(place) => {
-                    place.insert(UNROUTED);
+                    let number = *place.insert(hub.inner.router.number());
                     let time = Duration::from_millis(request.deadline_ms.into());
                     let deadline = (!time.is_zero()).then(|| now + time);
-                    asked.push(Asked { request: std::mem::take(request), deadline });
+                    self.calls.await_until(deadline, id, number);
+                    asked.push(Asked { number, request, deadline });
                 }
             }
         }
-        let mut refused = Vec::new();
-        let (calls, waiting_max) = (&mut self.calls, hub.inner.config.waiting_requests);
-        let done = |id, deadline, result| match result {
-            Ok(number) => {
-                calls.open.insert(id, number);
-                calls.await_until(deadline, id, number);
-            }
-            Err(status) => {
-                calls.open.remove(&id);
-                refused.push((id, status));
-            }
-        };
-        hub.inner.router.request(now, &self.shared, &name, asked.into_iter(), waiting_max, done);
-        refused.into_iter().for_each(|(id, status)| self.refuse_call(id, status));
+        let (mut refused, waiting_max) = (Vec::new(), hub.inner.config.waiting_requests);
+        let refuse = |id, status| refused.push((id, status));
+        hub.inner.router.request(now, &self.shared, &name, &mut asked, waiting_max, refuse);
+        for (id, status) in refused {
+            self.calls.open.remove(&id);
+            self.refuse_call(id, status);
+        }
     }
 
-    /// The service that they are all for, if this peer may ask it.
-    fn service_of(&self, requests: &[Request]) -> Result<Name, Status> {
-        let name = requests.first().map_or("", |request| &request.service);
+    /// A service, if this peer may ask it.
+    fn service_of(&self, name: &str) -> Result<Name, Status> {
         // Before anything is looked up: whether there is such a service is not for everybody.
         let name = Name::new(name).map_err(|_| Status::NoServer)?;
         if self.standing.may_publish(&name) { Ok(name) } else { Err(Status::Forbidden) }
@@ -215,15 +213,10 @@ impl Session {
         }
     }
 
-    /// Something that concerns a request has come from another session.
-    pub(super) fn pass_on(&mut self, body: Body) {
+    /// What concerns requests has come from other sessions.
+    pub(super) fn pass_on(&mut self, letters: &mut Letters) {
         // An answer may come after the request was given up.
-        if let Body::Reply(reply) = &body
-            && self.calls.open.remove(&reply.id).is_none()
-        {
-            return;
-        }
-        control::put(&mut self.outbox, body);
+        letters.deliver(&mut self.outbox, |id| self.calls.open.remove(&id).is_some());
     }
 
     /// The session is over: what it waited for nobody wants, and what waited for it is told.

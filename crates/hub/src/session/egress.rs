@@ -77,9 +77,7 @@ impl Session {
         for topic in mail.created.drain(..) {
             self.join(topic, Start::Beginning);
         }
-        for body in mail.calls.drain(..) {
-            self.pass_on(body);
-        }
+        self.pass_on(&mut mail.letters);
         for number in mail.ready.drain(..) {
             self.slots.enqueue(number);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use nyx_core::Instant;
 use nyx_protocol::compress::ParseError;
 use nyx_protocol::control::{self, ErrorCode};
@@ -48,7 +48,7 @@ impl Session {
                     self.paused_until = None;
                     return Ok(Ingest::Needs(needed));
                 }
-                Ok(Scan::Control { len }) => self.take_control(now, &buffer.split_to(len))?,
+                Ok(Scan::Control { len }) => self.take_control(now, buffer.split_to(len).freeze())?,
                 Ok(Scan::Run(run)) => {
                     if matches!(self.phase, Phase::Greeting { .. }) {
                         return Err(
@@ -87,8 +87,8 @@ impl Session {
         }
     }
 
-    fn take_control(&mut self, now: Instant, message: &[u8]) -> Result<(), Closed> {
-        match control::parse(message) {
+    fn take_control(&mut self, now: Instant, message: Bytes) -> Result<(), Closed> {
+        match control::parse_shared(message) {
             Ok(Some(body)) => self.handle_control(now, body),
             Ok(None) => Ok(()),
             Err(error) => {
