@@ -52,8 +52,8 @@ fn sort(
         match wire::scan(buffer, max).map_err(ProtocolError::from)? {
             Scan::Incomplete { needed } => return Ok(Taken::Needs(needed)),
             Scan::Control { len } => {
-                let message = buffer.split_to(len);
-                let body = control::parse(&message).map_err(ProtocolError::from)?;
+                let message = buffer.split_to(len).freeze();
+                let body = control::parse_shared(message).map_err(ProtocolError::from)?;
                 if let Some(body) = body.and_then(|body| mail.take(body)) {
                     handle_control(shared, &mut registry, (packing, takes_blocks), body)?;
                 }

@@ -117,27 +117,30 @@ impl Line {
         now: Instant,
     ) {
         let mut requests = Vec::with_capacity(next.len());
-        let mut numbers = Vec::with_capacity(next.len());
         // Answers may be there before this returns.
         calls.insert(next.into_iter().map(|(ticket, waiting)| {
             let Waiting { number, body, lane, deadline, waiter } = waiting;
-            let deadline_ms = deadline.map_or(0, |time| time.as_millis().clamp(1, u32::MAX.into()) as u32);
-            let request = Request {
-                id: number,
-                service: self.service.as_str().to_owned(),
-                body,
-                deadline_ms,
-                lane: control::Lane::from(lane).into(),
-                serve_id: 0,
-            };
-            requests.push((lane, request));
-            numbers.push(number);
+            requests.push((number, body, lane, deadline));
             (number, Sent { line: self.clone(), ticket, waiter }, deadline.map(|time| now + time))
         }));
-        if outgoing.put_requests(requests) {
+        // The name is a string for each; made here, there is one at a time.
+        let encoded = requests.iter_mut().map(|(number, body, lane, deadline)| {
+            let millis = |time: Duration| time.as_millis().clamp(1, u32::MAX.into()) as u32;
+            let request = Request {
+                id: *number,
+                service: self.service.as_str().to_owned(),
+                body: std::mem::take(body),
+                deadline_ms: deadline.map_or(0, millis),
+                lane: control::Lane::from(*lane).into(),
+                serve_id: 0,
+            };
+            (*lane, request)
+        });
+        if outgoing.put_requests(encoded) {
             return;
         }
-        for sent in numbers.into_iter().filter_map(|number| calls.take(number)) {
+        let numbers = requests.into_iter().map(|(number, ..)| number);
+        for sent in numbers.filter_map(|number| calls.take(number)) {
             self.finish(sent.ticket, Outcome::Abandoned);
             sent.waiter.tell(Err(RequestError::Disconnected));
         }
