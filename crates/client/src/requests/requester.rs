@@ -72,7 +72,7 @@ impl Requests {
         self.line.limit()
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its answer, which keeps what was read with it: copy what is kept for long.
     ///
     /// # Cancel safety
     /// A future that is dropped before it is ready cancels the request: it is not sent, or the server is told that nobody waits.

@@ -22,7 +22,7 @@ use crate::{Name, Refusal};
 pub struct Incoming {
     /// The hub's number.
     pub(super) id: u64,
-    /// What is asked.
+    /// What is asked. It keeps what was read with it: copy what is kept for long.
     pub body: Bytes,
     /// How long whoever asks will wait from now; `None`: for ever. The handler's future is dropped when it is over.
     pub deadline: Option<Duration>,
