@@ -51,6 +51,25 @@ fn frames_become_chunks_in_order_and_the_rest_is_the_last_chunk() {
 }
 
 #[test]
+fn what_is_not_heard_at_first_is_silence_from_the_start_and_joins_what_comes() {
+    let (steps, input) = script(mono(), 0);
+    let (capture, mut reader) = Capture::start(input, Config::default()).unwrap();
+    // Silence is as long as the time that passes, so the first chunk takes some.
+    let first = (0..2_000).find_map(|_| {
+        steps.send(Step::Idle).unwrap();
+        reader.recv_timeout(Duration::from_millis(10))
+    });
+    steps.send(Step::Frames(960)).unwrap();
+    steps.send(Step::End).unwrap();
+    let mut chunks = vec![first.unwrap()];
+    chunks.extend(drain(&mut reader));
+    assert!(chunks[0].first_frame == 0 && chunks[0].silent);
+    assert!(chunks.windows(2).all(|pair| pair[1].first_frame == pair[0].end_frame()));
+    assert!(chunks.iter().all(|chunk| !chunk.discontinuity) && !chunks.last().unwrap().silent);
+    capture.stop().unwrap();
+}
+
+#[test]
 fn timestamps_are_as_far_apart_as_the_frames() {
     let (capture, mut reader) = Capture::start(Paced::new(Ramp::new(mono())), Config::default()).unwrap();
     let chunks: Vec<_> = (0..20).map(|_| reader.recv().unwrap()).collect();

@@ -117,12 +117,15 @@ impl Feed {
         self.decoded = silence;
     }
 
-    /// The device delivers nothing because there is nothing to be heard, as an application that pauses does: silence up to now.
+    /// The device delivers nothing because there is nothing to be heard, as an application that pauses does: silence up to now, from the first time on that this is said if nothing
+    /// has been heard before.
     pub fn idle(&mut self) {
-        if self.device_clock.has_started() {
-            let now = self.clock.now() - IDLE_MARGIN;
-            self.push_silence(self.device.frames_in(now - self.device_clock.time_of(self.end_frame())));
+        let now = self.clock.now();
+        if !self.device_clock.has_started() {
+            self.device_clock.restart(self.end_frame(), now);
         }
+        let until = now - IDLE_MARGIN;
+        self.push_silence(self.device.frames_in(until - self.device_clock.time_of(self.end_frame())));
     }
 
     /// What comes next does not join what came before, if something did. `missing`: how much is known to lie between; `None`: as much as the clock says.

@@ -17,6 +17,8 @@ pub(crate) enum Step {
     Silence(u64),
     /// The device says that so many frames are silent.
     SaidSilent(u64),
+    /// It has nothing to deliver, as there is nothing to be heard.
+    Idle,
     /// It fails.
     Fail(ReadError),
     /// It comes to its end.
@@ -65,6 +67,10 @@ impl Input for Script {
             }
             Ok(Step::SaidSilent(frames)) => {
                 feed.push_silence(frames);
+                Ok(Progress::More)
+            }
+            Ok(Step::Idle) => {
+                feed.idle();
                 Ok(Progress::More)
             }
             Ok(Step::Fail(error)) => Err(error),
