@@ -11,7 +11,7 @@ use super::Finding;
 const UNSAFE: &[(&str, &str)] = &[
     ("nyx-core", "the buffer pool: blocks of raw memory, and a thread's cache found through a bare pointer"),
     ("nyx-transport", "on Linux alone, the ioctl that says what a TCP socket has not sent"),
-    ("nyx-audio-capture", "on Windows alone: calls for MMCSS and for the sessions of applications"),
+    ("nyx-audio-capture", "on Windows alone: calls for MMCSS, processes and the sessions of applications"),
 ];
 
 const FORBID: &str = "#![forbid(unsafe_code)]";

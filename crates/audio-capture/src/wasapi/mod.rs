@@ -1,6 +1,7 @@
-//! WASAPI: what is captured on Windows. **Compiled and linked, but never run by us**: there is no Windows among the machines that test this crate.
+//! WASAPI: what is captured on Windows. **Never run on Windows itself**: there is none among the machines that test this crate. Inputs, loopback, losses and errors have
+//! run under Wine 10; process loopback and the sessions of applications have not, because Wine has neither. The README says what ran, in which way.
 //!
-//! - [`Stream`]: an [`Input`](crate::Input) that captures a microphone, all that an output plays (loopback), or what one process and its children play
+//! - [`Stream`]: an [`Input`] that captures a microphone, all that an output plays (loopback), or what one process and its children play
 //!   (process loopback, from Windows 10 2004 on).
 //! - [`devices`]: what can be asked for.
 //! - [`Server`]: the [`Control`](crate::host::Control) that also lists sessions, and sets their volumes.
@@ -9,23 +10,29 @@
 //! Shared mode, driven by events; the thread that captures joins the multimedia class scheduler (MMCSS) as "Pro Audio". An output that plays nothing delivers
 //! nothing: silence is then made up from the clock, so that the timeline goes on.
 
+mod explain;
+mod find;
 mod mmcss;
 mod open;
+mod process;
 mod server;
 mod sessions;
 mod watch;
 
 use std::cell::RefCell;
 use std::fmt;
-use std::time::Duration;
 
-use wasapi::{AudioClient, Device, DeviceEnumerator, Direction, WasapiError};
+use wasapi::{Device, DeviceEnumerator, Direction, WasapiError};
+use windows::Win32::Foundation::RPC_E_CHANGED_MODE;
+use windows::Win32::Media::Audio::AUDCLNT_E_DEVICE_INVALIDATED;
 
 use crate::capture::Feed;
 use crate::format::Format;
-use crate::host::{self, Control as _, ControlError, DeviceKind, SessionState};
+use crate::host::{self, DeviceKind};
 use crate::input::{Input, OpenError, Opened, Progress, ReadError, Request};
-use open::Open;
+use explain::explain;
+use find::Found;
+use open::{Open, ReadFailure};
 pub use server::Server;
 pub use watch::Watch;
 
@@ -36,7 +43,7 @@ pub enum Target {
     DefaultInput,
     /// All that the output plays that the user has chosen.
     DefaultOutput,
-    /// A device by its name, or by a part of it: an input is heard, an output's loopback too.
+    /// A device by its name, or else by a part of it: an input is heard, an output's loopback too.
     Device(String),
     /// What this process and its children play.
     Process(u32),
@@ -60,38 +67,52 @@ impl fmt::Display for Target {
 #[derive(Debug)]
 pub struct Stream {
     target: Target,
+    /// Whether it has been read from, and so is used by the thread that captures and no other.
+    is_capturing: bool,
 }
 
 impl Stream {
     /// A stream that is not open yet.
     pub const fn new(target: Target) -> Self {
-        Self { target }
+        Self { target, is_capturing: false }
+    }
+
+    fn prepare(&self) -> Result<(Open, Opened), OpenError> {
+        initialize()?;
+        let found = Found::find(&self.target)?;
+        let opened = Opened { format: found.format, latency: found.period };
+        Ok((Open::prepare(found)?, opened))
     }
 }
 
 thread_local! {
-    /// The stream of the thread that captures. COM's objects belong to the thread that made them, so they are made by the first read,
-    /// and stand here rather than in [`Stream`], which is made by another thread. A capture has one input, and so has its thread.
+    /// The stream of the thread that captures. COM's objects belong to the thread that made them, so they stand here rather than in [`Stream`], which
+    /// is opened by one thread and read by another. A capture has one input, and so has its thread.
     static OPEN: RefCell<Option<Open>> = const { RefCell::new(None) };
 }
 
 impl Input for Stream {
-    /// Finds out whether it is there and what it delivers.
+    /// Finds out whether it can be captured and what it delivers. After a loss it also starts, so that a device that is there but can't be started is
+    /// an error here, and is not tried again and again without a pause.
     fn open(&mut self, _: &Request) -> Result<Opened, OpenError> {
-        initialize()?;
-        let found = Found::find(&self.target)?;
-        Ok(Opened { format: found.format, latency: found.period })
+        let (open, opened) = self.prepare()?;
+        if self.is_capturing {
+            OPEN.set(Some(open.start()?));
+        }
+        Ok(opened)
     }
 
     fn read(&mut self, feed: &mut Feed) -> Result<Progress, ReadError> {
+        self.is_capturing = true;
         OPEN.with_borrow_mut(|open| {
-            if open.is_none() {
-                let lost = |error: OpenError| ReadError::Lost { reason: error.to_string() };
-                initialize().map_err(lost)?;
-                *open = Some(Found::find(&self.target).and_then(Open::start).map_err(lost)?);
-            }
-            let read = open.as_mut().map_or(Ok(()), |open| open.read(feed));
-            read.map_err(|error| self.failed(&error)).map(|()| Progress::More)
+            let open = match open {
+                Some(open) => open,
+                None => open.insert(self.begin()?),
+            };
+            // What was mixed before its end is read once more after it.
+            let is_over = open.is_over();
+            open.read(feed).map_err(|failure| self.failed(failure))?;
+            if is_over { Err(self.ended()) } else { Ok(Progress::More) }
         })
     }
 
@@ -101,13 +122,27 @@ impl Input for Stream {
 }
 
 impl Stream {
-    fn failed(&self, error: &WasapiError) -> ReadError {
-        match error {
-            WasapiError::Windows(error) if error.code().0 as u32 == DEVICE_INVALIDATED => {
+    fn begin(&self) -> Result<Open, ReadError> {
+        let started = self.prepare().and_then(|(open, _)| open.start());
+        started.map_err(|error| ReadError::Lost { reason: error.to_string() })
+    }
+
+    fn failed(&self, failure: ReadFailure) -> ReadError {
+        match failure {
+            ReadFailure::System(WasapiError::Windows(error))
+                if error.code() == AUDCLNT_E_DEVICE_INVALIDATED =>
+            {
                 ReadError::DeviceGone { name: self.target.to_string() }
             }
-            error => ReadError::Lost { reason: error.to_string() },
+            ReadFailure::System(error) => ReadError::Lost { reason: explain(&error) },
+            ReadFailure::Stalled => {
+                ReadError::Lost { reason: format!("{} delivers nothing any more", self.target) }
+            }
         }
+    }
+
+    fn ended(&self) -> ReadError {
+        ReadError::ApplicationGone { name: self.target.to_string() }
     }
 }
 
@@ -142,106 +177,18 @@ fn describe(device: &Device, kind: DeviceKind, default: Option<&str>) -> Result<
     })
 }
 
-/// A client of what is wanted, not initialised yet.
-struct Found {
-    client: AudioClient,
-    format: Format,
-    period: Duration,
-    /// Whether it delivers nothing while nothing plays.
-    is_loopback: bool,
-}
-
-impl Found {
-    fn find(target: &Target) -> Result<Self, OpenError> {
-        let opened = |error| failed("the device was opened", &error);
-        let process = match target {
-            Target::Process(process) => Some(*process),
-            Target::Application(name) => Some(find_application(name)?),
-            _ => None,
-        };
-        if let Some(process) = process {
-            let client = AudioClient::new_application_loopback_client(process, true).map_err(opened)?;
-            // Such a client has no format of its own: it converts to what it is asked for.
-            return Ok(Self { client, format: PROCESS_FORMAT, period: PROCESS_PERIOD, is_loopback: true });
-        }
-        let (device, is_loopback) = find_device(target)?;
-        let client = device.get_iaudioclient().map_err(opened)?;
-        let mix = client.get_mixformat().map_err(opened)?;
-        let format = Format::new(mix.get_samplespersec(), mix.get_nchannels().into());
-        let format = format.map_err(|error| OpenError::Unsupported { what: error.to_string() })?;
-        let (period_100ns, _) = client.get_device_period().map_err(opened)?;
-        let period = Duration::from_nanos(100 * u64::try_from(period_100ns).unwrap_or(0));
-        Ok(Self { client, format, period, is_loopback })
-    }
-}
-
-/// The process of the application of this name, of several the one that plays.
-fn find_application(name: &str) -> Result<u32, OpenError> {
-    let failed =
-        |error: ControlError| OpenError::Failed { doing: "sessions were listed", reason: error.to_string() };
-    let sessions = Server::connect()?.sessions().map_err(failed)?;
-    let plays = sessions.iter().filter(|session| session.id.direction == host::Direction::Plays);
-    let wanted = name.to_lowercase();
-    let mut found: Vec<_> = plays
-        .clone()
-        .filter(|session| {
-            let names =
-                [&session.application, &session.name, session.program.as_ref().unwrap_or(&session.name)];
-            names.iter().any(|name| name.to_lowercase().contains(&wanted))
-        })
-        .collect();
-    found.sort_by_key(|session| session.state != SessionState::Running);
-    found.iter().find_map(|session| session.process).ok_or_else(|| {
-        let known: Vec<_> = plays.map(|session| session.application.as_str()).collect();
-        OpenError::NoApplication { wanted: format!("`{name}`"), known: known.join(", ") }
-    })
-}
-
-/// The device, and whether it is an output.
-fn find_device(target: &Target) -> Result<(Device, bool), OpenError> {
-    let listed = |error| failed("devices were listed", &error);
-    let enumerator = DeviceEnumerator::new().map_err(listed)?;
-    let name = match target {
-        Target::Device(name) => name,
-        Target::DefaultOutput => {
-            return Ok((enumerator.get_default_device(&Direction::Render).map_err(listed)?, true));
-        }
-        Target::DefaultInput | Target::Process(_) | Target::Application(_) => {
-            return Ok((enumerator.get_default_device(&Direction::Capture).map_err(listed)?, false));
-        }
-    };
-    let wanted = name.to_lowercase();
-    let mut known = Vec::new();
-    for (direction, kind) in KINDS {
-        for device in &enumerator.get_device_collection(&direction).map_err(listed)? {
-            let device = device.map_err(listed)?;
-            let name = device.get_friendlyname().map_err(listed)?;
-            if name.to_lowercase().contains(&wanted) {
-                return Ok((device, kind == DeviceKind::Monitor));
-            }
-            known.push(name);
-        }
-    }
-    Err(OpenError::NoDevice { wanted: name.clone(), known: known.join(", ") })
-}
-
-/// Joins the multi-threaded apartment. Once more does no harm.
+/// Joins the multi-threaded apartment. Once more does no harm. A thread that shows windows is in an apartment of its own already, from which sound is reached
+/// as well.
 fn initialize() -> Result<(), OpenError> {
-    wasapi::initialize_mta().ok().map_err(|error| failed("COM was initialised", &error.into()))
+    match wasapi::initialize_mta() {
+        RPC_E_CHANGED_MODE => Ok(()),
+        joined => joined.ok().map_err(|error| failed("COM was initialised", &error.into())),
+    }
 }
 
 fn failed(doing: &'static str, error: &WasapiError) -> OpenError {
-    OpenError::Failed { doing, reason: error.to_string() }
+    OpenError::Failed { doing, reason: explain(error) }
 }
 
 const KINDS: [(Direction, DeviceKind); 2] =
     [(Direction::Capture, DeviceKind::Input), (Direction::Render, DeviceKind::Monitor)];
-
-/// What most mixers run at.
-const PROCESS_FORMAT: Format = Format::known(48_000, 2);
-
-/// The period of the engine in shared mode.
-const PROCESS_PERIOD: Duration = Duration::from_millis(10);
-
-/// `AUDCLNT_E_DEVICE_INVALIDATED`.
-const DEVICE_INVALIDATED: u32 = 0x8889_0004;

@@ -3,18 +3,16 @@
 
 use std::path::Path;
 
-use windows::Win32::Foundation::{CloseHandle, S_OK};
+use windows::Win32::Foundation::{ERROR_NOT_FOUND, S_OK};
 use windows::Win32::Media::Audio::{
-    AudioSessionStateActive, AudioSessionStateExpired, DEVICE_STATE_ACTIVE, IAudioSessionControl2,
-    IAudioSessionManager2, IMMDevice, IMMDeviceEnumerator, ISimpleAudioVolume, MMDeviceEnumerator, eCapture,
-    eRender,
+    AUDCLNT_E_DEVICE_INVALIDATED, AudioSessionStateActive, AudioSessionStateExpired, DEVICE_STATE_ACTIVE,
+    IAudioSessionControl2, IAudioSessionEnumerator, IAudioSessionManager2, IMMDevice, IMMDeviceEnumerator,
+    ISimpleAudioVolume, MMDeviceEnumerator, eCapture, eRender,
 };
 use windows::Win32::System::Com::{CLSCTX_ALL, CoCreateInstance, CoTaskMemFree};
-use windows::Win32::System::Threading::{
-    OpenProcess, PROCESS_NAME_WIN32, PROCESS_QUERY_LIMITED_INFORMATION, QueryFullProcessImageNameW,
-};
-use windows::core::{Interface as _, PWSTR, Result};
+use windows::core::{Error, Interface as _, PWSTR, Result};
 
+use super::process::Process;
 use crate::host::{ControlError, Direction, Session, SessionId, SessionState};
 
 /// One session, and what it is controlled by.
@@ -35,23 +33,27 @@ pub(super) fn all() -> Result<Vec<Controlled>> {
         // SAFETY: likewise.
         for index in 0..unsafe { devices.GetCount()? } {
             // SAFETY: likewise; an index that is out of range by now is an error.
-            let device = unsafe { devices.Item(index)? };
-            add(&device, direction, &mut sessions)?;
+            match unsafe { devices.Item(index) }.and_then(|device| list(&device)) {
+                Ok(list) => add(&list, direction, &mut sessions)?,
+                // It was unplugged meanwhile, and its sessions with it.
+                Err(error) if is_gone(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(sessions)
 }
 
-fn add(device: &IMMDevice, direction: Direction, sessions: &mut Vec<Controlled>) -> Result<()> {
+fn list(device: &IMMDevice) -> Result<IAudioSessionEnumerator> {
     // SAFETY: a device can be activated as this interface without parameters.
     let manager: IAudioSessionManager2 = unsafe { device.Activate(CLSCTX_ALL, None)? };
-    // SAFETY: calls of interfaces that are held, with no pointers.
-    let (list, count) = unsafe {
-        let list = manager.GetSessionEnumerator()?;
-        let count = list.GetCount()?;
-        (list, count)
-    };
-    for index in 0..count {
+    // SAFETY: a call of an interface that is held, with no pointers.
+    unsafe { manager.GetSessionEnumerator() }
+}
+
+fn add(list: &IAudioSessionEnumerator, direction: Direction, sessions: &mut Vec<Controlled>) -> Result<()> {
+    // SAFETY: a call of an interface that is held, with no pointers.
+    for index in 0..unsafe { list.GetCount()? } {
         // SAFETY: likewise.
         let control: IAudioSessionControl2 = unsafe { list.GetSession(index)? }.cast()?;
         // SAFETY: likewise.
@@ -84,7 +86,7 @@ impl Controlled {
                 self.volume.GetMute()?.as_bool(),
             )
         };
-        let program = process.and_then(program);
+        let program = process.and_then(|id| Process::open(id).ok()?.program());
         let application = match &program {
             _ if is_system => "system sounds".to_owned(),
             Some(program) => Path::new(program)
@@ -109,8 +111,13 @@ impl Controlled {
     }
 }
 
-/// What went wrong with session `id`.
-pub(super) fn failed(error: &windows::core::Error) -> ControlError {
+/// Whether this is said of a device that is no more.
+fn is_gone(error: &Error) -> bool {
+    [AUDCLNT_E_DEVICE_INVALIDATED, ERROR_NOT_FOUND.to_hresult()].contains(&error.code())
+}
+
+/// What went wrong with a session.
+pub(super) fn failed(error: &Error) -> ControlError {
     ControlError::Failed { reason: error.to_string() }
 }
 
@@ -118,23 +125,6 @@ pub(super) fn failed(error: &windows::core::Error) -> ControlError {
 fn number(identifier: &str) -> u32 {
     // FNV-1a.
     identifier.bytes().fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
-}
-
-/// The file name of a process's program, where we may know it.
-fn program(process: u32) -> Option<String> {
-    let mut path = [0_u16; PATH_MAX];
-    let mut len = PATH_MAX as u32;
-    // SAFETY: no pointers; the handle that is returned is ours.
-    let handle = unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, false, process) }.ok()?;
-    // SAFETY: the handle is open, and the buffer as long as `len` says, which the call sets to what it wrote.
-    let asked = unsafe {
-        QueryFullProcessImageNameW(handle, PROCESS_NAME_WIN32, PWSTR(path.as_mut_ptr()), &raw mut len)
-    };
-    // SAFETY: the handle is ours, and used no more.
-    let _ = unsafe { CloseHandle(handle) };
-    asked.ok()?;
-    let path = String::from_utf16_lossy(path.get(..len as usize)?);
-    Some(Path::new(&path).file_name()?.to_string_lossy().into_owned())
 }
 
 /// Copies a text, and frees it.
@@ -153,5 +143,5 @@ unsafe fn take_text(text: PWSTR) -> String {
     copy
 }
 
-/// In UTF-16 units; paths that are longer are not told.
-const PATH_MAX: usize = 1024;
+#[cfg(test)]
+mod tests;
