@@ -5,9 +5,9 @@
 //! - [`capture`]: [`Capture`] runs an input in a thread of its own and cuts it into chunks.
 //! - [`queue`]: the [`queue::Reader`] that takes them: blocking, in a task, by polling, in batches. The capturing thread never waits for it.
 //! - [`input`]: [`Input`], the one trait of all that can be captured, and [`input::Paced`], a source that is played in real time.
-//! - [`pulse`]: devices and applications of PulseAudio and PipeWire, on Linux.
+//! - `pulse`: devices and applications of PulseAudio and PipeWire, on Linux.
 //! - `portable`: microphones of every other system, and ALSA's, by the crate cpal; with the feature of that name.
-//! - `wasapi`: microphones, outputs and processes on Windows; compiled, not run by us.
+//! - `wasapi`: microphones, outputs and processes on Windows; run under Wine, not on Windows itself.
 //! - [`host`]: what devices, playing applications and their volumes are called everywhere.
 //! - [`silence`], [`convert`], [`poller`]: which chunks are silent; other rates and channels; how often to poll.
 //! - [`record`]: chunks into a WAV or FLAC file that is readable however its writer ended.
