@@ -110,6 +110,18 @@ impl Router {
         true
     }
 
+    /// A server of these services takes requests again, which took none as it had not read those before.
+    pub(crate) fn resume<'a>(&self, now: Instant, names: impl Iterator<Item = &'a Name>) {
+        let inside = &mut *self.inside.lock();
+        let mut bag = Bag::default();
+        for name in names {
+            if let Some(key) = inside.names.get(name).copied() {
+                inside.dispatch(now, key, &mut bag);
+            }
+        }
+        bag.deliver();
+    }
+
     /// `session` takes no more. What it has it may still answer.
     pub(crate) fn unserve(&self, session: &Arc<Shared>, name: &Name) {
         self.inside.lock().unserve(session, name);
@@ -235,6 +247,7 @@ impl Router {
         if call.requester.is_some() {
             inside.ledger.over(call.row, status);
         }
+        call.requester = None;
         match &call.place {
             Place::Waiting { body, .. } => {
                 let bytes = body.len();
@@ -244,14 +257,17 @@ impl Router {
                 }
                 inside.calls.remove(&number);
             }
-            Place::At { session, .. } => {
-                call.requester = None;
+            Place::At { session, serve_id } => {
                 let service = inside.services.get(&call.service);
                 let mut servers = service.into_iter().flat_map(|service| &service.servers);
-                if let Some(server) = servers.find(|server| server.session.id == *session) {
-                    let mut letters = Letters::default();
-                    letters.put(control::Cancel { id: number });
-                    server.session.post(&mut letters);
+                match servers.find(|server| server.session.id == *session && server.serve_id == *serve_id) {
+                    Some(server) => {
+                        let mut letters = Letters::default();
+                        letters.put(control::Cancel { id: number });
+                        server.session.post(&mut letters);
+                    }
+                    // Its place is gone, so nothing is to be kept for it.
+                    None => drop(inside.calls.remove(&number)),
                 }
             }
         }
@@ -346,7 +362,14 @@ impl Inside {
         let Self { names, services, calls, ledger, .. } = self;
         let Some(key) = names.get(name).copied() else { return };
         let Some(service) = services.get_mut(&key) else { return };
-        service.servers.retain(|server| !Arc::ptr_eq(&server.session, session));
+        let left = service.servers.extract_if(.., |server| Arc::ptr_eq(&server.session, session));
+        if left.map(|server| server.under_way).sum::<u32>() > 0 {
+            // What nobody waits for was kept for the sake of its place.
+            calls.retain(|_, call| {
+                let is_its = matches!(call.place, Place::At { session: at, .. } if at == session.id);
+                call.requester.is_some() || call.service != key || !is_its
+            });
+        }
         if !service.servers.is_empty() {
             return;
         }
@@ -367,25 +390,4 @@ fn millis(left: Duration) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shared::{Peer, Transport};
-
-    #[test]
-    fn what_is_asked_keeps_nothing_of_what_it_came_in() {
-        let (router, name) = (Router::default(), Name::new("a/service").unwrap());
-        let session = |id| Arc::new(Shared::new(id, Peer::new("here", Transport::Tcp)));
-        let (server, requester) = (session(1), session(2));
-        router.serve(Instant::ZERO, &server, &name, 0, 1);
-        let read = Bytes::from(vec![7; 4096]);
-        // One goes to the server, and one waits.
-        let mut asked = [0, 100].map(|at| Asked {
-            number: router.number(),
-            request: Request { id: at, body: read.slice(at as usize..).slice(..10), ..Request::default() },
-            deadline: None,
-        });
-        router.request(Instant::ZERO, &requester, &name, &mut asked, 10, |_, status| panic!("{status:?}"));
-        assert_eq!(router.stats()[0].waiting, 1);
-        assert!(read.is_unique());
-    }
-}
+mod tests;

@@ -141,15 +141,18 @@ impl Shared {
         }
     }
 
-    /// Moves what was left into `mail`, whose letters have been delivered; what else was in it is discarded. Both keep their memory.
-    pub(crate) fn collect(&self, mail: &mut Mail) {
+    /// Moves what was left into `mail`, whose letters have been delivered; what else was in it is discarded. Both keep their memory. Says whether
+    /// there had been no [room](Self::has_room_for_letters) for more letters.
+    pub(crate) fn collect(&self, mail: &mut Mail) -> bool {
         let mut left = self.mail.lock();
         mail.ready.clear();
         mail.created.clear();
+        let was_full = !self.has_room_for_letters();
         self.letter_bytes.store(0, Ordering::Relaxed);
         std::mem::swap(&mut left.ready, &mut mail.ready);
         std::mem::swap(&mut left.created, &mut mail.created);
         std::mem::swap(&mut left.letters, &mut mail.letters);
+        was_full
     }
 
     pub(crate) fn wake(&self) {

@@ -25,6 +25,9 @@ pub enum RequestError {
     /// The connection of the server was lost. It may have been carried out.
     #[error("the server was lost before it had answered: it may have done it or not")]
     ServerGone,
+    /// It was answered, but too many bytes of answers wait for this client at the hub already. Send fewer at a time.
+    #[error("the request was answered, but too much waits for this client already: send fewer at a time")]
+    AnswerLost,
     /// The server gave it up. It may have been carried out in part.
     #[error("the server gave the request up")]
     Cancelled,
@@ -58,6 +61,7 @@ impl RequestError {
             Status::Deadline => Self::Deadline,
             Status::Overloaded => Self::Overloaded,
             Status::ServerGone => Self::ServerGone,
+            Status::AnswerLost => Self::AnswerLost,
             Status::Cancelled => Self::Cancelled,
             Status::BadRequest => Self::BadRequest,
             Status::Forbidden => Self::Forbidden,
@@ -67,7 +71,7 @@ impl RequestError {
     /// What it tells about how many requests may be under way.
     pub(super) const fn outcome(&self) -> Outcome {
         match self {
-            Self::Overloaded | Self::Deadline => Outcome::Refused,
+            Self::Overloaded | Self::AnswerLost | Self::Deadline => Outcome::Refused,
             Self::Failed(_) => Outcome::Answered,
             _ => Outcome::Abandoned,
         }

@@ -39,9 +39,9 @@ impl Bag {
     ) -> Option<Status> {
         let (session, id) = requester?;
         // Who does not read its answers must not fill memory with them.
-        let (status, body) = match session.has_room_for_letters() {
+        let (status, body) = match body.is_empty() || session.has_room_for_letters() {
             true => (status, body),
-            false => (Status::Overloaded, Bytes::new()),
+            false => (Status::AnswerLost, Bytes::new()),
         };
         self.put(&session, Reply { id, status: status.into(), body });
         Some(status)

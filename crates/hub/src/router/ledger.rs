@@ -31,7 +31,7 @@ pub(super) struct Row {
     pub(super) times: Histogram,
 }
 
-const STATUSES: [Status; 9] = [
+const STATUSES: [Status; 10] = [
     Status::Ok,
     Status::Failed,
     Status::NoServer,
@@ -41,6 +41,7 @@ const STATUSES: [Status; 9] = [
     Status::Cancelled,
     Status::BadRequest,
     Status::Forbidden,
+    Status::AnswerLost,
 ];
 
 impl Default for Ledger {

@@ -219,6 +219,11 @@ impl Session {
         letters.deliver(&mut self.outbox, |id| self.calls.open.remove(&id).is_some());
     }
 
+    /// There is room again for what waits for the services of this peer.
+    pub(super) fn resume_services(&self, now: Instant) {
+        self.hub.inner.router.resume(now, self.calls.served.values());
+    }
+
     /// The session is over: what it waited for nobody wants, and what waited for it is told.
     pub(super) fn end_calls(&mut self) {
         let calls = std::mem::take(&mut self.calls);

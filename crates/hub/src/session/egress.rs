@@ -36,7 +36,7 @@ impl Session {
     pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<Bytes>) {
         // What it says to the peer goes out below.
         let _ = self.check_standing(now);
-        self.collect_mail();
+        self.collect_mail(now);
         self.tell_whether_to_compress();
         let mut data = Vec::new();
         let mut taken = 0;
@@ -71,13 +71,16 @@ impl Session {
         out.append(&mut data);
     }
 
-    fn collect_mail(&mut self) {
+    fn collect_mail(&mut self, now: Instant) {
         let mut mail = std::mem::take(&mut self.mail);
-        self.shared.collect(&mut mail);
+        let was_full = self.shared.collect(&mut mail);
         for topic in mail.created.drain(..) {
             self.join(topic, Start::Beginning);
         }
         self.pass_on(&mut mail.letters);
+        if was_full {
+            self.resume_services(now);
+        }
         for number in mail.ready.drain(..) {
             self.slots.enqueue(number);
         }
