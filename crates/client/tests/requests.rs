@@ -378,3 +378,27 @@ async fn a_service_of_a_client_that_is_closed_is_over() {
     let (_, ()) = tokio::join!(client.close(), async { link.ended().await });
     assert_eq!(serving.ended().await, ServeError::Closed);
 }
+
+#[tokio::test]
+async fn a_service_that_is_served_anew_has_its_own_room_beside_what_is_left_of_the_old_one() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+    let (first, _) = serve(&client, &mut link, move |_| {
+        let started = started.clone();
+        async move {
+            let _ = started.send(());
+            std::future::pending().await
+        }
+    })
+    .await;
+    for id in 0..u64::from(ServeOptions::default().concurrency) {
+        link.send(Request { id, ..Request::default() }).await;
+        starts.recv().await.unwrap();
+    }
+    drop(first);
+    assert!(matches!(link.control().await, Body::Unserve(_)));
+    let (_second, served) = serve(&client, &mut link, |_| async { Ok("yes".to_owned()) }).await;
+    link.send(Request { id: 777, serve_id: served.id, ..Request::default() }).await;
+    assert_eq!(answer(&mut link).await, (777, Status::Ok, "yes".to_owned()));
+}

@@ -87,17 +87,25 @@ pub(crate) struct Work {
 
 /// Requests that are answered on tasks of their own, by the hub's number, on the present connection.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tasks(Arc<Mutex<HashMap<u64, AbortHandle>>>);
+pub(crate) struct Tasks(Arc<Mutex<HashMap<u64, Running>>>);
+
+#[derive(Debug)]
+struct Running {
+    serve_id: u32,
+    /// Absent until the task is there.
+    task: Option<AbortHandle>,
+}
 
 impl Tasks {
-    pub(super) fn len(&self) -> usize {
-        self.0.lock().len()
+    /// How many there are of a service.
+    pub(super) fn count(&self, serve_id: u32) -> usize {
+        self.0.lock().values().filter(|running| running.serve_id == serve_id).count()
     }
 
     /// Nobody waits for this answer any more.
     pub(crate) fn cancel(&self, id: u64) {
-        let task = self.0.lock().remove(&id);
-        if let Some(task) = task {
+        let running = self.0.lock().remove(&id);
+        if let Some(task) = running.and_then(|running| running.task) {
             task.abort();
         }
     }
@@ -105,7 +113,7 @@ impl Tasks {
     /// The connection is lost: nobody can be told.
     pub(super) fn abort_all(&self) {
         let tasks = std::mem::take(&mut *self.0.lock());
-        tasks.into_values().for_each(|task| task.abort());
+        tasks.into_values().filter_map(|running| running.task).for_each(|task| task.abort());
     }
 
     /// Answers all that one read has brought.
@@ -113,7 +121,7 @@ impl Tasks {
         let (session, began) = (outgoing.session(), clock.now());
         let (mut replies, mut before) = (Vec::with_capacity(work.len()), began);
         for Work { request, responder } in work {
-            let id = request.id;
+            let (id, serve_id) = (request.id, request.serve_id);
             let Some(responder) = responder else {
                 replies.push(Reply { id, status: Status::Overloaded.into(), body: Bytes::new() });
                 continue;
@@ -121,12 +129,12 @@ impl Tasks {
             let incoming = Incoming::new(request);
             let promise = || Answer::new(outgoing.clone(), self.clone(), session, id);
             if responder.is_slow.load(Relaxed) || before - began > TURN {
-                self.spawn(id, promise(), responder.handle(incoming, clock.clone()));
+                self.spawn(serve_id, promise(), responder.handle(incoming, clock.clone()));
                 continue;
             }
             match responder.try_answer(incoming) {
                 Ok(reply) => replies.push(reply),
-                Err(handling) => self.spawn(id, promise(), handling),
+                Err(handling) => self.spawn(serve_id, promise(), handling),
             }
             let now = clock.now();
             responder.observe(now - before);
@@ -135,14 +143,22 @@ impl Tasks {
         outgoing.put_replies(session, replies);
     }
 
-    fn spawn(&self, id: u64, mut answer: Answer, handling: impl Future<Output = Handled> + Send + 'static) {
-        let mut tasks = self.0.lock();
+    fn spawn(
+        &self,
+        serve_id: u32,
+        mut answer: Answer,
+        handling: impl Future<Output = Handled> + Send + 'static,
+    ) {
+        let id = answer.id;
+        self.0.lock().insert(id, Running { serve_id, task: None });
+        // Without the lock, which the answer takes: a runtime that is shutting down drops it here.
         let task = tokio::spawn(async move {
             let handled = handling.await;
             answer.give(reply_of(id, handled));
         });
-        // It can't have answered yet: that takes this lock.
-        tasks.insert(id, task.abort_handle());
+        if let Some(running) = self.0.lock().get_mut(&id) {
+            running.task = Some(task.abort_handle());
+        }
     }
 }
 

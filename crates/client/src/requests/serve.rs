@@ -168,14 +168,21 @@ impl Services {
 
     /// Who answers these requests.
     pub(crate) fn find(&self, requests: &mut Vec<Request>) -> Vec<Work> {
-        // A hub sends no more than it was told to.
-        let most: usize = self.served.values().map(|service| service.concurrency.max(1) as usize).sum();
-        let room = most.saturating_sub(self.tasks.len());
-        let find = |(place, request): (usize, Request)| {
-            let service = self.served.get(&request.serve_id).filter(|_| place < room);
+        // A hub sends no more than it was told to, and what is left of a service that was dropped is nobody else's.
+        let mut room = BTreeMap::new();
+        let find = |request: Request| {
+            let id = request.serve_id;
+            let service = self.served.get(&id).filter(|service| {
+                let left = room.entry(id).or_insert_with(|| {
+                    (service.concurrency.max(1) as usize).saturating_sub(self.tasks.count(id))
+                });
+                let has_room = *left > 0;
+                *left = left.saturating_sub(1);
+                has_room
+            });
             Work { responder: service.map(|service| service.responder.clone()), request }
         };
-        requests.drain(..).enumerate().map(find).collect()
+        requests.drain(..).map(find).collect()
     }
 
     /// What is being answered on tasks of its own.
