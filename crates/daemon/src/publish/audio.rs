@@ -100,13 +100,15 @@ fn read(source: Source) -> mpsc::Receiver<Outcome<Sound>> {
             let mut wav = wav::Reader::open(input).with_context(|| place.to_string())?;
             let (format, stored) = (wav.format(), wav.encoding());
             let frames = usize::try_from(format.frames_in(CHUNK)).unwrap_or(usize::MAX);
+            let mut has_some = false;
             while let Some(Block { pcm, .. }) = wav.next_block(frames).with_context(|| place.to_string())? {
                 let (encoding, pcm) = as_sent(stored, pcm);
                 if sender.blocking_send(Ok(Sound { format, encoding, pcm })).is_err() {
                     return Ok(ControlFlow::Break(()));
                 }
+                has_some = true;
             }
-            Ok(ControlFlow::Continue(()))
+            Ok(ControlFlow::Continue(has_some))
         });
         if let Err(failure) = read {
             // Nobody listens when the command is ending.

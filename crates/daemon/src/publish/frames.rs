@@ -112,7 +112,7 @@ impl Images<'_> {
         })
     }
 
-    fn whole(&mut self, place: &Place, input: Input) -> Outcome<ControlFlow<()>> {
+    fn whole(&mut self, place: &Place, input: Input) -> Outcome<ControlFlow<(), bool>> {
         let codec = input.format.frame_codec().unwrap_or_default();
         let mut image = Vec::new();
         input
@@ -122,10 +122,10 @@ impl Images<'_> {
         if image.len() > IMAGE_MAX {
             return Err(anyhow!("{place} is larger than {IMAGE_MAX} bytes: that is no frame").into());
         }
-        Ok(self.put(codec, image.into()))
+        Ok(self.put(codec, image.into()).map_continue(|()| true))
     }
 
-    fn jpegs(&mut self, place: &Place, mut input: Input) -> Outcome<ControlFlow<()>> {
+    fn jpegs(&mut self, place: &Place, mut input: Input) -> Outcome<ControlFlow<(), bool>> {
         let mut splitter = Splitter::new(IMAGE_MAX);
         let mut piece = vec![0; PIECE];
         let (mut bytes, mut images) = (0, 0);
@@ -154,7 +154,7 @@ impl Images<'_> {
             self.tally.reject(splitter.damaged());
             tell::note(format_args!("{place}: {} images are not whole; not published", splitter.damaged()));
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(ControlFlow::Continue(images > 0))
     }
 
     /// Waits until it is the image's turn, and says whether to go on.

@@ -158,11 +158,12 @@ fn read_blocks(
     place: &Place,
     mut input: Input,
     mut take: impl FnMut(Block) -> bool,
-) -> Outcome<ControlFlow<()>> {
+) -> Outcome<ControlFlow<(), bool>> {
     let place = Arc::new(place.clone());
     let mut first_line = 1;
     let mut text = BytesMut::new();
     let mut piece = vec![0; PIECE];
+    let mut has_some = false;
     loop {
         let read = read_some(&mut input, &mut piece).with_context(|| format!("can't read {place}"))?;
         text.extend_from_slice(&piece[..read]);
@@ -183,9 +184,10 @@ fn read_blocks(
             if !take(block) {
                 return Ok(ControlFlow::Break(()));
             }
+            has_some = true;
         }
         if read == 0 {
-            return Ok(ControlFlow::Continue(()));
+            return Ok(ControlFlow::Continue(has_some));
         }
     }
 }

@@ -346,18 +346,25 @@ impl Source {
         self.first.format
     }
 
-    /// Gives each input to `read`, until that wants no more. Blocks.
-    fn each(self, mut read: impl FnMut(&Place, Input) -> Outcome<ControlFlow<()>>) -> Outcome {
+    /// Gives each input to `read`, until that wants no more; it says whether there was something in it. Blocks.
+    fn each(self, mut read: impl FnMut(&Place, Input) -> Outcome<ControlFlow<(), bool>>) -> Outcome {
         let mut first = Some(self.first);
         loop {
+            let mut had_some = false;
             for place in &self.places {
                 let input = first.take().map_or_else(|| place.open(), Ok)?;
-                if read(place, input)?.is_break() {
-                    return Ok(());
+                match read(place, input)? {
+                    ControlFlow::Break(()) => return Ok(()),
+                    ControlFlow::Continue(has_some) => had_some |= has_some,
                 }
             }
             if !self.looped {
                 return Ok(());
+            }
+            if !had_some {
+                return Err(
+                    anyhow!("there is nothing to publish in what `--loop` would read for ever").into()
+                );
             }
         }
     }
