@@ -1,6 +1,7 @@
 //! A topic: what it is, what it keeps, who reads it.
 
 mod baseline;
+mod counts;
 mod packing;
 
 use std::sync::Arc;
@@ -25,10 +26,10 @@ use crate::document::{Patched, Shelf};
 use crate::shared::Shared;
 use crate::spec::Spec;
 use crate::start::{Joined, Rest, Start};
-use crate::stats;
 use crate::tally::Tally;
 
 pub(crate) use baseline::{Baseline, Ticket};
+pub(crate) use counts::Count;
 
 /// A topic of a [`Hub`](crate::Hub).
 pub struct Topic {
@@ -62,14 +63,6 @@ struct Inside {
 enum Store {
     Ring(Ring),
     Document(Box<Shelf>),
-}
-
-/// What a topic has counted.
-pub(crate) struct Count {
-    pub(crate) tally: Tally,
-    pub(crate) subscribers: usize,
-    pub(crate) retained_bytes: usize,
-    pub(crate) compression: Option<stats::Compression>,
 }
 
 /// Bytes after which a run is cut, so that a subscriber of few bytes at a time need not take a whole read buffer at once.
@@ -368,39 +361,6 @@ impl Topic {
     pub(crate) fn forget_base(&self, key: usize) {
         if let Some(reader) = self.inside.lock().audience.get_mut(key) {
             reader.forget_base();
-        }
-    }
-
-    /// Something arrived that was this old.
-    pub(crate) fn record_age(&self, now: Instant, born: Instant) {
-        let mut inside = self.inside.lock();
-        inside.tally.record_age(now, now.since(born));
-    }
-
-    pub(crate) fn count(&self, now: Instant) -> Count {
-        let mut inside = self.inside.lock();
-        inside.tally.turn_ages(now);
-        let (retained_bytes, compression) = match &inside.store {
-            Store::Ring(ring) => {
-                let opaque = self.opaque.lock();
-                (ring.held_bytes() + self.plain.held_bytes(), opaque.as_deref().map(Opaque::stats))
-            }
-            Store::Document(shelf) => (shelf.held_bytes(), shelf.encoder().map(Encoder::stats)),
-        };
-        let subscribers = inside.audience.len();
-        Count { tally: inside.tally.clone(), subscribers, retained_bytes, compression }
-    }
-
-    /// For each reader that is behind: its session, and the age of the oldest item that it has not got.
-    pub(crate) fn lags(&self, now: Instant, mut each: impl FnMut(u64, Duration)) {
-        let inside = self.inside.lock();
-        let Store::Ring(ring) = &inside.store else { return };
-        for reader in inside.audience.iter() {
-            if let Place::Ring(cursor) = &reader.place
-                && let Some(next) = ring.ahead(cursor).next()
-            {
-                each(reader.session.id, now.since(next.born));
-            }
         }
     }
 
