@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use nyx_core::Instant;
 use nyx_hub::{Config, Hub, Ingest, Peer, Session, Transport};
 use nyx_protocol::control::{
-    self, Ack, Advertise, Body, Cancel, Hello, Ping, Pong, Reply, Request, Serve, Subscribe, Unserve,
+    self, Ack, Advertise, Body, Cancel, Hello, Ping, Pong, Reply, Request, Serve, Subscribe, Unadvertise, Unserve,
 };
 use nyx_protocol::wire::{self, Flags, Header, Kind, Messages, Scan};
 

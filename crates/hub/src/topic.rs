@@ -3,6 +3,7 @@
 mod baseline;
 mod counts;
 mod packing;
+mod succession;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +31,8 @@ use crate::tally::Tally;
 
 pub(crate) use baseline::{Baseline, Ticket};
 pub(crate) use counts::Count;
+pub use succession::Kept;
+pub(crate) use succession::{Fit, Former, Origin, Publication};
 
 /// A topic of a [`Hub`](crate::Hub).
 pub struct Topic {
@@ -39,6 +42,8 @@ pub struct Topic {
     pub(crate) max_age: Option<Duration>,
     pub(crate) lane: Lane,
     pub(crate) epoch: u64,
+    /// If others had its name before: the number of its first item.
+    pub(crate) begins: Option<u64>,
     /// Where runs are copied to that would pin more than they are.
     copies: Pool,
     patience: Patience,
@@ -57,12 +62,25 @@ pub struct Topic {
 struct Inside {
     store: Store,
     audience: Audience,
+    /// How many publish it.
+    publications: u64,
     tally: Tally,
 }
 
 enum Store {
     Ring(Ring),
     Document(Box<Shelf>),
+    /// A successor has its name.
+    Gone,
+}
+
+/// Why a run was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Untaken {
+    /// Publishers have to wait, until this moment at most.
+    Wait(Instant),
+    /// A successor has its name.
+    Gone,
 }
 
 /// Bytes after which a run is cut, so that a subscriber of few bytes at a time need not take a whole read buffer at once.
@@ -73,14 +91,23 @@ impl Topic {
         id: u32,
         name: Name,
         spec: Spec,
-        epoch: u64,
+        origin: Origin,
         config: &Config,
         copies: Pool,
         engine: Arc<Engine>,
     ) -> Self {
-        let store = match spec.kind {
-            Kind::State => Store::Document(Box::new(Shelf::new(epoch, config.document.clone()))),
-            _ => Store::Ring(Ring::new(ring::Limits::new(config.topic_bytes, config.topic_entries))),
+        let (epoch, begins, store, tally) = match (origin, spec.kind) {
+            (Origin::Former(Former { ring, tally, epoch }), _) => {
+                (epoch, Some(ring.next_sequence()), Store::Ring(ring), tally)
+            }
+            (Origin::New { epoch }, Kind::State) => {
+                let shelf = Shelf::new(epoch, config.document.clone());
+                (epoch, None, Store::Document(Box::new(shelf)), Tally::default())
+            }
+            (Origin::New { epoch }, _) => {
+                let ring = Ring::new(ring::Limits::new(config.topic_bytes, config.topic_entries));
+                (epoch, None, Store::Ring(ring), Tally::default())
+            }
         };
         Self {
             id,
@@ -95,9 +122,10 @@ impl Topic {
             lane: spec.lane.unwrap_or(spec.kind.lane()),
             spec,
             epoch,
+            begins,
             copies,
             patience: Patience { lag_bytes: lag_bytes(config), patience: config.patience },
-            inside: Mutex::new(Inside { store, audience: Audience::default(), tally: Tally::default() }),
+            inside: Mutex::new(Inside { store, audience: Audience::default(), publications: 0, tally }),
         }
     }
 
@@ -130,7 +158,7 @@ impl Topic {
     /// it would keep. `content` is what a run that is a block holds, which was checked. Returns the number of its first item.
     ///
     /// # Errors
-    /// Publishers have to wait, until the given moment at most; `publisher` is woken when it may try again. Nothing was taken.
+    /// Publishers have to wait, and `publisher` is woken when it may try again; or a successor has the name. Nothing was taken.
     pub(crate) fn publish_run(
         &self,
         now: Instant,
@@ -139,15 +167,14 @@ impl Topic {
         pinned: usize,
         publisher: Option<&Arc<Shared>>,
         content: Option<usize>,
-    ) -> Result<u64, Instant> {
+    ) -> Result<u64, Untaken> {
         let mut inside = self.inside.lock();
-        let Inside { store: Store::Ring(ring), audience, tally } = &mut *inside else {
-            debug_assert!(false, "a session compares kinds first");
-            buffer.advance(run.len);
-            return Ok(0);
+        let Inside { store: Store::Ring(ring), audience, tally, .. } = &mut *inside else {
+            debug_assert!(matches!(inside.store, Store::Gone), "a session compares kinds first");
+            return Err(Untaken::Gone);
         };
         if self.is_lossless() {
-            audience.admit(now, ring.appended_bytes(), self.patience, publisher)?;
+            audience.admit(now, ring.appended_bytes(), self.patience, publisher).map_err(Untaken::Wait)?;
         }
         tally.messages += u64::from(run.count);
         tally.bytes += run.len as u64;
@@ -187,7 +214,7 @@ impl Topic {
     /// Applies a patch to the document. Says whether that changed anything, and which version there is now.
     pub(crate) fn publish_patch(&self, patch: &Patch, wire_bytes: usize) -> Result<(bool, u64), PatchError> {
         let mut inside = self.inside.lock();
-        let Inside { store: Store::Document(shelf), audience, tally } = &mut *inside else {
+        let Inside { store: Store::Document(shelf), audience, tally, .. } = &mut *inside else {
             debug_assert!(false, "a session compares kinds first");
             return Ok((false, 0));
         };
@@ -203,7 +230,8 @@ impl Topic {
         Ok((patched != Patched::Unchanged, shelf.document().version()))
     }
 
-    /// Adds a reader, which wants items that are at most `max_age` old. It is asked once whether there is something for it already.
+    /// Adds a reader, which wants items that are at most `max_age` old. It is asked once whether there is something for it already. `None`: a
+    /// successor has the name.
     pub(crate) fn join(
         &self,
         session: &Arc<Shared>,
@@ -211,7 +239,7 @@ impl Topic {
         start: Start,
         max_age: Option<Duration>,
         says_what_arrived: bool,
-    ) -> Joined {
+    ) -> Option<Joined> {
         let mut inside = self.inside.lock();
         let Inside { store, audience, .. } = &mut *inside;
         let mut epoch = self.epoch;
@@ -230,6 +258,7 @@ impl Topic {
                 };
                 (place, base.unwrap_or(0), None)
             }
+            Store::Gone => return None,
             Store::Ring(ring) => {
                 let (cursor, position, rest) = match (self.spec.kind, start) {
                     (Kind::Event, Start::Resume { epoch, position })
@@ -242,14 +271,15 @@ impl Topic {
                         (cursor, cursor.sequence(), None)
                     }
                     (_, Start::Beginning) => (Cursor::after(ring, 0), 0, None),
+                    (_, Start::After(former)) => (Cursor::after(ring, former), former, None),
                     _ => (Cursor::at_head(ring), ring.next_sequence(), None),
                 };
                 (Place::Ring(cursor), position, rest)
             }
         };
         let lossless = self.is_lossless() && max_age.is_none();
-        let key = audience.join(session.clone(), slot, place, lossless);
-        Joined { key, epoch, position, rest }
+        let key = audience.join(session.clone(), slot, place, lossless, says_what_arrived);
+        Some(Joined { key, epoch, position, rest })
     }
 
     pub(crate) fn leave(&self, key: usize) {
@@ -257,7 +287,7 @@ impl Topic {
         let Inside { store, audience, .. } = &mut *inside;
         let appended = match store {
             Store::Ring(ring) => ring.appended_bytes(),
-            Store::Document(_) => 0,
+            Store::Document(_) | Store::Gone => 0,
         };
         audience.leave(key, appended, self.patience);
     }
@@ -309,7 +339,7 @@ impl Topic {
 
     fn pull_stored(&self, key: usize, terms: &Terms, taker: Option<&mut Taker>, pull: &mut Pull) -> bool {
         let mut inside = self.inside.lock();
-        let Inside { store, audience, tally } = &mut *inside;
+        let Inside { store, audience, tally, .. } = &mut *inside;
         let Some(reader) = audience.get_mut(key) else { return false };
         let mut kept_waiting = false;
         let more = match (store, &mut reader.place) {
@@ -367,7 +397,7 @@ impl Topic {
     pub(crate) fn value(&self) -> Option<Value> {
         match &self.inside.lock().store {
             Store::Document(shelf) => (shelf.document().version() > 0).then(|| shelf.document().value()),
-            Store::Ring(_) => None,
+            Store::Ring(_) | Store::Gone => None,
         }
     }
 
@@ -375,7 +405,7 @@ impl Topic {
     pub(crate) fn latest(&self) -> Option<Bytes> {
         let run = match &self.inside.lock().store {
             Store::Ring(ring) => ring.latest()?.bytes.clone(),
-            Store::Document(_) => return None,
+            Store::Document(_) | Store::Gone => return None,
         };
         let run = self.plain.of(&run, self.message_bytes).ok()?;
         let last = wire::Messages::new(&run).last()?;

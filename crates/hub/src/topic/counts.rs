@@ -33,6 +33,7 @@ impl Topic {
                 let opaque = self.opaque.lock();
                 (ring.held_bytes() + self.plain.held_bytes(), opaque.as_deref().map(Opaque::stats))
             }
+            Store::Gone => (0, None),
             Store::Document(shelf) => (shelf.held_bytes(), shelf.encoder().map(Encoder::stats)),
         };
         let subscribers = inside.audience.len();
