@@ -11,7 +11,8 @@ use libfuzzer_sys::fuzz_target;
 use nyx_core::Instant;
 use nyx_hub::{Config, Hub, Ingest, Peer, Session, Transport};
 use nyx_protocol::control::{
-    self, Ack, Advertise, Body, Cancel, Hello, Ping, Pong, Reply, Request, Serve, Subscribe, Unserve,
+    self, Ack, Advertise, AudioFormat, Body, Cancel, Hello, Ping, Pong, Reply, Request, Serve, Subscribe,
+    Unadvertise, Unserve,
 };
 use nyx_protocol::wire::{self, Flags, Header, Kind, Messages, Scan};
 
@@ -67,7 +68,9 @@ fn message(step: u8, bytes: &[u8]) -> BytesMut {
         }
         6 => {
             let (alias, kind) = (u32::from(first % 5), i32::from(first / 5 % 5));
-            control::put(&mut out, Advertise { alias, kind, topic: text, ..Default::default() });
+            let audio =
+                (kind == 3).then(|| AudioFormat { sample_rate: 8_000 + u32::from(first % 2), channels: 1 });
+            control::put(&mut out, Advertise { alias, kind, topic: text, audio, ..Default::default() });
         }
         7 => {
             let pattern = if rest.is_empty() { "**".to_owned() } else { text };
@@ -86,6 +89,7 @@ fn message(step: u8, bytes: &[u8]) -> BytesMut {
                 0 => control::put(&mut out, Serve { id: id as u32, service, concurrency: 2 }),
                 1 => control::put(&mut out, Unserve { id: id as u32 }),
                 2 => control::put(&mut out, Cancel { id }),
+                4 => control::put(&mut out, Unadvertise { alias: id as u32 }),
                 3 => control::put(&mut out, Reply { id, status: 0, body: service.into() }),
                 _ => {
                     let deadline_ms = u32::from(first) * 10;
@@ -151,13 +155,14 @@ struct Witness {
     session: Session,
     /// The number of the next item, by topic; states have versions instead.
     next: HashMap<u32, Option<u32>>,
+    ids: HashMap<String, u32>,
     payloads: Vec<Bytes>,
 }
 
 impl Witness {
     fn new(hub: &Hub, now: Instant) -> Self {
         let session = hub.session(now, Peer::new("witness", Transport::Tcp)).expect("there is room");
-        let mut witness = Self { session, next: HashMap::new(), payloads: Vec::new() };
+        let mut witness = Self { session, next: HashMap::new(), ids: HashMap::new(), payloads: Vec::new() };
         let mut hello = BytesMut::new();
         control::put(
             &mut hello,
@@ -216,7 +221,10 @@ impl Witness {
             Body::Announce(announce) => {
                 let numbered = announce.kind() != control::Kind::State;
                 let next = numbered.then_some(announce.position as u32);
-                assert!(self.next.insert(announce.topic_id, next).is_none(), "a topic is announced once");
+                if let Some(former) = self.ids.insert(announce.topic, announce.topic_id) {
+                    assert_eq!(self.next[&former], next, "under another id a topic goes on where it was");
+                }
+                assert!(self.next.insert(announce.topic_id, next).is_none(), "an id is announced once");
             }
             Body::Gap(gap) => {
                 let next = self.next.get_mut(&gap.topic_id).expect("a gap's topic was announced");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nyx_protocol::control::Unadvertise;
 use nyx_transport::Address;
 use tokio::sync::oneshot;
 
@@ -136,6 +137,9 @@ impl Client {
                 return Err(AdvertiseError::Closed);
             }
             let make = |alias| Publisher::new(alias, name.clone(), kind, audio, results, &options);
+            for alias in audio.into_iter().flat_map(|audio| registry.withdraw_other_formats(&name, audio)) {
+                shared.outgoing.put_control(Unadvertise { alias });
+            }
             let (publisher, is_new) = registry.advertise(make, answer).ok_or(AdvertiseError::TooMany)?;
             if is_new {
                 shared.outgoing.put_control(publisher.advertise.clone());

@@ -3,7 +3,7 @@
 //! Sequences travel as their low 32 bits. Here they are made whole, and a hole that no gap announced, as there is one after a
 //! reconnect, becomes a gap: nothing is lost silently.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use nyx_protocol::wire::{self, Flags, Kind};
 use crate::error::ProtocolError;
 use crate::route::{Known, Route};
 use crate::sequence::extend;
-use crate::subscribe::{Acks, Inbox, Missing, Reason, Topic};
+use crate::subscribe::{Acks, Inbox, Missing, Topic};
 use crate::unpacking::Unpacking;
 use crate::{Name, Pattern};
 
@@ -21,6 +21,10 @@ use crate::{Name, Pattern};
 #[derive(Debug, Default)]
 pub(crate) struct Dispatch {
     routes: HashMap<u32, Route>,
+    /// The ids of topics of sound, which go on under another in another format.
+    sounds: HashMap<Name, u32>,
+    /// The ids that topics had, oldest first, while something may still come under them.
+    formers: VecDeque<u32>,
     /// Where to go on, by topic, after the connection was lost.
     known: HashMap<Name, Known>,
     /// Whether what was told of items may come after items that are behind them, as over datagrams.
@@ -53,13 +57,38 @@ impl Dispatch {
             is_certain: topic.kind != Kind::State,
             needs_snapshot: false,
         };
-        let earlier = self.known.remove(&topic.name).filter(|known| known.epoch == announce.epoch);
+        let former = self.replace_sound(&topic, announce.topic_id);
+        let earlier = former.or_else(|| self.known.remove(&topic.name));
+        let earlier = earlier.filter(|known| known.epoch == announce.epoch);
         let known = earlier.map_or(fresh, |known| Known { is_certain: true, needs_snapshot: false, ..known });
         let (topic, prompt) = (Arc::new(topic), announce.prompt);
-        let route = Route { topic, inboxes, known, prompt, is_in_step: true, ahead: BTreeMap::new() };
+        let (is_former, is_in_step, ahead) = (false, true, BTreeMap::new());
+        let route = Route { topic, inboxes, known, prompt, is_former, is_in_step, ahead };
         self.unpacking.forget(announce.topic_id);
         self.routes.insert(announce.topic_id, route);
         Ok(())
+    }
+
+    /// A topic of sound has this id now. Returns where it stood under another one, if all that came under that is here.
+    fn replace_sound(&mut self, topic: &Topic, id: u32) -> Option<Known> {
+        if topic.kind != Kind::Audio {
+            return None;
+        }
+        let former = self.sounds.insert(topic.name.clone(), id).filter(|former| *former != id)?;
+        self.unpacking.forget(former);
+        if !self.is_unordered {
+            return self.routes.remove(&former).map(|route| route.known);
+        }
+        if let Some(route) = self.routes.get_mut(&former) {
+            route.is_former = true;
+            self.formers.push_back(former);
+        }
+        if self.formers.len() > FORMERS_MAX
+            && let Some(oldest) = self.formers.pop_front()
+        {
+            self.routes.remove(&oldest);
+        }
+        None
     }
 
     /// Whole messages of one topic have come. Returns the topic's id where the hub has to be asked to begin it anew. What is in a block has
@@ -108,8 +137,10 @@ impl Dispatch {
                 route.tell_hole(sequence);
             }
             route.known.position = sequence + u64::from(run.count);
-            if self.is_unordered && !route.is_decodable(header.flags) {
-                route.gap(sequence, vec![Missing { reason: Reason::Conflated, count: run.count.into() }]);
+            if self.is_unordered
+                && let Some(reason) = route.is_of_no_use(header.flags)
+            {
+                route.gap(sequence, vec![Missing { reason, count: run.count.into() }]);
                 acks.consume(bytes.len(), route.prompt);
                 return Ok(None);
             }
@@ -153,7 +184,7 @@ impl Dispatch {
     pub(crate) fn subscribe(&mut self, id: u32, pattern: &Pattern, inbox: &Arc<Inbox>) -> Vec<u32> {
         let mut snapshots = Vec::new();
         for (&topic_id, route) in &mut self.routes {
-            if pattern.matches(&route.topic.name) {
+            if !route.is_former && pattern.matches(&route.topic.name) {
                 route.inboxes.push((id, inbox.clone()));
                 if route.topic.kind == Kind::State {
                     route.known.needs_snapshot = true;
@@ -184,8 +215,11 @@ impl Dispatch {
     /// The connection is lost: remembers what resuming needs.
     pub(crate) fn disconnect(&mut self) {
         self.unpacking = Unpacking::default();
+        self.sounds.clear();
+        self.formers.clear();
         for (_, route) in self.routes.drain() {
-            if !route.inboxes.is_empty() && !route.known.needs_snapshot && route.known.is_certain {
+            let is_usable = !route.known.needs_snapshot && route.known.is_certain && !route.is_former;
+            if is_usable && !route.inboxes.is_empty() {
                 self.known.insert(route.topic.name.clone(), route.known);
             }
         }
@@ -213,6 +247,10 @@ impl Dispatch {
 
 /// Topics per connection: no hub allows as many, so one that announces more has gone mad.
 const ROUTES_MAX: usize = 1 << 20;
+
+/// Ids that topics had before. Over datagrams a topic changes its id no sooner than what came under the last is too old, so what is late
+/// is of one of the last.
+const FORMERS_MAX: usize = 64;
 
 /// Bytes of a [`Resume`] beside its name, encoded, at most.
 const RESUME_OVERHEAD: usize = 32;
@@ -243,18 +281,26 @@ mod tests {
         }
 
         fn announce(&mut self, kind: Kind, epoch: u64, position: u64) {
+            self.announce_as(7, kind, epoch, position);
+        }
+
+        fn announce_as(&mut self, topic_id: u32, kind: Kind, epoch: u64, position: u64) {
             let kind = control::Kind::from(kind) as i32;
             let announce =
-                Announce { topic_id: 7, topic: "a".to_owned(), kind, epoch, position, ..Announce::default() };
+                Announce { topic_id, topic: "a".to_owned(), kind, epoch, position, ..Announce::default() };
             let pattern = Pattern::new("*").unwrap();
             self.dispatch.announce(&announce, [(1, &pattern, &self.inbox)].into_iter()).unwrap();
         }
 
         fn event(&mut self, sequence: u32) {
+            assert_eq!(self.take(7, Kind::Event, sequence), Ok(None));
+        }
+
+        fn take(&mut self, topic: u32, kind: Kind, sequence: u32) -> Result<Option<u32>, ProtocolError> {
             let mut bytes = BytesMut::new();
-            put_message(&mut bytes, Header { topic: 7, sequence, ..Header::data(Kind::Event) }, b"x");
-            let run = wire::Run { kind: Kind::Event, topic: 7, len: bytes.len(), count: 1 };
-            assert_eq!(self.dispatch.run(run, bytes.freeze(), 1 << 20, &self.acks), Ok(None));
+            put_message(&mut bytes, Header { topic, sequence, ..Header::data(kind) }, b"x");
+            let run = wire::Run { kind, topic, len: bytes.len(), count: 1 };
+            self.dispatch.run(run, bytes.freeze(), 1 << 20, &self.acks)
         }
 
         /// `(sequence, 0)` of a run, `(first, count)` of a gap.
@@ -311,6 +357,45 @@ mod tests {
         assert_eq!(fixture.received(), []);
         fixture.event(3000);
         assert_eq!(fixture.received(), [(21, 2979), (3000, 0)]);
+    }
+
+    #[test]
+    fn sound_that_goes_on_under_another_id_joins_to_what_was_before() {
+        let mut fixture = Fixture::new();
+        fixture.announce_as(7, Kind::Audio, 5, 10);
+        fixture.take(7, Kind::Audio, 10).unwrap();
+        let drops = vec![control::Drop { reason: control::Reason::Expired as i32, count: 3 }];
+        fixture.dispatch.gap(&control::Gap { topic_id: 7, first_sequence: 11, drops });
+        fixture.announce_as(8, Kind::Audio, 5, 14);
+        fixture.take(8, Kind::Audio, 14).unwrap();
+        assert_eq!(fixture.received(), [(10, 0), (11, 3), (14, 0)]);
+        assert!(fixture.take(7, Kind::Audio, 15).is_err(), "that id is nothing any more");
+        assert_eq!(fixture.dispatch.routes.len(), 1);
+        // What was missed without a connection is missing, also where the format has changed meanwhile.
+        fixture.dispatch.disconnect();
+        fixture.announce_as(9, Kind::Audio, 5, 20);
+        fixture.take(9, Kind::Audio, 20).unwrap();
+        assert_eq!(fixture.received(), [(15, 5), (20, 0)]);
+    }
+
+    #[test]
+    fn over_datagrams_sound_of_a_format_that_is_over_is_told_as_missing_however_late_it_comes() {
+        let mut fixture = Fixture::new();
+        fixture.dispatch.is_unordered = true;
+        for id in 0..1000 {
+            fixture.announce_as(id, Kind::Audio, 5, u64::from(id) * 10);
+            fixture.take(id, Kind::Audio, id * 10).unwrap();
+            assert_eq!(fixture.received(), [(u64::from(id) * 10, 0)]);
+            if let Some(former) = id.checked_sub(1) {
+                fixture.take(former, Kind::Audio, former * 10 + 1).unwrap();
+                assert_eq!(fixture.received(), [(u64::from(former) * 10 + 1, 1)]);
+            }
+        }
+        assert!(fixture.dispatch.routes.len() <= FORMERS_MAX + 1);
+        fixture.dispatch.disconnect();
+        fixture.announce_as(1000, Kind::Audio, 5, 20_000);
+        fixture.take(1000, Kind::Audio, 20_000).unwrap();
+        assert_eq!(fixture.received(), [(9_991, 10_009), (20_000, 0)]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::pings::Pings;
 use crate::publish::Publisher;
 use crate::subscribe::{Inbox, RecvError};
 use crate::unpacking::Unpacking;
-use crate::{Compression, Config, Pattern, Refusal};
+use crate::{AudioFormat, Compression, Config, Name, Pattern, Refusal};
 
 /// Behind the client's lock. Locks are taken in the order registry, publisher, outgoing; inboxes are innermost.
 #[derive(Debug, Default)]
@@ -40,6 +40,8 @@ struct Advertised {
     is_accepted: bool,
     /// Whether the hub wants no blocks of it.
     is_plain: bool,
+    /// Whether the hub was told that nothing more comes.
+    is_withdrawn: bool,
 }
 
 #[derive(Debug)]
@@ -60,7 +62,10 @@ impl Registry {
         let wanted = make(0);
         let idle = self.publishers.iter_mut().flatten().find(|entry| {
             let publisher = &entry.publisher;
-            let is_idle = Arc::strong_count(publisher) == 1 && entry.is_accepted && !publisher.is_gone();
+            let is_idle = Arc::strong_count(publisher) == 1
+                && entry.is_accepted
+                && !entry.is_withdrawn
+                && !publisher.is_gone();
             is_idle
                 && publisher.compression == wanted.compression
                 && publisher.topic == wanted.topic
@@ -85,6 +90,7 @@ impl Registry {
             answer: Some(answer),
             is_accepted: false,
             is_plain: false,
+            is_withdrawn: false,
         };
         if alias == self.publishers.len() {
             self.publishers.push(Some(entry));
@@ -92,6 +98,26 @@ impl Registry {
             self.publishers[alias] = Some(entry);
         }
         Some((publisher, true))
+    }
+
+    /// Withdraws the publishers of this topic that nobody holds any more and that are of another format: while they are advertised, the topic
+    /// keeps it. Returns their aliases.
+    pub(crate) fn withdraw_other_formats(&mut self, topic: &Name, audio: AudioFormat) -> Vec<u32> {
+        let is_other = |entry: &&mut Advertised| {
+            let wanted = (audio.sample_rate, audio.channels);
+            let format = entry.publisher.advertise.audio;
+            entry.publisher.topic == *topic
+                && format.is_some_and(|format| (format.sample_rate, format.channels) != wanted)
+                && Arc::strong_count(&entry.publisher) == 1
+                && !entry.is_withdrawn
+        };
+        let others = self.publishers.iter_mut().flatten().filter(is_other);
+        others
+            .map(|entry| {
+                entry.is_withdrawn = true;
+                entry.publisher.alias
+            })
+            .collect()
     }
 
     /// What the messages of an alias may be packed by. Where the hub wants no blocks, that goes before what the publisher wants.
@@ -114,11 +140,12 @@ impl Registry {
         self.publishers.iter().flatten().map(|entry| &entry.publisher)
     }
 
-    /// The publishers whose unsent messages go out on the next connection: not those that the hub refused, nor those
-    /// that send their value whole.
+    /// The publishers whose unsent messages go out on the next connection: not those that the hub refused or that were withdrawn, nor
+    /// those that send their value whole.
     pub(crate) fn aliases_to_keep(&self) -> HashSet<u32> {
-        let kept = self
-            .publishers()
+        let present = self.publishers.iter().flatten().filter(|entry| !entry.is_withdrawn);
+        let kept = present
+            .map(|entry| &entry.publisher)
             .filter(|publisher| !publisher.is_gone() && !publisher.slot.lock().holds_value());
         kept.map(|publisher| publisher.alias).collect()
     }
@@ -196,8 +223,8 @@ impl Registry {
         }
     }
 
-    /// Forgets the publishers that nobody holds. Only while nothing of theirs waits to be sent, and before a new connection:
-    /// the present one can't take an advertisement back.
+    /// Forgets the publishers that nobody holds. Only while nothing of theirs waits to be sent, and before a new connection: on the
+    /// present one their aliases are still used.
     pub(crate) fn prune(&mut self) {
         for slot in &mut self.publishers {
             if slot
@@ -212,7 +239,7 @@ impl Registry {
     /// What a new connection begins with.
     pub(crate) fn prelude(&mut self) -> Vec<Body> {
         let mut prelude = Vec::new();
-        for entry in self.publishers.iter_mut().flatten() {
+        for entry in self.publishers.iter_mut().flatten().filter(|entry| !entry.is_withdrawn) {
             (entry.is_accepted, entry.is_plain) = (false, false);
             prelude.push(entry.publisher.advertise.clone().into());
         }

@@ -17,6 +17,8 @@ pub(crate) struct Route {
     pub(crate) inboxes: Vec<(u32, Arc<Inbox>)>,
     pub(crate) known: Known,
     pub(crate) prompt: bool,
+    /// Whether the topic goes on under another id. Only over datagrams is something still to come under this one.
+    pub(crate) is_former: bool,
     /// Of frames: whether the one before the next was received.
     pub(crate) is_in_step: bool,
     /// Gaps that were told of before all items before them had come or were missing, by their first item.
@@ -51,10 +53,15 @@ impl Route {
         matches!(error, UnpackError::Content(UnknownDictionary(_) | UnknownPrefix(_) | OtherPrefix))
     }
 
-    /// Whether what has come can be decoded: a frame that builds on others only where none of them is missing.
-    pub(crate) fn is_decodable(&mut self, flags: Flags) -> bool {
+    /// Why what has come is of no use, if it is not: sound of a format that the topic has no more, or a frame that builds on one that
+    /// is missing.
+    pub(crate) fn is_of_no_use(&mut self, flags: Flags) -> Option<Reason> {
         self.is_in_step |= flags.contains(Flags::KEYFRAME) || self.topic.kind != Kind::Frame;
-        self.is_in_step
+        match (self.is_former, self.is_in_step) {
+            (true, _) => Some(Reason::Expired),
+            (false, true) => None,
+            (false, false) => Some(Reason::Conflated),
+        }
     }
 
     /// The hub tells of a gap, which items may have overtaken, or which may have overtaken items.

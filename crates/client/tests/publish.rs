@@ -80,6 +80,48 @@ async fn each_kind_goes_out_as_specified() {
 }
 
 #[tokio::test]
+async fn sound_that_nobody_publishes_any_more_is_withdrawn_before_that_of_another_format() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let format = |sample_rate| AudioFormat { sample_rate, channels: 1 };
+    let audio = |rate| client.audio(name("a"), format(rate), Samples::S16Le, Options::default());
+    let (first, advertise) = publisher!(link, audio(48_000));
+    // While it is held it stays: the hub says which of the two it takes.
+    let (second, beside) = publisher!(link, audio(44_100));
+    assert_ne!(beside.alias, advertise.alias);
+    drop(second);
+    first.send([1u8, 0], None).await.unwrap();
+    drop(first);
+    link.data().await;
+    let (third, order) = tokio::join!(audio(22_050), async {
+        let mut order = Vec::new();
+        loop {
+            match link.control().await {
+                Body::Unadvertise(unadvertise) => order.push(unadvertise.alias),
+                Body::Advertise(advertise) => {
+                    let (alias, topic_id) = (advertise.alias, 9);
+                    link.send(control::Advertised { alias, topic_id, ..Default::default() }).await;
+                    assert!(!order.contains(&alias));
+                    return order;
+                }
+                body => panic!("{body:?}"),
+            }
+        }
+    });
+    assert_eq!(order, [advertise.alias, beside.alias]);
+    let third = third.unwrap();
+    third.send([1u8, 0], None).await.unwrap();
+    link.data().await;
+    // The next connection knows nothing of the others.
+    drop(link);
+    let mut link = peer.accept().await;
+    let Body::Advertise(again) = link.control().await else { panic!() };
+    assert_eq!(again.audio.map(|audio| audio.sample_rate), Some(22_050));
+    third.send([1u8, 0], None).await.unwrap();
+    link.data().await;
+}
+
+#[tokio::test]
 async fn a_batch_arrives_whole_and_in_order() {
     let peer = Peer::new().await;
     let (client, mut link) = peer.client().await;

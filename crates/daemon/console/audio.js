@@ -53,6 +53,7 @@ export class AudioView {
   announce({ audio }) {
     if (audio && audio.sampleRate > 0 && audio.channels > 0 && audio.channels <= CHANNELS_MAX) this.format = audio;
     const { channels, sampleRate } = this.format;
+    if (this.player && this.player.asked !== sampleRate) this.#play();
     this.readings.format.set([hertz(sampleRate).join("\u2009"), channels === 1 ? "mono" : channels === 2 ? "stereo" : `${channels} ch`]);
     if (this.meters.length !== channels) {
       this.meters = Array.from({ length: channels }, (_, i) => new Meter(channels === 2 ? "LR"[i] : String(i + 1)));
@@ -108,17 +109,25 @@ export class AudioView {
       this.player.close();
       this.player = null;
     } else {
-      this.player = new Player(this.format.sampleRate);
-      try {
-        await this.player.context.resume();
-        setText(this.status, "");
-      } catch {
-        setText(this.status, "This browser did not allow sound.");
-      }
+      await this.#play();
     }
     const on = this.player !== null;
     this.button.setAttribute("aria-pressed", String(on));
     setText(this.button, on ? "Stop listening" : "Listen");
+  }
+
+  /** Plays in the present rate, from here on. */
+  async #play() {
+    this.player?.close();
+    const player = new Player(this.format.sampleRate);
+    this.player = player;
+    let sentence = "";
+    try {
+      await player.context.resume();
+    } catch {
+      sentence = "This browser did not allow sound.";
+    }
+    if (player === this.player) setText(this.status, sentence);
   }
 
   #measure(samples) {
@@ -207,6 +216,7 @@ class Player {
   constructor(sampleRate) {
     this.underruns = 0;
     this.next = 0;
+    this.asked = sampleRate;
     try {
       this.context = new AudioContext({ sampleRate, latencyHint: "interactive" });
     } catch {

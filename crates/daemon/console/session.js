@@ -193,6 +193,8 @@ export class Session {
         this.#ping(link);
         break;
       case "announce":
+        // Sound that goes on in another format does so under another id.
+        if (control.audio) for (const [id, { topic }] of link.topics) if (topic === control.topic) link.topics.delete(id);
         link.topics.set(control.topicId, control);
         this.callbacks.onAnnounce(control);
         break;

@@ -346,6 +346,7 @@ impl Topic {
             LaneName::Medium => Lane::Medium,
             LaneName::Low => Lane::Low,
         });
+        spec.keeps_format = true;
         // Subscribers are told the format before the first chunk comes, so it has to be known before a publisher is.
         spec.audio = match (self.kind, self.sample_rate, self.channels) {
             (Kind::Audio, Some(sample_rate), Some(channels)) => Some(AudioFormat { sample_rate, channels }),

@@ -239,9 +239,25 @@ async fn a_captured_topic_plays_in_the_console() {
     let _player = pulse.play_into(SINK, 440, 120).await;
     let daemon = Daemon::start();
     let server = format!("nyx://{}", daemon.native);
-    let _capture = pulse.capture(&["--device", SINK, "--topic", "mic/main", "--server", &server]);
+    let capture = pulse.capture(&["--device", SINK, "--topic", "mic/main", "--server", &server]);
 
-    assert_console_plays_the_tone(&pulse, &daemon).await;
+    let mut page = listen(&pulse, &daemon).await;
+    assert_console_plays(&pulse, (440.0, -6.0), 1_000.0).await;
+
+    // The topic goes on in another rate and as one channel, and the page plays on.
+    capture.terminate();
+    assert!(capture.ended().await.0.success());
+    let is_heard = |stats: &Value| {
+        let readers = at(stats, &["subscribers"]).and_then(Value::as_map).into_iter();
+        let lag = |reader| at(reader, &["lag_ms"]).and_then(Value::as_f64);
+        readers.flat_map(|readers| readers.values()).filter_map(lag).sum::<f64>() == 0.0
+    };
+    daemon.stats("that all is heard", is_heard).await;
+    let tone = ["--tone", "1000", "--rate", "44100", "--channels", "1", "--topic", "mic/main"];
+    let _capture = pulse.capture(&[&tone[..], &["--server", &server]].concat());
+    page.until("document.querySelectorAll('#audio [role=meter]').length === 1", "it is mono").await;
+    assert_console_plays(&pulse, (1_000.0, -12.0), 440.0).await;
+    assert!(page.take_errors().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -299,6 +315,13 @@ async fn received_opus(daemon: &Daemon) -> Vec<f32> {
 
 /// Lets a browser listen to `mic/main`, and finds 440 Hz of half of full scale in what it plays into PulseAudio.
 async fn assert_console_plays_the_tone(pulse: &Pulse, daemon: &Daemon) {
+    let mut page = listen(pulse, daemon).await;
+    assert_console_plays(pulse, (440.0, -6.0), 1_000.0).await;
+    assert!(page.take_errors().is_empty());
+}
+
+/// A browser that listens to `mic/main`.
+async fn listen(pulse: &Pulse, daemon: &Daemon) -> Page {
     let url = format!("http://{}/#topic/mic/main", daemon.http);
     let mut page = Page::open_by(pulse.command("chromium"), &url).await;
     page.until("document.querySelector('#audio [role=meter]')?.ariaValueNow > -10", "the meter moves").await;
@@ -306,7 +329,11 @@ async fn assert_console_plays_the_tone(pulse: &Pulse, daemon: &Daemon) {
     page.until("document.getElementById('listen').focus() ?? true", "the button").await;
     page.press("Enter").await;
     page.until("document.getElementById('listen').ariaPressed === 'true'", "it listens").await;
+    page
+}
 
+/// Finds a tone of so many Hz and dB in what the browser plays into PulseAudio, and none of `other` Hz.
+async fn assert_console_plays(pulse: &Pulse, (hertz, decibels): (f64, f64), other: f64) {
     pulse.plays("chromium").await;
     let file = pulse.file("console.wav");
     let recording = pulse.capture(&["--app", "chromium", "--wav", text(&file), "--for", "3s"]);
@@ -314,15 +341,14 @@ async fn assert_console_plays_the_tone(pulse: &Pulse, daemon: &Daemon) {
     let samples = samples(&file);
     // A page that a busy machine keeps waiting plays silence now and then: the best tenth of a second is what it plays.
     let windows = samples.windows(2 * 4_800).step_by(2 * 2_400);
-    let levels = windows.map(|window| (level(window, 2, 440.0), level(window, 2, 1_000.0)));
+    let levels = windows.map(|window| (level(window, 2, hertz), level(window, 2, other)));
     let best = levels.max_by(|one, other| one.0.total_cmp(&other.0)).expect("a tenth of a second at least");
     assert!(
-        (best.0 + 6.0).abs() < 1.0 && best.1 < -40.0,
-        "440 Hz at {} dB, 1,000 Hz at {} dB",
+        (best.0 - decibels).abs() < 1.0 && best.1 < -40.0,
+        "{hertz} Hz at {} dB, {other} Hz at {} dB",
         best.0,
         best.1
     );
-    assert!(page.take_errors().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

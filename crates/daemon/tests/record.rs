@@ -6,6 +6,9 @@ mod common {
     pub(crate) mod wait;
 }
 
+#[path = "sound/formats.rs"]
+mod formats;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

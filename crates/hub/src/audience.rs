@@ -29,6 +29,8 @@ pub(crate) struct Reader {
     pub(crate) session: Arc<Shared>,
     slot: u32,
     pub(crate) place: Place,
+    /// Whether its items leave as parcels, of which it is known later what became of them.
+    pub(crate) gets_parcels: bool,
     /// Waits to be told of news.
     armed: bool,
     live: bool,
@@ -95,9 +97,16 @@ impl Audience {
         self.readers.get_mut(key)
     }
 
-    pub(crate) fn join(&mut self, session: Arc<Shared>, slot: u32, place: Place, lossless: bool) -> usize {
-        let reader =
-            Reader { session, slot, place, armed: false, live: lossless, lossless, held: Duration::ZERO };
+    pub(crate) fn join(
+        &mut self,
+        session: Arc<Shared>,
+        slot: u32,
+        place: Place,
+        lossless: bool,
+        gets_parcels: bool,
+    ) -> usize {
+        let (armed, live, held) = (false, lossless, Duration::ZERO);
+        let reader = Reader { session, slot, place, gets_parcels, armed, live, lossless, held };
         if lossless {
             self.slowest = self.slowest.min(reader.offset());
         }

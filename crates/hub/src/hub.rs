@@ -1,6 +1,6 @@
 //! The registry: topics by name and id, sessions, and who waits for topics that don't exist yet.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -22,7 +22,7 @@ use crate::session::Session;
 use crate::shared::{Peer, Shared};
 use crate::spec::Spec;
 use crate::stats::Refusals;
-use crate::topic::Topic;
+use crate::topic::{Fit, Former, Kept, Origin, Publication, Topic};
 
 /// Topics and sessions. Cheap to clone; clones are the same hub.
 #[derive(Clone)]
@@ -50,7 +50,8 @@ pub(crate) struct Inner {
 #[derive(Default)]
 struct Topics {
     by_name: HashMap<Name, Arc<Topic>>,
-    by_id: Vec<Arc<Topic>>,
+    by_id: BTreeMap<u32, Arc<Topic>>,
+    next_id: u32,
 }
 
 struct Watch {
@@ -72,9 +73,9 @@ pub enum CreateError {
         /// What was asked for.
         wanted: Kind,
     },
-    /// The topic exists, and its sound has another rate or number of channels, which its subscribers rely on. The publisher erred.
+    /// The topic exists, and its sound has another rate or number of channels, which its subscribers rely on. The publisher erred, or came too early.
     #[error(
-        "topic `{name}` is sound of {} Hz and {} channels, not of {} Hz and {}: convert it, or use another name",
+        "topic `{name}` is sound of {} Hz and {} channels, not of {} Hz and {}, and {kept}: convert it, use another name, or come when that is over",
         .has.sample_rate, .has.channels, .wanted.sample_rate, .wanted.channels
     )]
     FormatMismatch {
@@ -84,6 +85,8 @@ pub enum CreateError {
         has: AudioFormat,
         /// What was asked for.
         wanted: AudioFormat,
+        /// Why it does not go on in the other.
+        kept: Kept,
     },
     /// The name is the hub's own.
     #[error("topic `{0}` is the hub's own: use a name that does not start with `$`")]
@@ -185,17 +188,84 @@ impl Hub {
         if let Some(topic) = topics.by_name.get(name) {
             return check(topic.clone(), spec);
         }
+        self.add(&mut topics, name, spec, None)
+    }
+
+    /// The same for a session that is to publish it. Sound of another format has its name go on in a successor, if it may.
+    pub(crate) fn advertise(
+        &self,
+        now: Instant,
+        name: &Name,
+        spec: &Spec,
+    ) -> Result<Publication, CreateError> {
+        if name.is_reserved() {
+            return Err(CreateError::Reserved(name.clone()));
+        }
+        {
+            let topics = self.inner.topics.read();
+            if let Some(topic) = topics.by_name.get(name).filter(|topic| topic.fit(spec) == Fit::Exact) {
+                return Ok(Publication::new(check(topic.clone(), spec)?));
+            }
+        }
+        let mut topics = self.inner.topics.write();
+        let topic = match topics.by_name.get(name).cloned() {
+            Some(topic) => self.suited(&mut topics, now, topic, spec)?,
+            None => self.add(&mut topics, name, spec, None)?,
+        };
+        Ok(Publication::new(topic))
+    }
+
+    /// An existing topic, or its successor if that is what is asked for.
+    fn suited(
+        &self,
+        topics: &mut Topics,
+        now: Instant,
+        topic: Arc<Topic>,
+        spec: &Spec,
+    ) -> Result<Arc<Topic>, CreateError> {
+        let topic = check_kind(topic, spec)?;
+        if topic.fit(spec) == Fit::Exact {
+            return Ok(topic);
+        }
+        match topic.give_way(now) {
+            Ok(former) => self.succeed(topics, &topic, spec, former),
+            Err(kept) => check_format(topic, spec, kept),
+        }
+    }
+
+    /// Puts a successor in the place of `topic`, which has given way.
+    fn succeed(
+        &self,
+        topics: &mut Topics,
+        topic: &Topic,
+        spec: &Spec,
+        former: Former,
+    ) -> Result<Arc<Topic>, CreateError> {
+        topics.by_name.remove(&topic.name);
+        topics.by_id.remove(&topic.id);
+        self.add(topics, &topic.name, spec, Some(former))
+    }
+
+    fn add(
+        &self,
+        topics: &mut Topics,
+        name: &Name,
+        spec: &Spec,
+        former: Option<Former>,
+    ) -> Result<Arc<Topic>, CreateError> {
         if topics.by_id.len() >= self.inner.config.topics {
             return Err(CreateError::TooMany(topics.by_id.len()));
         }
-        let id = topics.by_id.len() as u32;
+        let id = topics.next_id;
+        topics.next_id = id.checked_add(1).ok_or(CreateError::TooMany(topics.by_id.len()))?;
         let Inner { config, engine, copies, .. } = &*self.inner;
         let (copies, engine) = (copies.clone(), engine.clone());
-        let epoch = config.epoch_seed.map_or_else(random_epoch, |seed| seeded_epoch(seed, id));
-        let topic = Topic::new(id, name.clone(), spec.clone(), epoch, config, copies, engine);
+        let new = || config.epoch_seed.map_or_else(random_epoch, |seed| seeded_epoch(seed, id));
+        let origin = former.map_or_else(|| Origin::New { epoch: new() }, Origin::Former);
+        let topic = Topic::new(id, name.clone(), spec.clone(), origin, config, copies, engine);
         let topic = Arc::new(topic);
         topics.by_name.insert(name.clone(), topic.clone());
-        topics.by_id.push(topic.clone());
+        topics.by_id.insert(id, topic.clone());
         for watch in self.inner.watches.lock().iter() {
             if watch.pattern.matches(name) {
                 watch.session.invite(topic.clone());
@@ -210,7 +280,7 @@ impl Hub {
     }
 
     pub(crate) fn topic_by_id(&self, id: u32) -> Option<Arc<Topic>> {
-        self.inner.topics.read().by_id.get(id as usize).cloned()
+        self.inner.topics.read().by_id.get(&id).cloned()
     }
 
     /// The kill switch: with `false` nothing is compressed any more, whatever was configured, and publishers are told not to. What they
@@ -229,7 +299,7 @@ impl Hub {
 
     /// All topics, oldest first.
     pub fn topics(&self) -> Vec<Arc<Topic>> {
-        self.inner.topics.read().by_id.clone()
+        self.inner.topics.read().by_id.values().cloned().collect()
     }
 
     /// Shuts down: no peer is admitted any more, no more data is taken from publishers, subscribers get what is there and a goodbye.
@@ -257,7 +327,7 @@ impl Hub {
         let topics = self.inner.topics.read();
         let watch = Watch { session: session.clone(), subscription, pattern: pattern.clone() };
         self.inner.watches.lock().push(watch);
-        topics.by_id.iter().filter(|topic| pattern.matches(&topic.name)).cloned().collect()
+        topics.by_id.values().filter(|topic| pattern.matches(&topic.name)).cloned().collect()
     }
 
     /// Ends one subscription's watch, or all of the session's.
@@ -278,12 +348,21 @@ fn copies() -> Pool {
 
 /// An existing topic, if it is what is asked for.
 fn check(topic: Arc<Topic>, spec: &Spec) -> Result<Arc<Topic>, CreateError> {
-    let name = topic.name.clone();
-    if topic.spec.kind != spec.kind {
-        return Err(CreateError::KindMismatch { name, has: topic.spec.kind, wanted: spec.kind });
+    check_format(check_kind(topic, spec)?, spec, Kept::Unadvertised)
+}
+
+fn check_format(topic: Arc<Topic>, spec: &Spec, kept: Kept) -> Result<Arc<Topic>, CreateError> {
+    match topic.fit(spec) {
+        Fit::Other { has, wanted } => {
+            Err(CreateError::FormatMismatch { name: topic.name.clone(), has, wanted, kept })
+        }
+        Fit::Exact | Fit::Unsaid => Ok(topic),
     }
-    match (topic.spec.audio, spec.audio) {
-        (Some(has), Some(wanted)) if has != wanted => Err(CreateError::FormatMismatch { name, has, wanted }),
-        _ => Ok(topic),
+}
+
+fn check_kind(topic: Arc<Topic>, spec: &Spec) -> Result<Arc<Topic>, CreateError> {
+    if topic.spec.kind == spec.kind {
+        return Ok(topic);
     }
+    Err(CreateError::KindMismatch { name: topic.name.clone(), has: topic.spec.kind, wanted: spec.kind })
 }

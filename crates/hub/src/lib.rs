@@ -63,7 +63,7 @@ pub use publish::{Latest, PublishError};
 pub use session::{Closed, Fate, Ingest, Parcel, Session};
 pub use shared::{Peer, Transport};
 pub use spec::Spec;
-pub use topic::Topic;
+pub use topic::{Kept, Topic};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::hub::{CreateError, Hub};
 use crate::spec::Spec;
-use crate::topic::Topic;
+use crate::topic::{Topic, Untaken};
 
 /// The newest that a topic has.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +49,9 @@ pub enum PublishError {
     /// The patch does not fit the document. Nothing changed.
     #[error(transparent)]
     Patch(#[from] PatchError),
+    /// The topic has gone on in another format since the caller got it. Nothing was taken.
+    #[error("topic `{0}` has gone on in another format: get it again")]
+    Gone(Name),
     /// Subscribers lag and publishers are being slowed. Nothing was taken.
     #[error("subscribers of this topic are behind: try again in a moment")]
     Busy {
@@ -89,7 +92,10 @@ impl Hub {
         let pinned = message.capacity();
         // Nobody is woken when there is room: the caller is told when to try again.
         let published = topic.publish_run(now, &mut message, run, pinned, None, None);
-        published.map_err(|until| PublishError::Busy { until })
+        published.map_err(|untaken| match untaken {
+            Untaken::Wait(until) => PublishError::Busy { until },
+            Untaken::Gone => PublishError::Gone(topic.name.clone()),
+        })
     }
 
     /// Changes a state topic's document. Says whether that changed anything.

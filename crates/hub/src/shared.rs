@@ -195,7 +195,13 @@ impl Shared {
         if mail.created.last().is_some_and(|last| Arc::ptr_eq(last, &topic)) {
             return;
         }
-        mail.created.push(topic);
+        // A name may go on again and again while the session is not driven. The last says what went before it.
+        let is_former = |created: &Arc<Topic>| created.name == topic.name;
+        let former = topic.begins.and_then(|_| mail.created.iter().position(is_former));
+        match former {
+            Some(former) => mail.created[former] = topic,
+            None => mail.created.push(topic),
+        }
         if let Some(waker) = &mail.waker {
             waker.wake_by_ref();
         }

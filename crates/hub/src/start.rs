@@ -15,6 +15,8 @@ pub(crate) enum Start {
     Now,
     /// With the first item: it had subscribed before the topic was created.
     Beginning,
+    /// With what a topic's successor begins: the item of this sequence.
+    After(u64),
     /// State: after this version. Events: with the item of this sequence. With another epoch: as [`Now`](Self::Now).
     Resume { epoch: u64, position: u64 },
 }

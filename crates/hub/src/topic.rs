@@ -1,7 +1,9 @@
 //! A topic: what it is, what it keeps, who reads it.
 
 mod baseline;
+mod counts;
 mod packing;
+mod succession;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,10 +27,12 @@ use crate::document::{Patched, Shelf};
 use crate::shared::Shared;
 use crate::spec::Spec;
 use crate::start::{Joined, Rest, Start};
-use crate::stats;
 use crate::tally::Tally;
 
 pub(crate) use baseline::{Baseline, Ticket};
+pub(crate) use counts::Count;
+pub use succession::Kept;
+pub(crate) use succession::{Fit, Former, Origin, Publication};
 
 /// A topic of a [`Hub`](crate::Hub).
 pub struct Topic {
@@ -38,6 +42,8 @@ pub struct Topic {
     pub(crate) max_age: Option<Duration>,
     pub(crate) lane: Lane,
     pub(crate) epoch: u64,
+    /// If others had its name before: the number of its first item.
+    pub(crate) begins: Option<u64>,
     /// Where runs are copied to that would pin more than they are.
     copies: Pool,
     patience: Patience,
@@ -56,20 +62,25 @@ pub struct Topic {
 struct Inside {
     store: Store,
     audience: Audience,
+    /// How many publish it.
+    publications: u64,
     tally: Tally,
 }
 
 enum Store {
     Ring(Ring),
     Document(Box<Shelf>),
+    /// A successor has its name.
+    Gone,
 }
 
-/// What a topic has counted.
-pub(crate) struct Count {
-    pub(crate) tally: Tally,
-    pub(crate) subscribers: usize,
-    pub(crate) retained_bytes: usize,
-    pub(crate) compression: Option<stats::Compression>,
+/// Why a run was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Untaken {
+    /// Publishers have to wait, until this moment at most.
+    Wait(Instant),
+    /// A successor has its name.
+    Gone,
 }
 
 /// Bytes after which a run is cut, so that a subscriber of few bytes at a time need not take a whole read buffer at once.
@@ -80,14 +91,23 @@ impl Topic {
         id: u32,
         name: Name,
         spec: Spec,
-        epoch: u64,
+        origin: Origin,
         config: &Config,
         copies: Pool,
         engine: Arc<Engine>,
     ) -> Self {
-        let store = match spec.kind {
-            Kind::State => Store::Document(Box::new(Shelf::new(epoch, config.document.clone()))),
-            _ => Store::Ring(Ring::new(ring::Limits::new(config.topic_bytes, config.topic_entries))),
+        let (epoch, begins, store, tally) = match (origin, spec.kind) {
+            (Origin::Former(Former { ring, tally, epoch }), _) => {
+                (epoch, Some(ring.next_sequence()), Store::Ring(ring), tally)
+            }
+            (Origin::New { epoch }, Kind::State) => {
+                let shelf = Shelf::new(epoch, config.document.clone());
+                (epoch, None, Store::Document(Box::new(shelf)), Tally::default())
+            }
+            (Origin::New { epoch }, _) => {
+                let ring = Ring::new(ring::Limits::new(config.topic_bytes, config.topic_entries));
+                (epoch, None, Store::Ring(ring), Tally::default())
+            }
         };
         Self {
             id,
@@ -102,9 +122,10 @@ impl Topic {
             lane: spec.lane.unwrap_or(spec.kind.lane()),
             spec,
             epoch,
+            begins,
             copies,
             patience: Patience { lag_bytes: lag_bytes(config), patience: config.patience },
-            inside: Mutex::new(Inside { store, audience: Audience::default(), tally: Tally::default() }),
+            inside: Mutex::new(Inside { store, audience: Audience::default(), publications: 0, tally }),
         }
     }
 
@@ -137,7 +158,7 @@ impl Topic {
     /// it would keep. `content` is what a run that is a block holds, which was checked. Returns the number of its first item.
     ///
     /// # Errors
-    /// Publishers have to wait, until the given moment at most; `publisher` is woken when it may try again. Nothing was taken.
+    /// Publishers have to wait, and `publisher` is woken when it may try again; or a successor has the name. Nothing was taken.
     pub(crate) fn publish_run(
         &self,
         now: Instant,
@@ -146,15 +167,14 @@ impl Topic {
         pinned: usize,
         publisher: Option<&Arc<Shared>>,
         content: Option<usize>,
-    ) -> Result<u64, Instant> {
+    ) -> Result<u64, Untaken> {
         let mut inside = self.inside.lock();
-        let Inside { store: Store::Ring(ring), audience, tally } = &mut *inside else {
-            debug_assert!(false, "a session compares kinds first");
-            buffer.advance(run.len);
-            return Ok(0);
+        let Inside { store: Store::Ring(ring), audience, tally, .. } = &mut *inside else {
+            debug_assert!(matches!(inside.store, Store::Gone), "a session compares kinds first");
+            return Err(Untaken::Gone);
         };
         if self.is_lossless() {
-            audience.admit(now, ring.appended_bytes(), self.patience, publisher)?;
+            audience.admit(now, ring.appended_bytes(), self.patience, publisher).map_err(Untaken::Wait)?;
         }
         tally.messages += u64::from(run.count);
         tally.bytes += run.len as u64;
@@ -194,7 +214,7 @@ impl Topic {
     /// Applies a patch to the document. Says whether that changed anything, and which version there is now.
     pub(crate) fn publish_patch(&self, patch: &Patch, wire_bytes: usize) -> Result<(bool, u64), PatchError> {
         let mut inside = self.inside.lock();
-        let Inside { store: Store::Document(shelf), audience, tally } = &mut *inside else {
+        let Inside { store: Store::Document(shelf), audience, tally, .. } = &mut *inside else {
             debug_assert!(false, "a session compares kinds first");
             return Ok((false, 0));
         };
@@ -210,7 +230,8 @@ impl Topic {
         Ok((patched != Patched::Unchanged, shelf.document().version()))
     }
 
-    /// Adds a reader, which wants items that are at most `max_age` old. It is asked once whether there is something for it already.
+    /// Adds a reader, which wants items that are at most `max_age` old. It is asked once whether there is something for it already. `None`: a
+    /// successor has the name.
     pub(crate) fn join(
         &self,
         session: &Arc<Shared>,
@@ -218,7 +239,7 @@ impl Topic {
         start: Start,
         max_age: Option<Duration>,
         says_what_arrived: bool,
-    ) -> Joined {
+    ) -> Option<Joined> {
         let mut inside = self.inside.lock();
         let Inside { store, audience, .. } = &mut *inside;
         let mut epoch = self.epoch;
@@ -237,6 +258,7 @@ impl Topic {
                 };
                 (place, base.unwrap_or(0), None)
             }
+            Store::Gone => return None,
             Store::Ring(ring) => {
                 let (cursor, position, rest) = match (self.spec.kind, start) {
                     (Kind::Event, Start::Resume { epoch, position })
@@ -249,14 +271,15 @@ impl Topic {
                         (cursor, cursor.sequence(), None)
                     }
                     (_, Start::Beginning) => (Cursor::after(ring, 0), 0, None),
+                    (_, Start::After(former)) => (Cursor::after(ring, former), former, None),
                     _ => (Cursor::at_head(ring), ring.next_sequence(), None),
                 };
                 (Place::Ring(cursor), position, rest)
             }
         };
         let lossless = self.is_lossless() && max_age.is_none();
-        let key = audience.join(session.clone(), slot, place, lossless);
-        Joined { key, epoch, position, rest }
+        let key = audience.join(session.clone(), slot, place, lossless, says_what_arrived);
+        Some(Joined { key, epoch, position, rest })
     }
 
     pub(crate) fn leave(&self, key: usize) {
@@ -264,7 +287,7 @@ impl Topic {
         let Inside { store, audience, .. } = &mut *inside;
         let appended = match store {
             Store::Ring(ring) => ring.appended_bytes(),
-            Store::Document(_) => 0,
+            Store::Document(_) | Store::Gone => 0,
         };
         audience.leave(key, appended, self.patience);
     }
@@ -316,7 +339,7 @@ impl Topic {
 
     fn pull_stored(&self, key: usize, terms: &Terms, taker: Option<&mut Taker>, pull: &mut Pull) -> bool {
         let mut inside = self.inside.lock();
-        let Inside { store, audience, tally } = &mut *inside;
+        let Inside { store, audience, tally, .. } = &mut *inside;
         let Some(reader) = audience.get_mut(key) else { return false };
         let mut kept_waiting = false;
         let more = match (store, &mut reader.place) {
@@ -371,43 +394,10 @@ impl Topic {
         }
     }
 
-    /// Something arrived that was this old.
-    pub(crate) fn record_age(&self, now: Instant, born: Instant) {
-        let mut inside = self.inside.lock();
-        inside.tally.record_age(now, now.since(born));
-    }
-
-    pub(crate) fn count(&self, now: Instant) -> Count {
-        let mut inside = self.inside.lock();
-        inside.tally.turn_ages(now);
-        let (retained_bytes, compression) = match &inside.store {
-            Store::Ring(ring) => {
-                let opaque = self.opaque.lock();
-                (ring.held_bytes() + self.plain.held_bytes(), opaque.as_deref().map(Opaque::stats))
-            }
-            Store::Document(shelf) => (shelf.held_bytes(), shelf.encoder().map(Encoder::stats)),
-        };
-        let subscribers = inside.audience.len();
-        Count { tally: inside.tally.clone(), subscribers, retained_bytes, compression }
-    }
-
-    /// For each reader that is behind: its session, and the age of the oldest item that it has not got.
-    pub(crate) fn lags(&self, now: Instant, mut each: impl FnMut(u64, Duration)) {
-        let inside = self.inside.lock();
-        let Store::Ring(ring) = &inside.store else { return };
-        for reader in inside.audience.iter() {
-            if let Place::Ring(cursor) = &reader.place
-                && let Some(next) = ring.ahead(cursor).next()
-            {
-                each(reader.session.id, now.since(next.born));
-            }
-        }
-    }
-
     pub(crate) fn value(&self) -> Option<Value> {
         match &self.inside.lock().store {
             Store::Document(shelf) => (shelf.document().version() > 0).then(|| shelf.document().value()),
-            Store::Ring(_) => None,
+            Store::Ring(_) | Store::Gone => None,
         }
     }
 
@@ -415,7 +405,7 @@ impl Topic {
     pub(crate) fn latest(&self) -> Option<Bytes> {
         let run = match &self.inside.lock().store {
             Store::Ring(ring) => ring.latest()?.bytes.clone(),
-            Store::Document(_) => return None,
+            Store::Document(_) | Store::Gone => return None,
         };
         let run = self.plain.of(&run, self.message_bytes).ok()?;
         let last = wire::Messages::new(&run).last()?;

@@ -147,6 +147,7 @@ bodies!(
     Results,
     Serve,
     Served,
+    Unadvertise,
     Unserve,
     Request,
     Reply,

@@ -138,6 +138,7 @@ fn request_messages() -> Vec<(&'static str, Body)> {
             .into(),
         ),
         ("cancel", control::Cancel { id: 7, ..Default::default() }.into()),
+        ("unadvertise", control::Unadvertise { alias: 3, ..Default::default() }.into()),
     ]
 }
 

@@ -177,6 +177,24 @@ impl Ring {
         }
     }
 
+    /// Lets go of all entries, and of their memory. Whoever had not come to the end finds that it was overtaken.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use nyx_core::Instant;
+    /// use nyx_stream::{Ring, ring};
+    ///
+    /// let mut ring = Ring::new(ring::Limits::default());
+    /// ring.append(Instant::ZERO, Bytes::from("one"), 1, true, 3);
+    /// ring.clear();
+    /// assert_eq!((ring.held_bytes(), ring.first_sequence(), ring.next_sequence()), (0, 1, 1));
+    /// ```
+    pub fn clear(&mut self) {
+        self.first_index = self.end_index();
+        self.entries = VecDeque::new();
+        self.held = 0;
+    }
+
     /// The number that the next item will have.
     pub const fn next_sequence(&self) -> u64 {
         self.next_sequence

@@ -103,7 +103,7 @@ pub struct Frame {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Audio {
-    /// Where it was published.
+    /// Where it was published, and in which format: another publisher may have gone on in another than that of the last chunk. Numbers go on.
     pub topic: Arc<Topic>,
     /// Its number in the topic, from 0, without holes.
     pub sequence: u64,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use anyhow::anyhow;
 use nyx_client::publish::{self, Audio, Events, Frame, Frames, State};
 use nyx_client::{Address, AudioFormat, Client, Config, EventCodec, FrameCodec, Name, Samples, tls};
+use nyx_protocol::control;
 use nyx_protocol::wire::Kind;
 use tokio::sync::Mutex;
 
@@ -20,8 +21,8 @@ pub(super) struct Hub {
 
 struct Link {
     client: Client,
-    /// By topic, and what their payloads are.
-    publishers: HashMap<(Name, u8), Publisher>,
+    /// By topic, and what their payloads are; of sound, its format.
+    publishers: HashMap<(Name, u8), (Option<control::AudioFormat>, Publisher)>,
 }
 
 enum Publisher {
@@ -63,12 +64,16 @@ impl Hub {
 impl Link {
     async fn send(&mut self, parcel: &Parcel) -> Result<(), Failed> {
         let key = (parcel.topic.clone(), parcel.codec);
+        if self.publishers.get(&key).is_some_and(|(audio, _)| *audio != parcel.audio) {
+            // The sound goes on in another format, of whatever codec.
+            self.publishers.retain(|(name, _), _| *name != parcel.topic);
+        }
         if !self.publishers.contains_key(&key) {
             let publisher = self.advertise(parcel).await?;
-            self.publishers.insert(key.clone(), publisher);
+            self.publishers.insert(key.clone(), (parcel.audio, publisher));
         }
         let (stamp, payload) = (parcel.unix_micros, parcel.payload.clone());
-        match (&self.publishers[&key], &parcel.value) {
+        match (&self.publishers[&key].1, &parcel.value) {
             (Publisher::Events(events), _) => match stamp {
                 Some(stamp) => events.send_stamped(payload, stamp).await.map_err(|error| error.cause)?,
                 None => events.send(payload).await.map_err(|error| error.cause)?,

@@ -76,6 +76,10 @@ impl Source {
             next: announce.position,
             document: Document::new(0, self.limits.clone()),
         };
+        if announce.audio.is_some() {
+            // In another format it goes on under another id.
+            self.topics.retain(|_, known| known.name != topic.name);
+        }
         self.topics.insert(announce.topic_id, topic);
     }
 

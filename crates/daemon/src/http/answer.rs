@@ -206,6 +206,7 @@ impl From<PublishError> for Problem {
         match error {
             PublishError::Topic(error) => error.into(),
             PublishError::TooLarge { .. } => Self::new(Code::TooLarge, error.to_string()),
+            PublishError::Gone(_) => Self::new(Code::KindMismatch, error.to_string()),
             PublishError::Busy { .. } => Self::new(Code::Busy, error.to_string()),
             PublishError::Patch(error) => Self::new(
                 Code::BadDocument,

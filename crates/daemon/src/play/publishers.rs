@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use nyx_client::publish::{Audio, Events, Frame, Frames, Options, State};
-use nyx_client::{AudioFormat, Client, Kind, Name, Patch};
+use nyx_client::{AdvertiseError, AudioFormat, Client, ErrorCode, Kind, Name, Patch};
 use nyx_protocol::record::Topic;
 use nyx_protocol::state::Limits;
 
@@ -63,14 +63,27 @@ impl Publishers {
 
     /// Publishes an item, captured at this time; tells whether it was.
     pub(super) async fn publish(&mut self, item: Item, unix_micros: Option<u64>) -> Outcome<bool> {
-        let played = self.topics.get_mut(item.topic).context("an item has no topic")?;
+        let played = self.topics.get(item.topic).context("an item has no topic")?;
         let Some(name) = played.name.clone() else { return Ok(false) };
+        if played.topic.kind == Kind::Audio && played.handles.is_empty() {
+            self.end_other_formats(item.topic, &name);
+        }
+        let played = self.topics.get_mut(item.topic).context("an item has no topic")?;
         let handle = played.handle(&self.client, name, item.codec).await?;
         handle
             .publish(item, unix_micros, &self.limits)
             .await
             .with_context(|| format!("`{}`", played.topic.name))?;
         Ok(true)
+    }
+}
+
+impl Publishers {
+    /// Sound that goes on in another format has one publisher at a time.
+    fn end_other_formats(&mut self, number: usize, name: &Name) {
+        let others = self.topics.iter_mut().enumerate().filter(|(other, _)| *other != number);
+        let same = others.filter(|(_, other)| other.name.as_ref() == Some(name));
+        same.for_each(|(_, other)| other.handles.clear());
     }
 }
 
@@ -107,7 +120,7 @@ impl Played {
             Kind::Audio => {
                 let format = topic.audio.unwrap_or_default();
                 let format = AudioFormat { sample_rate: format.sample_rate, channels: format.channels };
-                Handle::Audio(client.audio(name, format, codec.into(), options).await?)
+                Handle::Audio(sound(client, name, format, codec, options).await?)
             }
         })
     }
@@ -136,6 +149,31 @@ impl Handle {
         Ok(())
     }
 }
+
+/// A publisher of sound. In another format than before the topic goes on when its subscribers have heard the last of it, so it is asked for again
+/// for as long as that may take.
+async fn sound(
+    client: &Client,
+    name: Name,
+    format: AudioFormat,
+    codec: u8,
+    options: Options,
+) -> Result<Audio, AdvertiseError> {
+    let mut tries = TRIES;
+    loop {
+        match client.audio(name.clone(), format, codec.into(), options.clone()).await {
+            Err(AdvertiseError::Refused(refusal)) if refusal.code == ErrorCode::KindMismatch && tries > 0 => {
+                tries -= 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Over the 500 ms for which sound is heard by default.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 
 async fn send_event(events: &Events, payload: Bytes, unix_micros: Option<u64>) -> anyhow::Result<()> {
     match unix_micros {

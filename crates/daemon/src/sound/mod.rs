@@ -10,4 +10,4 @@ mod unpack;
 
 pub(crate) use live::Live;
 pub(crate) use timeline::Timeline;
-pub(crate) use unpack::{Unpacker, Unreadable};
+pub(crate) use unpack::Unpacker;

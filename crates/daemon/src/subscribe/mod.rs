@@ -6,6 +6,7 @@ mod recording;
 mod stats;
 
 use std::io::{BufWriter, Stdout, Write as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ pub(crate) struct Args {
     /// Write each frame to a file in this directory; `-`: one after the other to stdout
     #[arg(long, value_name = "DIR|-")]
     frames: Option<PathBuf>,
-    /// Write the first audio topic to a WAV file, with silence where something is missing; `-`: to stdout
+    /// Write the first audio topic to a WAV file, with silence where something is missing; `-`: to stdout. In another format it goes on in
+    /// another file, such as `radio-2.wav`; to stdout it ends
     #[arg(long, value_name = "FILE|-")]
     wav: Option<PathBuf>,
     /// Receive nothing that is older than this; a topic's own limit stays
@@ -187,7 +189,9 @@ impl Sink {
                 _ = ticks.tick() => self.tick(args, &mut last_tick)?,
                 item = subscription.recv() => {
                     let item = item?;
-                    self.take(&item, subscription)?;
+                    if self.take(&item, subscription)?.is_break() {
+                        break;
+                    }
                 }
                 // Nothing more has come: what is there is to be seen now.
                 () = async {}, if self.is_dirty => self.flush()?,
@@ -196,7 +200,8 @@ impl Sink {
         Ok(())
     }
 
-    fn take(&mut self, item: &Item, subscription: &Subscription) -> Outcome {
+    /// Breaks when nothing more can be taken.
+    fn take(&mut self, item: &Item, subscription: &Subscription) -> Outcome<ControlFlow<()>> {
         let now = unix_micros();
         match item {
             Item::State(state) => {
@@ -222,8 +227,10 @@ impl Sink {
             }
             Item::Audio(audio) => {
                 self.stats.receive(&audio.topic, audio.payload.len(), audio.unix_micros, now);
-                if let Some(recording) = &mut self.recording {
-                    recording.write(audio)?;
+                if let Some(recording) = &mut self.recording
+                    && recording.write(audio)?.is_break()
+                {
+                    return Ok(ControlFlow::Break(()));
                 }
                 if self.prints_items {
                     self.print(json::audio(audio, now))?;
@@ -247,7 +254,7 @@ impl Sink {
             Item::Refused(refusal) if self.prints_items => self.print(json::refused(refusal))?,
             _ => {}
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     fn write_frame(&mut self, frame: &subscribe::Frame) -> Outcome<Option<PathBuf>> {

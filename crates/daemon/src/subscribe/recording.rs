@@ -1,27 +1,33 @@
 //! Audio as a WAV file.
 
 use std::fs::File;
-use std::io::{BufWriter, Stdout, Write};
+use std::io::{BufWriter, ErrorKind, Stdout, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use nyx_audio_capture::{Encoding, Format, wav};
 use nyx_client::subscribe::{Audio, Gap};
-use nyx_client::{Name, Samples};
+use nyx_client::{AudioFormat, Name, Samples};
 
 use crate::exit::Outcome;
 use crate::sound::{Timeline, Unpacker};
 use crate::tell;
 
-/// Writes the first audio topic that comes. What is missing in it becomes silence, so that the rest stays where it belongs.
+/// Writes the first audio topic that comes. What is missing in it becomes silence, so that the rest stays where it belongs. When the topic goes
+/// on in another format, so does the recording in another file.
 pub(crate) struct Recording {
+    /// The first file; `-`: stdout.
     path: PathBuf,
+    /// The present one.
+    present: PathBuf,
     take: Option<Take>,
     told_other: bool,
 }
 
 struct Take {
     topic: Name,
+    format: AudioFormat,
     frame_bytes: usize,
     unpacker: Unpacker,
     timeline: Timeline,
@@ -37,22 +43,46 @@ enum Writer {
 impl Recording {
     /// Nothing is written before something comes: only then it is clear what.
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), take: None, told_other: false }
+        Self { path: path.to_owned(), present: path.to_owned(), take: None, told_other: false }
     }
 
-    pub(crate) fn write(&mut self, audio: &Audio) -> Outcome {
-        if self.take.is_none() {
-            self.take = Some(Take::begin(audio, &self.path)?);
+    /// Writes a chunk. Breaks where it can't go on: stdout takes one format.
+    pub(crate) fn write(&mut self, audio: &Audio) -> Outcome<ControlFlow<()>> {
+        match &self.take {
+            None => self.take = Some(Take::begin(audio, Place::first(&self.path)?)?),
+            Some(take) if take.is_over(audio) => {
+                if self.go_on(audio)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Some(_) => {}
         }
         let Some(take) = self.take.as_mut().filter(|take| take.topic == audio.topic.name) else {
             if !std::mem::replace(&mut self.told_other, true) {
                 let name = &audio.topic.name;
                 tell::note(format_args!("`{name}` comes too, but --wav writes one topic: it is left out"));
             }
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         };
-        take.append(audio).with_context(|| format!("can't write {}", self.path.display()))?;
-        Ok(())
+        take.append(audio).with_context(|| format!("can't write {}", self.present.display()))?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Ends the file, and begins the next in the format that the topic has now.
+    fn go_on(&mut self, audio: &Audio) -> Outcome<ControlFlow<()>> {
+        self.flush()?;
+        let name = &audio.topic.name;
+        if self.path == Path::new("-") {
+            tell::note(format_args!(
+                "`{name}` goes on in another format, which one WAV file can't hold: it ends here"
+            ));
+            return Ok(ControlFlow::Break(()));
+        }
+        let (present, place) = Place::after(&self.path)?;
+        tell::note(format_args!("`{name}` goes on in another format: {}", present.display()));
+        self.take = Some(Take::begin(audio, place)?);
+        self.present = present;
+        Ok(ControlFlow::Continue(()))
     }
 
     pub(crate) fn miss(&mut self, gap: &Gap) {
@@ -64,31 +94,30 @@ impl Recording {
     /// Makes what was written so far readable.
     pub(crate) fn flush(&mut self) -> Outcome {
         if let Some(take) = &mut self.take {
-            take.flush().with_context(|| format!("can't write {}", self.path.display()))?;
+            take.flush().with_context(|| format!("can't write {}", self.present.display()))?;
         }
         Ok(())
     }
 }
 
 impl Take {
-    fn begin(audio: &Audio, path: &Path) -> Outcome<Self> {
+    fn begin(audio: &Audio, place: Place) -> Outcome<Self> {
         let topic = audio.topic.name.clone();
-        let format = audio.topic.audio.ok_or_else(|| {
+        let announced = audio.topic.audio.ok_or_else(|| {
             anyhow!("`{topic}` says neither rate nor channels, so it can't be written as WAV: let its publisher say them")
         })?;
-        let format = Format::new(format.sample_rate, format.channels)?;
+        let format = Format::new(announced.sample_rate, announced.channels)?;
         let encoding = if audio.samples == Samples::F32Le { Encoding::F32Le } else { Encoding::S16Le };
         let unpacker = Unpacker::new(format, encoding, Some(audio.samples))
             .with_context(|| format!("`{topic}` can't be written as WAV"))?;
-        let writer = if path == Path::new("-") {
-            Writer::Stdout(wav::Writer::to_pipe(BufWriter::new(std::io::stdout()), format, encoding)?)
-        } else {
-            let file = File::create(path).with_context(|| format!("can't write {}", path.display()))?;
-            Writer::File(wav::Writer::to_file(BufWriter::new(file), format, encoding)?)
+        let writer = match place {
+            Place::Stdout(stdout) => Writer::Stdout(wav::Writer::to_pipe(stdout, format, encoding)?),
+            Place::File(file) => Writer::File(wav::Writer::to_file(file, format, encoding)?),
         };
         let frame_bytes = format.frame_bytes(encoding);
         Ok(Self {
             topic,
+            format: announced,
             frame_bytes,
             unpacker,
             timeline: Timeline::new(format),
@@ -97,8 +126,13 @@ impl Take {
         })
     }
 
+    /// Whether this chunk is of the topic, and in another format.
+    fn is_over(&self, audio: &Audio) -> bool {
+        audio.topic.name == self.topic && audio.topic.audio != Some(self.format)
+    }
+
     fn append(&mut self, audio: &Audio) -> Result<(), wav::WriteError> {
-        let Self { topic, frame_bytes, unpacker, timeline, writer, told_unreadable } = self;
+        let Self { topic, frame_bytes, unpacker, timeline, writer, told_unreadable, .. } = self;
         let pcm = match unpacker.unpack(audio.samples, &audio.payload) {
             Ok(pcm) => pcm,
             Err(error) => {
@@ -135,6 +169,50 @@ impl Writer {
     }
 }
 
+/// Where a WAV file goes.
+enum Place {
+    File(BufWriter<File>),
+    Stdout(BufWriter<Stdout>),
+}
+
+impl Place {
+    fn first(path: &Path) -> Outcome<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::Stdout(BufWriter::new(std::io::stdout())));
+        }
+        let file = File::create(path).with_context(|| format!("can't write {}", path.display()))?;
+        Ok(Self::File(BufWriter::new(file)))
+    }
+
+    /// The next file of the same recording, under the first number that no file has: after `radio.wav`, `radio-2.wav`.
+    fn after(path: &Path) -> Outcome<(PathBuf, Self)> {
+        for number in 2..=FILES_MAX {
+            let next = numbered(path, number);
+            match File::create_new(&next) {
+                Ok(file) => return Ok((next, Self::File(BufWriter::new(file)))),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    return Err(anyhow!(error).context(format!("can't write {}", next.display())).into());
+                }
+            }
+        }
+        Err(anyhow!("{} has {FILES_MAX} files beside it: record elsewhere", path.display()).into())
+    }
+}
+
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+/// Formats hardly change so often in one recording; who finds that many files is in the wrong folder.
+const FILES_MAX: u32 = 1_000;
+
 /// Whoever plays a pipe wants to hear it now.
 fn put_now<W: Write>(writer: &mut wav::Writer<W>, pcm: &[u8]) -> Result<(), wav::WriteError> {
     writer.write(pcm)?;
@@ -143,3 +221,19 @@ fn put_now<W: Write>(writer: &mut wav::Writer<W>, pcm: &[u8]) -> Result<(), wav:
 
 /// Zeros are silence in both encodings. More than the largest frame.
 static SILENCE: [u8; 4096] = [0; 4096];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_goes_on_beside_its_first_file_and_never_over_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ra.dio.wav");
+        std::fs::write(directory.path().join("ra.dio-2.wav"), "kept").unwrap();
+        let (next, _) = Place::after(&path).unwrap();
+        assert_eq!(next, directory.path().join("ra.dio-3.wav"));
+        assert_eq!(std::fs::read(directory.path().join("ra.dio-2.wav")).unwrap(), b"kept");
+        assert_eq!(numbered(Path::new("sound"), 2), Path::new("sound-2"));
+    }
+}

@@ -28,7 +28,7 @@ impl Scene {
     }
 
     fn join(&mut self) -> usize {
-        self.audience.join(session(), 0, Place::Ring(Cursor::at_head(&self.ring)), true)
+        self.audience.join(session(), 0, Place::Ring(Cursor::at_head(&self.ring)), true, false)
     }
 
     fn append(&mut self, entries: usize) {
@@ -181,7 +181,7 @@ fn a_publisher_that_gave_up_is_not_held_against_a_reader() {
 fn who_may_miss_something_is_not_waited_for() {
     let mut scene = Scene::new();
     let place = Place::Ring(Cursor::at_head(&scene.ring));
-    let key = scene.audience.join(session(), 0, place, false);
+    let key = scene.audience.join(session(), 0, place, false, false);
     scene.append(100);
     assert_eq!(scene.admit(0), Ok(()));
     scene.read(0, key, 100);

@@ -168,10 +168,15 @@ impl Session {
     fn report_lost(&mut self, note: &Note, fate: Fate) {
         let mut drops = Drops::default();
         drops.add(if fate == Fate::Expired { Reason::Expired } else { Reason::Conflated }, 1);
-        if self.slots.by_topic(note.topic.id) != Some(note.slot) {
+        if self.slots.by_topic(note.topic.id) == Some(note.slot) {
+            note.topic.lose(note.key, &drops);
+        } else if note.topic.is_gone() {
+            // It was sent before the successor was announced, and is told of under the id that it had.
+            let successor = self.hub.topic(&note.topic.name);
+            successor.into_iter().for_each(|successor| successor.inherit_drops(&drops));
+        } else {
             return;
         }
-        note.topic.lose(note.key, &drops);
         self.shared.counters.add_drops(note.topic.lane, &drops);
         let gap = control::Gap {
             topic_id: note.topic.id,

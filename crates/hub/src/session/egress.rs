@@ -149,7 +149,7 @@ impl Session {
 
     /// Counts what was passed over, and returns the message that tells of it, which goes right in front of what was taken: the same turn may
     /// have taken items before it.
-    fn report_gap(&self, topic: &Topic, pull: &Pull) -> Option<Bytes> {
+    pub(super) fn report_gap(&self, topic: &Topic, pull: &Pull) -> Option<Bytes> {
         if pull.drops.is_empty() {
             return None;
         }

@@ -12,7 +12,7 @@ use nyx_protocol::wire::{self, DecodeError, Kind, Messages, Run, Scan, codec};
 
 use super::{Closed, Ingest, Phase, Session, Target};
 use crate::compression::is_block;
-use crate::topic::Topic;
+use crate::topic::{Topic, Untaken};
 
 /// Output that may wait before no more input is taken: a peer that asks and does not read the answers waits for itself.
 const OUTBOX_MAX: usize = 64 * 1024;
@@ -104,16 +104,24 @@ impl Session {
             Some(alias) => match &alias.target {
                 Target::Topic(topic) if topic.spec.kind == run.kind => {
                     if run.kind == Kind::State {
-                        let topic = topic.clone();
+                        let topic = Arc::clone(topic);
                         self.take_patch(&topic, buffer.split_to(run.len), run.topic);
                         return Ok(());
                     }
                     match check_block(buffer, run, self.hub.inner.config.message_bytes) {
                         Ok(content) => {
                             let (pinned, publisher) = (self.allocation.bytes, Some(&self.shared));
-                            let first = topic.publish_run(now, buffer, run, pinned, publisher, content)?;
-                            if alias.results {
-                                self.results.accept(run.topic, run.count, first);
+                            match topic.publish_run(now, buffer, run, pinned, publisher, content) {
+                                Ok(first) if alias.results => {
+                                    self.results.accept(run.topic, run.count, first)
+                                }
+                                Ok(_) => {}
+                                Err(Untaken::Wait(until)) => return Err(until),
+                                // No topic gives way while it has a publisher.
+                                Err(Untaken::Gone) => {
+                                    debug_assert!(false, "a topic that is published is gone");
+                                    buffer.advance(run.len);
+                                }
                             }
                             return Ok(());
                         }

@@ -36,7 +36,7 @@ use nyx_stream::policy::Pull;
 use crate::access::Entry;
 use crate::hub::Hub;
 use crate::shared::{Mail, Shared, Transport};
-use crate::topic::Topic;
+use crate::topic::{Publication, Topic};
 use budget::Budget;
 use calls::Calls;
 use departures::Departures;
@@ -104,7 +104,7 @@ struct Alias {
 }
 
 enum Target {
-    Topic(Arc<Topic>),
+    Topic(Publication),
     /// The topic was refused: what comes on this alias is counted and discarded.
     Refused(ErrorCode, String),
 }

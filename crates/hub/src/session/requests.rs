@@ -8,6 +8,7 @@ use nyx_protocol::control::{self, Body, ErrorCode};
 use nyx_protocol::topic::{Name, Pattern};
 use nyx_protocol::wire::Kind;
 use nyx_stream::flight::Mode;
+use nyx_stream::policy::Pull;
 
 use super::slots::Slot;
 use super::taking::Taking;
@@ -15,7 +16,7 @@ use super::{Alias, Closed, Phase, Session, Subscription, Target};
 use crate::shared::add;
 use crate::spec::Spec;
 use crate::start::Start;
-use crate::topic::Topic;
+use crate::topic::{Publication, Topic};
 
 /// Aliases are indices; this is the largest, whatever the limit on their number.
 const ALIAS_MAX: u32 = 65_535;
@@ -49,7 +50,8 @@ impl Session {
 
     fn handle_body(&mut self, now: Instant, body: Body) {
         match body {
-            Body::Advertise(advertise) => self.handle_advertise(advertise),
+            Body::Advertise(advertise) => self.handle_advertise(now, advertise),
+            Body::Unadvertise(unadvertise) => self.handle_unadvertise(unadvertise.alias),
             Body::Subscribe(subscribe) => self.handle_subscribe(now, subscribe),
             Body::Unsubscribe(unsubscribe) => self.handle_unsubscribe(unsubscribe.id),
             Body::Ack(ack) => self.handle_ack(now, ack.bytes),
@@ -113,14 +115,14 @@ impl Session {
         self.set_mode();
     }
 
-    fn handle_advertise(&mut self, advertise: control::Advertise) {
+    fn handle_advertise(&mut self, now: Instant, advertise: control::Advertise) {
         let alias = advertise.alias;
         let limit = self.hub.inner.config.aliases.min(ALIAS_MAX as usize + 1);
         if alias as usize >= limit {
             let text = format!("aliases are numbers below {limit} here: reuse them, or raise limits.aliases");
             return self.refuse_alias(alias, ErrorCode::Limit, text);
         }
-        let target = match self.advertised_topic(&advertise) {
+        let target = match self.advertised_topic(now, &advertise) {
             Ok(topic) => {
                 let plain = topic.rules_out_compression();
                 control::put(&mut self.outbox, control::Advertised { alias, topic_id: topic.id, plain });
@@ -139,7 +141,17 @@ impl Session {
         self.aliases[alias] = Some(entry);
     }
 
-    fn advertised_topic(&self, advertise: &control::Advertise) -> Result<Arc<Topic>, (ErrorCode, String)> {
+    fn handle_unadvertise(&mut self, alias: u32) {
+        if let Some(alias) = self.aliases.get_mut(alias as usize) {
+            *alias = None;
+        }
+    }
+
+    fn advertised_topic(
+        &self,
+        now: Instant,
+        advertise: &control::Advertise,
+    ) -> Result<Publication, (ErrorCode, String)> {
         let name = Name::new(&advertise.topic).map_err(|error| (ErrorCode::BadTopic, error.to_string()))?;
         // Before anything is looked up: whether the topic exists is not for everybody.
         if !self.standing.may_publish(&name) {
@@ -156,7 +168,7 @@ impl Session {
             lane: advertise.lane().to_lane(),
             ..Spec::new(kind)
         };
-        self.hub.create(&name, &spec).map_err(|error| {
+        self.hub.advertise(now, &name, &spec).map_err(|error| {
             use crate::hub::CreateError;
             let code = match error {
                 CreateError::KindMismatch { .. } | CreateError::FormatMismatch { .. } => {
@@ -243,14 +255,18 @@ impl Session {
             .iter()
             .find(|resume| resume.topic == topic.name.as_str())
             .map(|resume| Start::Resume { epoch: resume.epoch, position: resume.position });
+        let follows = topic.begins.filter(|begins| self.leave_former(&topic, *begins)).map(Start::After);
+        let start = follows.or(resume).unwrap_or(start);
         let prompt = topic.is_fresh(max_age) || self.slots.has_fresh();
-        let joined = topic.join(
-            &self.shared,
-            self.slots.next(),
-            resume.unwrap_or(start),
-            max_age,
-            self.departures.is_some(),
-        );
+        let Some(joined) =
+            topic.join(&self.shared, self.slots.next(), start, max_age, self.departures.is_some())
+        else {
+            // Its name went on at this moment.
+            if let Some(successor) = self.hub.topic(&topic.name).filter(|now| now.id != topic.id) {
+                self.join(successor, start);
+            }
+            return;
+        };
         let announce = control::Announce {
             topic_id: topic.id,
             topic: topic.name.as_str().to_owned(),
@@ -268,19 +284,38 @@ impl Session {
         self.set_mode();
     }
 
+    /// Stops reading the topic that had the name of `successor`, which begins with this number, and tells of what was not sent of it. Says
+    /// whether it was read.
+    fn leave_former(&mut self, successor: &Topic, begins: u64) -> bool {
+        // Ids grow.
+        let former = self.slots.by_name(&successor.name).filter(|slot| slot.topic.id < successor.id);
+        let Some(slot) = former else { return false };
+        let (former, key) = (slot.topic.clone(), slot.key);
+        let mut passed = Pull::default();
+        former.leave_behind(key, begins, &mut passed);
+        successor.inherit_drops(&passed.drops);
+        self.outbox.extend(self.report_gap(&former, &passed));
+        self.retain(|topic| topic.id != former.id);
+        true
+    }
+
     fn handle_unsubscribe(&mut self, id: u32) {
         self.hub.unwatch(&self.shared, Some(id));
         self.subscriptions.retain(|subscription| subscription.id != id);
-        let left = &self.subscriptions;
-        let is_wanted =
-            |topic: &Topic| left.iter().any(|subscription| subscription.pattern.matches(&topic.name));
-        let (dictionaries, prefixes) = self.slots.retain(is_wanted);
+        let left = std::mem::take(&mut self.subscriptions);
+        self.retain(|topic| left.iter().any(|subscription| subscription.pattern.matches(&topic.name)));
+        self.subscriptions = left;
+        self.set_mode();
+    }
+
+    /// Stops reading the topics that `keep` does not want.
+    fn retain(&mut self, keep: impl Fn(&Topic) -> bool) {
+        let (dictionaries, prefixes) = self.slots.retain(keep);
         if let Some(taking) = &mut self.taking {
             dictionaries.into_iter().for_each(|name| taking.retire(name, &mut self.outbox));
             taking.forget_prefixes(prefixes);
         }
         self.shared.counters.topics.store(self.slots.len() as u64, std::sync::atomic::Ordering::Relaxed);
-        self.set_mode();
     }
 
     pub(super) fn set_mode(&mut self) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nyx_protocol::compress::dictionary::Name;
+use nyx_protocol::topic;
 use nyx_stream::Lanes;
 use slab::Slab;
 
@@ -98,6 +99,11 @@ impl Slots {
 
     pub(super) fn by_topic(&self, id: u32) -> Option<u32> {
         self.by_topic.get(&id).copied()
+    }
+
+    /// The slot of a topic of the same name.
+    pub(super) fn by_name(&self, name: &topic::Name) -> Option<&Slot> {
+        self.slots.iter().map(|(_, slot)| slot).find(|slot| slot.topic.name == *name)
     }
 
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Slot> {

@@ -73,7 +73,7 @@ impl Topic {
     /// What reader `key` should be sent now.
     pub(crate) fn pull_update(&self, key: usize) -> Option<Update> {
         let mut inside = self.inside.lock();
-        let super::Inside { store: Store::Document(shelf), audience, tally } = &mut *inside else {
+        let super::Inside { store: Store::Document(shelf), audience, tally, .. } = &mut *inside else {
             return None;
         };
         let version = shelf.document().version();

@@ -31,7 +31,7 @@ impl Topic {
     pub(crate) fn take_training(&self) -> Option<Job> {
         match &mut self.inside.lock().store {
             Store::Document(shelf) => shelf.encoder_mut()?.take_training(),
-            Store::Ring(_) => None,
+            Store::Ring(_) | Store::Gone => None,
         }
     }
 

@@ -19,6 +19,7 @@ const ACK_BYTES: u64 = 128 * 1024;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Item {
     pub(crate) topic: String,
+    pub(crate) topic_id: u32,
     pub(crate) sequence: u64,
     pub(crate) at: Instant,
     /// When it was published, where the publisher said.
@@ -51,6 +52,8 @@ pub(crate) struct Known {
     pub(crate) document: Document,
     pub(crate) snapshots: u64,
     pub(crate) deltas: u64,
+    /// The format of sound that was announced with each id.
+    pub(crate) audio: HashMap<u32, Option<control::AudioFormat>>,
 }
 
 pub(crate) struct Client {
@@ -339,21 +342,20 @@ impl Client {
     fn handle_announce(&mut self, announce: control::Announce) {
         let (id, name, next) = (announce.topic_id, announce.topic.clone(), announce.position);
         self.names.insert(id, name.clone());
-        let document = match self.topics.remove(&name) {
-            Some(known) => known.document,
-            None => Document::new(0, Limits::default()),
+        let mut known = match self.topics.remove(&name) {
+            // In another format it goes on.
+            Some(mut known) if known.announce.epoch == announce.epoch && known.id != id => {
+                known.pass_gaps();
+                assert_eq!(known.next, next, "{name}: silence where a gap should be told");
+                known
+            }
+            known => {
+                let new = || Document::new(0, Limits::default());
+                Known::new(announce.clone(), known.map_or_else(new, |known| known.document))
+            }
         };
-        let known = Known {
-            id,
-            announce,
-            next,
-            delivered: 0,
-            dropped: 0,
-            gaps: BTreeMap::new(),
-            document,
-            snapshots: 0,
-            deltas: 0,
-        };
+        known.id = id;
+        known.audio.insert(id, announce.audio);
         self.topics.insert(name, known);
     }
 
@@ -384,6 +386,7 @@ impl Client {
         }
         self.items.push(Item {
             topic: name.to_owned(),
+            topic_id: header.topic,
             sequence,
             at: now,
             born: message.unix_micros.map(|micros| Instant::from_nanos(micros * 1000)),
@@ -394,6 +397,21 @@ impl Client {
 }
 
 impl Known {
+    fn new(announce: control::Announce, document: Document) -> Self {
+        Self {
+            id: announce.topic_id,
+            next: announce.position,
+            announce,
+            delivered: 0,
+            dropped: 0,
+            gaps: BTreeMap::new(),
+            document,
+            snapshots: 0,
+            deltas: 0,
+            audio: HashMap::new(),
+        }
+    }
+
     fn pass_gaps(&mut self) {
         while let Some(count) = self.gaps.remove(&self.next) {
             self.next += count;

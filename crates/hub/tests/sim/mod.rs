@@ -190,6 +190,11 @@ impl Sim {
         stats.topics.iter().find(|found| found.name.as_str() == topic).expect("the topic").retained_bytes
     }
 
+    /// The number of the peer's session in the hub.
+    pub(crate) fn session_id(&self, id: usize) -> u64 {
+        self.nodes[id].session.id()
+    }
+
     /// How many refusals of this code were counted.
     pub(crate) fn refused(&self, code: nyx_protocol::control::ErrorCode) -> u64 {
         self.hub.stats(self.now).refused.iter().find(|(known, _)| *known == code).expect("a code").1

@@ -1,7 +1,7 @@
 //! `/v1/stream/{topic}`: follow one topic with what every browser has.
 //!
 //! - Frames: `multipart/x-mixed-replace`, which an `<img>` shows.
-//! - Sound: a WAV file without end, which an `<audio>` plays.
+//! - Sound: a WAV file without end, which an `<audio>` plays, until the topic goes on in another format.
 //! - State and events: server-sent events, see [`events`].
 //!
 //! None can acknowledge, so what bounds staleness is the kernel's unsent bytes: the next part is asked for when the last
@@ -65,7 +65,7 @@ pub(super) async fn open(
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let feed = Feed::open(&asker, agent.unwrap_or("http"), Transport::Http)?;
     let (content_type, body) = match (live, topic.spec().kind) {
-        (Some((head, live)), _) => sound::stream(feed, app.clone(), &name, max_age, head, live),
+        (Some(live), _) => sound::stream(feed, &name, max_age, live),
         (None, Kind::Frame) => parts::stream(feed, &name, max_age, topic.spec().content_type.clone()),
         _ => {
             let last = headers.get("last-event-id").and_then(|last| last.to_str().ok());

@@ -96,3 +96,47 @@ fn publishers_patches_are_applied_in_order_and_their_frames_come_through() {
     // Of 17 datagrams each; those that have to be sent again are obsolete when a later one was not.
     assert!(frames.items.len() > 25, "{} of {n} frames", frames.items.len());
 }
+
+/// A publisher of sound of this rate on `live`, unless it is refused.
+fn sound(sim: &Sim, sample_rate: u32) -> Option<Session> {
+    let mut session = sim.hub.session(sim.now, Peer::new("publisher", Transport::Tcp)).unwrap();
+    session.open_unacknowledged("publisher");
+    let mut input = BytesMut::new();
+    let audio = Some(control::AudioFormat { sample_rate, channels: 2 });
+    let kind = control::Kind::Audio.into();
+    control::put(
+        &mut input,
+        control::Advertise { alias: 1, topic: "live".into(), kind, audio, ..Default::default() },
+    );
+    session.handle_input(sim.now, &mut input).unwrap();
+    let mut out = Vec::new();
+    session.poll_transmit(sim.now, &mut out);
+    let answer = control::parse(&out.concat()).unwrap();
+    matches!(answer, Some(Body::Advertised(_))).then_some(session)
+}
+
+#[test]
+fn sound_goes_on_in_another_format_when_nothing_of_the_last_is_under_way_any_more() {
+    let mut sim = Sim::new();
+    let place = sim.subscriber("live", |path| path.loss = "5%".parse().unwrap());
+    sim.run(Duration::from_secs(8), |_, _| {});
+    for (rate, next) in [(48_000, 44_100), (44_100, 48_000)] {
+        let mut publisher = sound(&sim, rate).expect("nothing is under way");
+        sim.run(Duration::from_secs(1), |sim, millis| {
+            if millis % 20 == 0 {
+                let mut chunk = BytesMut::new();
+                wire::put_message(&mut chunk, Header { topic: 1, ..Header::data(Kind::Audio) }, &[7; 3_840]);
+                publisher.handle_input(sim.now, &mut chunk).unwrap();
+            }
+        });
+        drop(publisher);
+        assert!(sound(&sim, next).is_none(), "a piece of it may yet have to be sent again");
+        sim.run(Duration::from_millis(501), |_, _| {});
+    }
+    sim.run(Duration::from_secs(3), |_, _| {});
+    let mut topics: Vec<_> = sim.clients[place].topics.iter().collect();
+    topics.sort_by_key(|(id, _)| **id);
+    let ends: Vec<_> = topics.iter().map(|(_, topic)| topic.next).collect();
+    let counts: Vec<_> = topics.iter().map(|(_, topic)| topic.items.len() as u64 + topic.missing).collect();
+    assert_eq!((ends, counts), (vec![50, 100], vec![50, 50]), "each id has its own, and numbers go on");
+}
