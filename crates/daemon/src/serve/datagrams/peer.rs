@@ -74,18 +74,17 @@ impl Peer {
         self.handle_timeouts(now);
         let mut datagram = Vec::new();
         for _ in 0..ROUNDS {
-            let state = self.settle(now);
+            self.settle(now);
             self.take_input(now);
             self.hand_out(now);
             let mut has_sent = false;
             while self.connection.poll_transmit(now, &mut datagram) {
                 has_sent = true;
                 if !send(&datagram, self.local) {
-                    return State::Alive;
+                    return self.state();
                 }
             }
-            // That it is over has been said by what was sent.
-            if state == State::Over {
+            if self.state() == State::Over {
                 return State::Over;
             }
             if !self.end_if_over(now) && !has_sent {
@@ -93,6 +92,11 @@ impl Peer {
             }
         }
         State::Busy
+    }
+
+    /// By what the connection is, and not by the event, which comes once: the goodbye itself may be what fills the batch.
+    fn state(&self) -> State {
+        if self.connection.is_drained() { State::Over } else { State::Alive }
     }
 
     fn handle_timeouts(&mut self, now: Instant) {
@@ -105,17 +109,15 @@ impl Peer {
     }
 
     /// Tells the session what became of what it has sent.
-    fn settle(&mut self, now: Instant) -> State {
-        let mut state = State::Alive;
+    fn settle(&mut self, now: Instant) {
         while let Some(event) = self.connection.poll_event() {
             match event {
                 Event::Settled { number, fate } => self.session.handle_fate(now, number, told(fate)),
                 // What is still to be said to the peer is said by the connection itself.
-                Event::Closed(_) => state = State::Over,
+                Event::Closed(_) => {}
             }
         }
         self.session.handle_unsettled(now, self.connection.unsettled_bytes());
-        state
     }
 
     fn take_input(&mut self, now: Instant) {

@@ -160,3 +160,52 @@ fn what_connections_count_is_told_while_they_last() {
     assert!(counted(|stats| stats.sent) > 300 && counted(|stats| stats.received) > 100);
     assert_eq!((sim.host.len(), sim.host.reception.left), (1, 0));
 }
+
+/// A batch of which the socket has taken nothing yet: as many bytes as a turn gathers, or as many datagrams.
+fn full_batches() -> [Batch; 2] {
+    [(400, 1400), (2048, 1)].map(|(datagrams, bytes)| {
+        let mut batch = Batch::default();
+        for _ in 0..datagrams {
+            batch.push(SocketAddr::from(([203, 0, 113, 9], 1)), &vec![1; bytes]).unwrap();
+        }
+        batch
+    })
+}
+
+#[test]
+fn who_is_silent_is_gone_though_its_goodbye_finds_the_batch_full() {
+    for mut batch in full_batches() {
+        let mut sim = Sim::new();
+        let place = sim.join(|_| {});
+        sim.run(Duration::from_secs(1), |_, _| {});
+        assert!(sim.clients[place].is_welcome);
+        for _ in 0..40 {
+            sim.now = sim.now + Duration::from_secs(1);
+            sim.host.turn(sim.now, &mut batch);
+        }
+        assert_eq!((sim.host.len(), sim.host.reception.left), (0, 1));
+    }
+}
+
+#[test]
+fn a_turn_ends_though_the_last_goodbye_finds_the_batch_full() {
+    let (tell, told) = std::sync::mpsc::channel();
+    // A turn without an end would otherwise be a test without one.
+    std::thread::spawn(move || {
+        for mut batch in full_batches() {
+            let mut sim = Sim::new();
+            let place = sim.join(|_| {});
+            sim.run(Duration::from_secs(1), |_, _| {});
+            assert!(sim.clients[place].is_welcome);
+            sim.hub.drain();
+            for _ in 0..80 {
+                sim.now = sim.now + Duration::from_millis(100);
+                sim.host.turn(sim.now, &mut batch);
+            }
+            tell.send(sim.host.len()).unwrap();
+        }
+    });
+    for _ in full_batches() {
+        assert_eq!(told.recv_timeout(Duration::from_secs(30)), Ok(0));
+    }
+}
