@@ -45,7 +45,7 @@ pub(crate) async fn serve(app: Arc<App>, socket: Socket, secret: [u8; 32]) {
     let mut config = Config::default();
     let message = app.hub.config().message_bytes + MESSAGE_HEAD;
     config.item_bytes = message;
-    config.incoming_bytes = message + message / 4;
+    config.incoming_bytes = message + (message / 4).max(SMALL_ITEMS_BYTES);
     config.silence = app.hub.config().silence;
     let mut driver = Driver {
         host: Host::new(Desk { app: app.clone() }, secret, config),
@@ -68,6 +68,9 @@ pub(crate) async fn serve(app: Arc<App>, socket: Socket, secret: [u8; 32]) {
 
 /// Bytes of a message beside its payload, and of what goes with it.
 const MESSAGE_HEAD: usize = 4096;
+
+/// Room for items behind one that is missing, in bytes, however small messages have to be: some thousand small ones.
+const SMALL_ITEMS_BYTES: usize = 1 << 20;
 
 struct Driver {
     app: Arc<App>,

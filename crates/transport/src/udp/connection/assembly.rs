@@ -6,14 +6,13 @@ use bytes::{Bytes, BytesMut};
 
 use super::packet::Piece;
 use super::ranges::Ranges;
-use super::stream::NoRoom;
 
 /// Bounds of what arrives.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// Bytes of one item.
     pub(super) item_bytes: u64,
-    /// Bytes of all that are not delivered.
+    /// Memory of all that are not delivered, in bytes: their own, and [`PART_COST`] for each. The largest item always has room.
     pub(super) bytes: u64,
 }
 
@@ -22,7 +21,7 @@ pub(super) struct Bounds {
 pub(super) struct Incoming {
     bounds: Bounds,
     flows: HashMap<u32, Flow>,
-    /// Memory of all that is not ready.
+    /// Memory of all that is not ready, in bytes.
     bytes: u64,
     /// Whole items in the order of their delivery, and how much of the stream comes before each.
     ready: VecDeque<(u64, Bytes)>,
@@ -33,7 +32,8 @@ pub(super) struct Incoming {
 struct Flow {
     /// The first that was neither delivered nor given up.
     next: u64,
-    parts: BTreeMap<u64, Part>,
+    /// In boxes: a node of the tree has room for eleven, and may hold one.
+    parts: BTreeMap<u64, Box<Part>>,
 }
 
 #[derive(Debug)]
@@ -48,14 +48,35 @@ impl Part {
     fn is_whole(&self) -> bool {
         self.arrived.total() == self.bytes.len() as u64
     }
+
+    fn fits(&self, piece: &Piece<'_>) -> bool {
+        self.bytes.len() as u64 == piece.total && self.in_order == piece.in_order
+    }
+
+    /// Whether what has arrived may have another hole. Full pieces never make so many; where tiny ones do, those that fill holes come first.
+    fn has_room(&self, piece: &Piece<'_>) -> bool {
+        let holes_max = HOLES_MIN + self.bytes.len() / HOLE_EVERY;
+        let range = piece.offset..piece.offset + piece.bytes.len() as u64;
+        self.arrived.len() < holes_max || self.arrived.touches(&range)
+    }
+
+    fn memory(&self) -> u64 {
+        self.bytes.len() as u64 + PART_COST
+    }
 }
 
-/// A piece that can't be of the item that it says, or of one that is larger than may be. Its sender erred.
+/// Why a piece is not taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Contradiction;
+pub(super) enum Unfit {
+    /// There is no room for another item. It comes again.
+    NoRoom,
+    /// It can't be of the item that it says, or is of one that is larger than may be. Its sender erred.
+    Contradiction,
+}
 
 impl Incoming {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    pub(super) fn new(mut bounds: Bounds) -> Self {
+        bounds.bytes = bounds.bytes.max(bounds.item_bytes + PART_COST);
         Self { bounds, flows: HashMap::new(), bytes: 0, ready: VecDeque::new(), ready_bytes: 0 }
     }
 
@@ -65,37 +86,49 @@ impl Incoming {
     }
 
     /// Whether a piece may be taken in.
-    pub(super) fn admits(&self, piece: &Piece<'_>) -> Result<(), NoRoom> {
-        let flow = self.flows.get(&piece.flow);
-        let is_known =
-            flow.is_some_and(|flow| piece.number < flow.next || flow.parts.contains_key(&piece.number));
-        let has_room = self.bytes + self.ready_bytes + piece.total <= self.bounds.bytes
-            && (flow.is_some() || self.flows.len() < FLOWS_MAX)
-            && flow.is_none_or(|flow| flow.parts.len() < PARTS_MAX);
-        // One that is larger is no matter of room.
-        if is_known || has_room || piece.total > self.bounds.item_bytes { Ok(()) } else { Err(NoRoom) }
-    }
-
-    /// Takes in a piece that was admitted.
-    pub(super) fn handle(&mut self, piece: &Piece<'_>) -> Result<(), Contradiction> {
+    pub(super) fn admits(&self, piece: &Piece<'_>) -> Result<(), Unfit> {
         if piece.total > self.bounds.item_bytes {
-            return Err(Contradiction);
+            return Err(Unfit::Contradiction);
         }
-        let flow = self.flows.entry(piece.flow).or_default();
-        if piece.number < flow.next {
+        let flow = self.flows.get(&piece.flow);
+        if flow.is_some_and(|flow| piece.number < flow.next) {
             return Ok(());
         }
+        if let Some(part) = flow.and_then(|flow| flow.parts.get(&piece.number)) {
+            return match part.fits(piece) {
+                false => Err(Unfit::Contradiction),
+                true if !part.has_room(piece) => Err(Unfit::NoRoom),
+                true => Ok(()),
+            };
+        }
+        let has_room = self.memory() + piece.total + PART_COST <= self.bounds.bytes
+            && (flow.is_some() || self.flows.len() < FLOWS_MAX)
+            && flow.is_none_or(|flow| flow.parts.len() < PARTS_MAX);
+        if has_room { Ok(()) } else { Err(Unfit::NoRoom) }
+    }
+
+    fn memory(&self) -> u64 {
+        self.bytes + self.ready_bytes + self.ready.len() as u64 * PART_COST
+    }
+
+    /// Takes in a piece that was admitted. One that contradicts what came since then, in the same datagram, is passed over.
+    pub(super) fn handle(&mut self, piece: &Piece<'_>) {
+        let flow = self.flows.entry(piece.flow).or_default();
+        if piece.number < flow.next {
+            return;
+        }
         let part = flow.parts.entry(piece.number).or_insert_with(|| {
-            self.bytes += piece.total;
-            Part {
+            let part = Part {
                 bytes: BytesMut::zeroed(piece.total as usize),
                 arrived: Ranges::default(),
                 in_order: piece.in_order,
                 after: piece.after,
-            }
+            };
+            self.bytes += part.memory();
+            Box::new(part)
         });
-        if part.bytes.len() as u64 != piece.total || part.in_order != piece.in_order {
-            return Err(Contradiction);
+        if !part.fits(piece) {
+            return;
         }
         let (start, end) = (piece.offset as usize, piece.offset as usize + piece.bytes.len());
         part.bytes[start..end].copy_from_slice(piece.bytes);
@@ -106,7 +139,6 @@ impl Incoming {
             }
             self.deliver(piece.flow);
         }
-        Ok(())
     }
 
     /// Those below `below` that are not whole will not come; whole ones are delivered.
@@ -144,7 +176,7 @@ impl Incoming {
         if number > flow.next {
             let rest = flow.parts.split_off(&number);
             let gone = std::mem::replace(&mut flow.parts, rest);
-            self.bytes -= gone.values().map(|part| part.bytes.len() as u64).sum::<u64>();
+            self.bytes -= gone.values().map(|part| part.memory()).sum::<u64>();
             flow.next = number;
         }
     }
@@ -157,9 +189,8 @@ impl Incoming {
         {
             let part = first.remove();
             flow.next += 1;
-            let length = part.bytes.len() as u64;
-            self.bytes -= length;
-            self.ready_bytes += length;
+            self.bytes -= part.memory();
+            self.ready_bytes += part.bytes.len() as u64;
             self.ready.push_back((part.after, part.bytes.freeze()));
         }
     }
@@ -167,6 +198,16 @@ impl Incoming {
 
 /// Flows of one connection, at some hundred bytes each: as many as there are aliases.
 const FLOWS_MAX: usize = 65_536;
+
+/// What an item takes beside its own bytes, in bytes: alone in its flow 208 for the node of the tree, 80 for the part, 80 for the ranges that
+/// have arrived, and 32 for that the allocator hands out no less. Many of one flow share nodes, and those that are ready have none.
+pub(super) const PART_COST: u64 = 400;
+
+/// Holes of an item, as far as they are in [`PART_COST`].
+const HOLES_MIN: usize = 4;
+
+/// In how many bytes of an item there may be another one. Its 16 bytes, or 32 as they are allotted, are an eighth of that at most.
+const HOLE_EVERY: usize = 256;
 
 /// Items of one flow that are not delivered.
 const PARTS_MAX: usize = 1024;
@@ -176,7 +217,7 @@ mod tests {
     use super::*;
 
     fn incoming() -> Incoming {
-        Incoming::new(Bounds { item_bytes: 1000, bytes: 2000 })
+        Incoming::new(Bounds { item_bytes: 1000, bytes: 2000 + 2 * PART_COST })
     }
 
     fn piece(number: u64, in_order: bool, bytes: &[u8]) -> Piece<'_> {
@@ -190,11 +231,11 @@ mod tests {
     #[test]
     fn the_latest_overtakes_and_what_it_made_obsolete_does_not_come_after_it() {
         let mut incoming = incoming();
-        incoming.handle(&piece(1, false, b"one")).unwrap();
-        incoming.handle(&piece(0, false, b"zero")).unwrap();
-        incoming.handle(&Piece { total: 4, ..piece(2, false, b"tw") }).unwrap();
-        incoming.handle(&piece(3, false, b"three")).unwrap();
-        incoming.handle(&Piece { total: 4, offset: 2, ..piece(2, false, b"o!") }).unwrap();
+        incoming.handle(&piece(1, false, b"one"));
+        incoming.handle(&piece(0, false, b"zero"));
+        incoming.handle(&Piece { total: 4, ..piece(2, false, b"tw") });
+        incoming.handle(&piece(3, false, b"three"));
+        incoming.handle(&Piece { total: 4, offset: 2, ..piece(2, false, b"o!") });
         assert_eq!(taken(&mut incoming), ["one", "three"]);
         assert_eq!(incoming.bytes, 0);
     }
@@ -202,24 +243,48 @@ mod tests {
     #[test]
     fn what_is_in_order_waits_for_the_one_before_until_that_is_given_up() {
         let mut incoming = incoming();
-        incoming.handle(&piece(2, true, b"two")).unwrap();
-        incoming.handle(&piece(0, true, b"zero")).unwrap();
+        incoming.handle(&piece(2, true, b"two"));
+        incoming.handle(&piece(0, true, b"zero"));
         assert_eq!(taken(&mut incoming), ["zero"]);
-        incoming.handle(&piece(4, true, b"four")).unwrap();
+        incoming.handle(&piece(4, true, b"four"));
         incoming.handle_skip(1, 2);
         assert_eq!(taken(&mut incoming), ["two"]);
         incoming.handle_skip(1, 9);
         assert_eq!(taken(&mut incoming), ["four"]);
-        incoming.handle(&piece(8, true, b"eight")).unwrap();
+        incoming.handle(&piece(8, true, b"eight"));
         assert_eq!((taken(&mut incoming), incoming.bytes), (Vec::<Bytes>::new(), 0));
     }
 
     #[test]
     fn an_item_waits_for_what_the_stream_says_before_it() {
         let mut incoming = incoming();
-        incoming.handle(&Piece { after: 10, ..piece(0, true, b"zero") }).unwrap();
+        incoming.handle(&Piece { after: 10, ..piece(0, true, b"zero") });
         assert_eq!(incoming.pop(9), None);
         assert_eq!((incoming.waiting(), incoming.pop(10)), (4, Some(Bytes::from("zero"))));
+    }
+
+    #[test]
+    fn an_item_in_tiny_pieces_has_few_holes_and_is_whole_once_all_have_come() {
+        let mut incoming = incoming();
+        let whole: Vec<u8> = (0..1000).map(|at| at as u8).collect();
+        let mut missing: Vec<usize> = (0..1000).step_by(2).chain((1..1000).step_by(2)).collect();
+        let mut rounds = 0;
+        while !missing.is_empty() {
+            missing.retain(|&at| {
+                let bytes = &whole[at..=at];
+                let piece = Piece { total: 1000, offset: at as u64, ..piece(0, true, bytes) };
+                let admitted = incoming.admits(&piece);
+                if admitted.is_ok() {
+                    incoming.handle(&piece);
+                }
+                let part = incoming.flows[&1].parts.get(&0);
+                assert!(part.is_none_or(|part| part.arrived.len() <= HOLES_MIN + 3));
+                admitted == Err(Unfit::NoRoom)
+            });
+            rounds += 1;
+        }
+        assert!(rounds > 1);
+        assert_eq!(taken(&mut incoming), [whole]);
     }
 
     #[test]
@@ -229,12 +294,19 @@ mod tests {
         for number in 1..3 {
             let piece = piece(number, true, &large);
             assert_eq!(incoming.admits(&piece), Ok(()));
-            incoming.handle(&piece).unwrap();
+            incoming.handle(&piece);
         }
-        assert_eq!(incoming.admits(&piece(3, true, &large)), Err(NoRoom));
+        assert_eq!(incoming.admits(&piece(3, true, &large)), Err(Unfit::NoRoom));
         assert_eq!(incoming.admits(&piece(1, true, &large)), Ok(()));
-        assert_eq!(incoming.handle(&piece(1, false, &large)), Err(Contradiction));
-        assert_eq!(incoming.handle(&piece(1, true, b"x")), Err(Contradiction));
-        assert_eq!(incoming.handle(&Piece { total: 1001, ..piece(4, true, b"x") }), Err(Contradiction));
+        assert_eq!(incoming.admits(&piece(1, false, &large)), Err(Unfit::Contradiction));
+        assert_eq!(incoming.admits(&piece(1, true, b"x")), Err(Unfit::Contradiction));
+        assert_eq!(
+            incoming.admits(&Piece { total: 1001, ..piece(4, true, b"x") }),
+            Err(Unfit::Contradiction)
+        );
+        // As in one datagram, of which all was admitted before any of it counts.
+        incoming.handle(&piece(1, true, b"x"));
+        incoming.handle_skip(1, 9);
+        assert_eq!(taken(&mut incoming), [&large[..], &large[..]]);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nyx_core::Instant;
 
+use super::assembly::Unfit;
 use super::packet::{Ack, Frame, Frames, Packet, PacketError};
 use super::recovery::{Content, Outcome, Recovery};
 use super::{Connection, Event, Reason, Stage};
@@ -78,7 +79,11 @@ impl Connection {
                 Frame::Stream { offset, bytes } => {
                     has_room &= self.stream_in.admits(offset, bytes.len()).is_ok()
                 }
-                Frame::Item(piece) => has_room &= self.items_in.admits(&piece).is_ok(),
+                Frame::Item(piece) => match self.items_in.admits(&piece) {
+                    Ok(()) => {}
+                    Err(Unfit::NoRoom) => has_room = false,
+                    Err(Unfit::Contradiction) => return Err(PacketError::Piece),
+                },
                 _ => {}
             }
         }
@@ -102,7 +107,7 @@ impl Connection {
         }
         self.note(now, number, is_eliciting, arrival);
         for frame in Frames::new(frames) {
-            self.handle_frame(now, number, frame?)?;
+            self.handle_frame(now, number, frame?);
         }
         Ok(())
     }
@@ -124,16 +129,15 @@ impl Connection {
         }
     }
 
-    fn handle_frame(&mut self, now: Instant, number: u64, frame: Frame<'_>) -> Result<(), PacketError> {
+    fn handle_frame(&mut self, now: Instant, number: u64, frame: Frame<'_>) {
         match frame {
             Frame::Padding | Frame::Ping => {}
             Frame::Ack(ack) => self.handle_ack(now, number, &ack),
             Frame::Stream { offset, bytes } => self.stream_in.handle(offset, bytes),
-            Frame::Item(piece) => self.items_in.handle(&piece).map_err(|_| PacketError::Piece)?,
+            Frame::Item(piece) => self.items_in.handle(&piece),
             Frame::Skip { flow, below } => self.items_in.handle_skip(flow, below),
             Frame::Close => self.end(Reason::There),
         }
-        Ok(())
     }
 
     fn handle_ack(&mut self, now: Instant, number: u64, ack: &Ack) {

@@ -76,7 +76,8 @@ pub struct Config {
     pub datagram_bytes: usize,
     /// The largest item that is taken in, in bytes. Default 16 MiB and the head of a message.
     pub item_bytes: usize,
-    /// Memory for items that are not delivered, in bytes; what comes beyond is not acknowledged, and so comes again. Default 20 MiB.
+    /// Memory for items that are not delivered, in bytes, of which each takes 400 beside its own; what comes beyond is not acknowledged, and so
+    /// comes again. One item of the largest size always has room. Default 20 MiB.
     pub incoming_bytes: usize,
     /// After how much silence the other end is taken to be gone. Default 30 s.
     pub silence: Duration,
@@ -238,10 +239,8 @@ impl Connection {
     }
 
     fn new(now: Instant, id: u64, config: Config, stage: Stage) -> Self {
-        let bounds = assembly::Bounds {
-            item_bytes: config.item_bytes as u64,
-            bytes: config.incoming_bytes.max(config.item_bytes) as u64,
-        };
+        let bounds =
+            assembly::Bounds { item_bytes: config.item_bytes as u64, bytes: config.incoming_bytes as u64 };
         Self {
             id,
             config,

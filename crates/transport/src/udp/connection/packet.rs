@@ -121,8 +121,8 @@ pub enum PacketError {
     /// It acknowledges what can't be, or too much at once.
     #[error("its acknowledgement is no list of at most 64 descending ranges")]
     Ack,
-    /// A piece lies outside of its item, or has no bytes, or the item is empty.
-    #[error("a piece of an item is empty or lies outside of it")]
+    /// A piece lies outside of its item, or has no bytes, or the item is empty, too large, or another one than was said before.
+    #[error("a piece of an item is empty, lies outside of it, or contradicts what came of it before")]
     Piece,
 }
 

@@ -36,6 +36,12 @@ impl Ranges {
         self.0.iter().map(|range| range.end - range.start).sum()
     }
 
+    /// Whether there is a range that `range` would be merged with.
+    pub(super) fn touches(&self, range: &Range<u64>) -> bool {
+        let first = self.0.partition_point(|have| have.end < range.start);
+        self.0.get(first).is_some_and(|have| have.start <= range.end)
+    }
+
     pub(super) fn insert(&mut self, range: Range<u64>) {
         if range.is_empty() {
             return;
