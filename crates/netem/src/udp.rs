@@ -262,10 +262,7 @@ impl Relay {
             self.tell();
             let forget = last + self.idle;
             let on_its_way = self.paths.iter().filter_map(Path::poll_timeout).min();
-            if on_its_way.is_none() && now >= forget {
-                return;
-            }
-            let wake = on_its_way.map_or(forget, |at| at.min(forget.max(now)));
+            let Some(wake) = wake(now, on_its_way, forget) else { return };
             tokio::select! {
                 Ok(()) = self.control.changed() => self.control.mark_changed(),
                 datagram = self.inbox.recv() => match datagram {
@@ -322,6 +319,11 @@ impl Relay {
     }
 }
 
+/// When there is something to do though nothing comes. `None`: the client is to be forgotten, which it is not while something is on its way.
+fn wake(now: Instant, on_its_way: Option<Instant>, forget: Instant) -> Option<Instant> {
+    on_its_way.or_else(|| (now < forget).then_some(forget))
+}
+
 fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
     let socket = std::net::UdpSocket::bind(addr)?;
     socket.set_nonblocking(true)?;
@@ -333,3 +335,20 @@ const DATAGRAM_MAX: usize = 65_535;
 
 /// Datagrams of a client that wait for its task.
 const INBOX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_silent_is_forgotten_once_nothing_is_on_its_way_and_costs_nothing_until_then() {
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        assert_eq!(wake(at(1), None, at(10)), Some(at(10)));
+        assert_eq!(wake(at(1), Some(at(3)), at(10)), Some(at(3)));
+        // Whether it has been silent for long enough or will have been: there is nothing to do before the datagram is due.
+        for now in [1, 10, 11] {
+            assert_eq!(wake(at(now), Some(at(12)), at(10)), Some(at(12)));
+        }
+        assert_eq!(wake(at(10), None, at(10)), None);
+    }
+}
