@@ -16,7 +16,7 @@ use super::App;
 use crate::config::Auth;
 use crate::exit::Outcome;
 use crate::token::book::{BadToken, Book};
-use crate::token::store::{self, Stamp};
+use crate::token::store::{self, Followed, Stamp};
 
 /// What is known of tokens.
 pub(crate) struct Access {
@@ -62,12 +62,14 @@ impl Access {
         BadToken::ALL.iter().map(|bad| (bad.name(), self.refused[*bad as usize].get()))
     }
 
-    /// Reads the file again. Returns who loses by it. A file that can't be read changes nothing: to let nobody in any more
-    /// because of a typing error would be as bad.
-    fn reload(&self) -> HashSet<String> {
+    /// Reads the file again if there is a reason to. Returns who loses by it. A file that can't be read changes nothing: to let nobody in
+    /// any more because of a typing error would be as bad.
+    fn reload(&self, followed: &mut Followed, asked: bool) -> HashSet<String> {
         let Some(path) = &self.file else { return HashSet::new() };
-        match store::load(path) {
-            Ok(file) => {
+        let was_unread = followed.is_unread();
+        match followed.look(Stamp::of(path), asked, || store::load(path)) {
+            None => HashSet::new(),
+            Some(Ok(file)) => {
                 let mut book = self.book.write();
                 let next = book.with_file(file);
                 let losers = book.losers(&next);
@@ -75,9 +77,12 @@ impl Access {
                 *book = Arc::new(next);
                 losers
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 self.failures.inc();
-                tracing::error!("the tokens stay as they were: {error:#}");
+                // Where it is tried twice a second, once is enough to say so.
+                if !(was_unread && followed.is_unread()) {
+                    tracing::error!("the tokens stay as they were: {error:#}");
+                }
                 HashSet::new()
             }
         }
@@ -91,18 +96,14 @@ pub(super) async fn follow(app: Arc<App>, reload: Arc<tokio::sync::Notify>) {
     if store::is_open_to_others(&path, 2) {
         tracing::warn!("others can write {}, and let themselves in: chmod 600", path.display());
     }
-    let mut stamp = access.stamp.clone();
+    let mut followed = Followed::new(access.stamp.clone());
     let mut losers = HashSet::new();
     loop {
         let asked = tokio::time::timeout(LOOK_EVERY, reload.notified()).await.is_ok();
         // Once more those of the last time: one that was being let in at that moment was not a session yet.
         expel(&app, access, &std::mem::take(&mut losers));
-        let present = Stamp::of(&path);
-        if asked || present != stamp {
-            stamp = present;
-            losers = access.reload();
-            expel(&app, access, &losers);
-        }
+        losers = access.reload(&mut followed, asked);
+        expel(&app, access, &losers);
     }
 }
 

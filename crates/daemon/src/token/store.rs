@@ -91,6 +91,44 @@ impl Stamp {
     }
 }
 
+/// A file as far as it was read, and so whether it is to be read now.
+pub(crate) struct Followed {
+    stamp: Option<Stamp>,
+    /// The last time it could not be read.
+    is_unread: bool,
+}
+
+impl Followed {
+    /// One that was read when it was so.
+    pub(crate) const fn new(stamp: Option<Stamp>) -> Self {
+        Self { stamp, is_unread: false }
+    }
+
+    /// Whether it could not be read the last time, and is read again though nothing of it may change.
+    pub(crate) const fn is_unread(&self) -> bool {
+        self.is_unread
+    }
+
+    /// Reads the file, which is `present` now, if it has changed since it was read, or that is `asked` for. What is wrong in it is wrong until it
+    /// changes; what keeps it from being read may pass, and then nothing of the file shows that there is something new.
+    pub(crate) fn look<T>(
+        &mut self,
+        present: Option<Stamp>,
+        asked: bool,
+        read: impl FnOnce() -> anyhow::Result<T>,
+    ) -> Option<anyhow::Result<T>> {
+        if !asked && !self.is_unread && present == self.stamp {
+            return None;
+        }
+        let outcome = read();
+        self.stamp = present;
+        let failed = outcome.as_ref().err().and_then(|error| error.downcast_ref::<io::Error>());
+        // It is read as text: bytes that are none are wrong in it.
+        self.is_unread = failed.is_some_and(|error| error.kind() != io::ErrorKind::InvalidData);
+        Some(outcome)
+    }
+}
+
 /// Whether others than its owner may do `mode` (2: write, 4: read) with the file. Where that can't be told, no.
 #[cfg(unix)]
 pub(crate) fn is_open_to_others(path: &Path, mode: u32) -> bool {
@@ -134,6 +172,34 @@ mod tests {
         assert_eq!(load(&path).unwrap().revoked.len(), 9);
         assert_ne!(Stamp::of(&path), first);
         assert!(!is_open_to_others(&path, 4));
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_read_again_though_it_does_not_change_and_what_is_wrong_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.toml");
+        let mut followed = Followed::new(Stamp::of(&path));
+        change(&path, UNIX_EPOCH, revoke("1")).unwrap();
+        let present = Stamp::of(&path);
+        let unread = folder.path().to_owned();
+        for _ in 0..3 {
+            // A folder, which exists and can't be read.
+            let outcome = followed.look(present.clone(), false, || load(&unread));
+            assert!(outcome.is_some_and(|outcome| outcome.is_err()) && followed.is_unread());
+        }
+        let outcome = followed.look(present.clone(), false, || load(&path));
+        assert_eq!(outcome.unwrap().unwrap().revoked.len(), 1);
+        assert!(followed.look(present.clone(), false, || load(&path)).is_none());
+        // So it is with one that is asked for.
+        assert!(followed.look(present.clone(), true, || load(&unread)).is_some());
+        assert!(followed.look(present, false, || load(&path)).is_some_and(|outcome| outcome.is_ok()));
+
+        for broken in [&b"[[token]"[..], b"\xff"] {
+            fs::write(&path, broken).unwrap();
+            let present = Stamp::of(&path);
+            assert!(followed.look(present.clone(), false, || load(&path)).is_some_and(|read| read.is_err()));
+            assert!(followed.look(present, false, || load(&path)).is_none());
+        }
     }
 
     #[test]
