@@ -260,6 +260,21 @@ fn another_hub_gets_every_kind() {
 }
 
 #[test]
+fn what_is_on_its_way_when_the_server_ends_is_told_as_dropped() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let to = format!("http://{}/", listener.local_addr().expect("it is bound"));
+    let mut server = forwarding("log", &to, "");
+    event(&server, "one");
+    let _unanswered = listener.accept().expect("it connects");
+    event(&server, "two");
+    server.terminate();
+    assert!(server.wait().success());
+    let log = server.log();
+    let told = log.lines().find(|line| line.contains("dropped at the end")).expect("it is told");
+    assert!(told.contains("items") && told.trim_end().ends_with('2'), "{told}");
+}
+
+#[test]
 fn what_waits_is_delivered_when_the_server_stops() {
     let service = Service::start(&[]);
     let server = forwarding("log", &format!("http://{}/", service.addr), "batch = 100\nlinger = \"1h\"");

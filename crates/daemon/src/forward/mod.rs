@@ -110,11 +110,11 @@ impl Forwarder {
         match result {
             Ok(()) => {
                 self.meters.delivered(batch.len());
-                self.spool.delivered(&batch);
+                self.spool.delivered();
             }
             Err(Failed::Rejected(why)) => {
                 tracing::warn!(to = %self.name, %why, items = batch.len(), "refused for good, and dropped");
-                self.spool.rejected(&batch);
+                self.spool.rejected(batch.len());
             }
             Err(Failed::Later(why)) => self.try_again(now, batch, &why, Duration::ZERO),
             Err(Failed::Busy(why, pause)) => {
@@ -138,11 +138,10 @@ impl Forwarder {
     }
 
     fn end(mut self) {
-        let left = self.spool.len();
+        let left = self.spool.drop_all(Reason::Shutdown);
         if left > 0 {
-            tracing::warn!(to = %self.name, items = left, "dropped at the end: the sink did not take them in time");
+            tracing::warn!(to = %self.name, items = left, "dropped at the end: the sink did not say in time that it has them");
         }
-        self.spool.drop_all(Reason::Shutdown);
         self.meters.show(&self.spool);
     }
 }

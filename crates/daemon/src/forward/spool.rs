@@ -54,8 +54,9 @@ pub(super) struct Spool {
     config: Config,
     queue: VecDeque<(Instant, Parcel)>,
     queued_bytes: usize,
-    /// Bytes of the batch that is on its way.
+    /// Of the batch that is on its way.
     sent_bytes: usize,
+    sent_items: usize,
     retry_at: Option<Instant>,
     backoff: Backoff,
     drops: [u64; Reason::ALL.len()],
@@ -69,6 +70,7 @@ impl Spool {
             queue: VecDeque::new(),
             queued_bytes: 0,
             sent_bytes: 0,
+            sent_items: 0,
             retry_at: None,
             drops: [0; Reason::ALL.len()],
         }
@@ -108,6 +110,7 @@ impl Spool {
             self.sent_bytes += parcel.bytes();
             batch.push(parcel);
         }
+        self.sent_items = batch.len();
         Some(batch)
     }
 
@@ -120,21 +123,21 @@ impl Spool {
     }
 
     /// The batch has been delivered.
-    pub(super) fn delivered(&mut self, _: &[Parcel]) {
-        self.sent_bytes = 0;
+    pub(super) fn delivered(&mut self) {
+        (self.sent_bytes, self.sent_items) = (0, 0);
         self.retry_at = None;
         self.backoff.succeeded();
     }
 
-    /// The batch was refused for good.
-    pub(super) fn rejected(&mut self, batch: &[Parcel]) {
-        self.count(Reason::Rejected, batch.len());
-        self.delivered(batch);
+    /// So many items of the batch were refused for good, and the others delivered.
+    pub(super) fn rejected(&mut self, items: usize) {
+        self.count(Reason::Rejected, items);
+        self.delivered();
     }
 
     /// The batch was not delivered: it waits in front, for longer each time, and for `pause` at least.
     pub(super) fn failed(&mut self, now: Instant, batch: Vec<Parcel>, pause: Duration) {
-        self.sent_bytes = 0;
+        (self.sent_bytes, self.sent_items) = (0, 0);
         for parcel in batch.into_iter().rev() {
             let newer = parcel.is_state()
                 && self.queue.iter().any(|(_, other)| other.is_state() && other.topic == parcel.topic);
@@ -152,11 +155,13 @@ impl Spool {
         self.retry_at = Some(now + again);
     }
 
-    /// Gives up all that waits.
-    pub(super) fn drop_all(&mut self, reason: Reason) {
-        self.count(reason, self.queue.len());
+    /// Gives up all that waits or is on its way. Returns how many items.
+    pub(super) fn drop_all(&mut self, reason: Reason) -> usize {
+        let items = self.queue.len() + self.sent_items;
+        self.count(reason, items);
         self.queue.clear();
-        self.queued_bytes = 0;
+        (self.queued_bytes, self.sent_bytes, self.sent_items) = (0, 0, 0);
+        items
     }
 
     /// How often in a row a batch was not delivered.
@@ -164,14 +169,9 @@ impl Spool {
         self.backoff.failures()
     }
 
-    /// Items that wait.
-    pub(super) fn len(&self) -> usize {
-        self.queue.len()
-    }
-
     /// Whether nothing waits and nothing is on its way.
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty() && self.sent_bytes == 0
+        self.queue.is_empty() && self.sent_items == 0
     }
 
     /// Bytes that wait or are on their way.
@@ -224,7 +224,7 @@ mod tests {
         assert!(spool.poll_batch(at_millis(4), false).is_none());
         assert_eq!(spool.poll_timeout(), Some(at_millis(5)));
         assert_eq!(sequences(&spool.poll_batch(at_millis(5), false).unwrap()), [0]);
-        spool.delivered(&[]);
+        spool.delivered();
         for sequence in 1..4 {
             spool.push(at_millis(6), event("a", sequence, 10));
         }
@@ -247,7 +247,7 @@ mod tests {
             (now, last) = (now + pause, pause);
         }
         spool.poll_batch(now, false).unwrap();
-        spool.delivered(&[]);
+        spool.delivered();
         assert_eq!(spool.failures(), 0);
     }
 
@@ -268,7 +268,7 @@ mod tests {
         for sequence in 0..25 {
             spool.push(at_millis(0), event("a", sequence, 1000));
         }
-        assert_eq!((spool.len(), spool.drops(Reason::Overrun)), (10, 15));
+        assert_eq!((spool.queue.len(), spool.drops(Reason::Overrun)), (10, 15));
         assert_eq!(sequences(&spool.poll_batch(at_millis(0), false).unwrap()), [15, 16]);
     }
 
@@ -283,7 +283,7 @@ mod tests {
         // One that failed and has become old meanwhile.
         spool.push(at_millis(9), state("a", 4));
         spool.failed(at_millis(9), batch, Duration::ZERO);
-        assert_eq!((spool.len(), spool.drops(Reason::Conflated)), (2, 3));
+        assert_eq!((spool.queue.len(), spool.drops(Reason::Conflated)), (2, 3));
     }
 
     #[test]
@@ -292,9 +292,14 @@ mod tests {
         spool.push(at_millis(0), event("a", 0, 10));
         assert!(spool.poll_batch(at_millis(0), true).is_some());
         spool.push(at_millis(0), event("a", 1, 10));
-        spool.rejected(&[event("a", 0, 10)]);
-        spool.drop_all(Reason::Shutdown);
-        assert_eq!((spool.drops(Reason::Rejected), spool.drops(Reason::Shutdown)), (1, 1));
-        assert!(spool.is_empty());
+        spool.rejected(1);
+        assert!(spool.poll_batch(at_millis(0), true).is_some());
+        for sequence in 2..4 {
+            spool.push(at_millis(0), event("a", sequence, 10));
+        }
+        // One is on its way, and two wait.
+        assert_eq!(spool.drop_all(Reason::Shutdown), 3);
+        assert_eq!((spool.drops(Reason::Rejected), spool.drops(Reason::Shutdown)), (1, 3));
+        assert!(spool.is_empty() && spool.bytes() == 0);
     }
 }
