@@ -260,6 +260,50 @@ fn another_hub_gets_every_kind() {
 }
 
 #[test]
+fn what_another_hub_refuses_is_dropped_and_holds_up_nothing_beside_it() {
+    let other = Server::configured("[limits]\ndocument_bytes = \"1KiB\"\nmessage_bytes = \"4KiB\"\n");
+    // There it is a document.
+    other.post("/v1/topics/log", "application/json", b"{}");
+    let to = format!("nyx://{}", other.native());
+    let server = forwarding("**", &to, "batch = 5\nlinger = \"1h\"");
+    let say = |text: &str| {
+        assert_eq!(server.post("/v1/topics/chat", "text/plain", text.as_bytes()).status(), 202);
+    };
+    let long = "x".repeat(2000);
+    for round in 1..3 {
+        say(&format!("one of {round}"));
+        event(&server, "no event there");
+        say(&long.repeat(3));
+        let large = format!("{{\"round\":{round},\"filler\":\"{long}\"}}");
+        server.post("/v1/topics/world", "application/json", large.as_bytes());
+        let last = format!("two of {round}");
+        say(&last);
+        let counted = format!("nyx_forwarded_items_total{{to=\"{to}\"}}");
+        until(&server, &counted, f64::from(round) * 2.0);
+        assert_eq!(metric(&server, &counted), f64::from(round) * 2.0);
+        assert_eq!(other.get("/v1/topics/chat").text(), last);
+        let rejected = format!("nyx_forward_drops_total{{reason=\"rejected\",to=\"{to}\"}}");
+        until(&server, &rejected, f64::from(round) * 3.0);
+        assert_eq!(metric(&server, &rejected), f64::from(round) * 3.0);
+        assert_eq!(metric(&server, &format!("nyx_forward_retries_total{{to=\"{to}\"}}")), 0.0);
+    }
+}
+
+#[test]
+fn a_document_that_others_have_changed_on_another_hub_is_sent_whole_again() {
+    let other = Server::start();
+    let to = format!("nyx://{}", other.native());
+    let server = forwarding("world", &to, "retry_max = \"100ms\"");
+    let there = || other.get("/v1/topics/world");
+    server.post("/v1/topics/world", "application/json", br#"{"list":[1,2,3]}"#);
+    wait(&server, "it is there", || there().status() == 200 && there().json()["list"] == json!([1, 2, 3]));
+    other.post("/v1/topics/world", "application/json", br#"{"list":7}"#);
+    server.post("/v1/topics/world", "application/json", br#"{"list":[1,2,4]}"#);
+    wait(&server, "it is there again", || there().json()["list"] == json!([1, 2, 4]));
+    assert_eq!(metric(&server, &format!("nyx_forward_retries_total{{to=\"{to}\"}}")), 1.0);
+}
+
+#[test]
 fn what_is_on_its_way_when_the_server_ends_is_told_as_dropped() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
     let to = format!("http://{}/", listener.local_addr().expect("it is bound"));

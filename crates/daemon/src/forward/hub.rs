@@ -1,11 +1,14 @@
 //! A batch to another hub.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::anyhow;
-use nyx_client::publish::{self, Audio, Events, Frame, Frames, State};
-use nyx_client::{Address, AudioFormat, Client, Config, EventCodec, FrameCodec, Name, Samples, tls};
-use nyx_protocol::control;
+use nyx_client::publish::{self, Audio, Events, Frame, Frames, SendCause, State};
+use nyx_client::{
+    Address, AdvertiseError, AudioFormat, Client, Config, EventCodec, FlushError, FrameCodec, Name, Refusal,
+    Samples, tls,
+};
+use nyx_protocol::control::{self, ErrorCode};
 use nyx_protocol::wire::Kind;
 use tokio::sync::Mutex;
 
@@ -16,14 +19,24 @@ use super::sink::Failed;
 pub(super) struct Hub {
     address: Address,
     tls: tls::client::Config,
-    link: Mutex<Option<Link>>,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Default)]
+struct Inside {
+    link: Option<Link>,
+    /// Topics whose sound goes on in another format, which is not taken yet.
+    changing: HashSet<String>,
 }
 
 struct Link {
     client: Client,
-    /// By topic, and what their payloads are; of sound, its format.
-    publishers: HashMap<(Name, u8), (Option<control::AudioFormat>, Publisher)>,
+    /// Those of sound with its format.
+    publishers: HashMap<Topic, (Option<control::AudioFormat>, Publisher)>,
 }
+
+/// A topic, and what its payloads are.
+type Topic = (Name, u8);
 
 enum Publisher {
     Events(Events),
@@ -34,23 +47,26 @@ enum Publisher {
 
 impl Hub {
     pub(super) fn new(address: Address, tls: tls::client::Config) -> Self {
-        Self { address, tls, link: Mutex::new(None) }
+        Self { address, tls, inside: Mutex::default() }
     }
 
-    /// Publishes a batch, and waits until the other hub has taken it in.
+    /// Publishes a batch, and waits until the other hub has taken in what it does not refuse.
     pub(super) async fn publish(&self, batch: &[Parcel]) -> Result<(), Failed> {
-        let mut place = self.link.lock().await;
+        let Inside { link: place, changing } = &mut *self.inside.lock().await;
         // After anything that went wrong it is made anew, so that what is sent again is the first that it sends.
-        let mut link = match place.take() {
+        let kept = place.take();
+        let mut refusals = Refusals::new(kept.is_none(), changing);
+        let mut link = match kept {
             Some(link) => link,
             None => Link { client: self.connect().await?, publishers: HashMap::new() },
         };
         for parcel in batch {
-            link.send(parcel).await?;
+            link.send(parcel, &mut refusals).await?;
         }
-        link.client.flush().await?;
-        *place = Some(link);
-        Ok(())
+        if link.flush(&mut refusals).await? == Flushed::Whole {
+            *place = Some(link);
+        }
+        refusals.told()
     }
 
     async fn connect(&self) -> anyhow::Result<Client> {
@@ -61,56 +77,157 @@ impl Hub {
     }
 }
 
+/// What the other hub refuses of a batch, and would refuse again.
+struct Refusals<'a> {
+    /// Whether nothing was sent on the connection before.
+    is_fresh: bool,
+    changing: &'a mut HashSet<String>,
+    topics: HashSet<(Topic, Option<control::AudioFormat>)>,
+    items: usize,
+    /// The first of them.
+    why: Option<anyhow::Error>,
+}
+
+impl<'a> Refusals<'a> {
+    fn new(is_fresh: bool, changing: &'a mut HashSet<String>) -> Self {
+        Self { is_fresh, changing, topics: HashSet::new(), items: 0, why: None }
+    }
+
+    fn note(&mut self, why: impl Into<anyhow::Error>) {
+        self.items += 1;
+        self.why.get_or_insert_with(|| why.into());
+    }
+
+    /// Whether the same would be refused for the same reason. A change of a document may not fit because somebody else has changed it there, and
+    /// then the whole document does, which is what a new connection begins with.
+    fn is_final(&self, refusal: &Refusal) -> bool {
+        match refusal.code {
+            ErrorCode::Forbidden | ErrorCode::BadTopic => true,
+            // Sound goes on in another format when what was sent in the last one has been heard.
+            ErrorCode::KindMismatch => !self.changing.contains(&refusal.subject),
+            ErrorCode::BadDocument => self.is_fresh,
+            _ => false,
+        }
+    }
+
+    fn told(self) -> Result<(), Failed> {
+        self.why.map_or(Ok(()), |why| Err(Failed::Partly(why, self.items)))
+    }
+}
+
+/// What the other hub has said to what was sent last.
+#[derive(PartialEq, Eq)]
+enum Flushed {
+    Whole,
+    /// It has refused something, of which the publisher would hear once more.
+    Partly,
+}
+
 impl Link {
-    async fn send(&mut self, parcel: &Parcel) -> Result<(), Failed> {
-        let key = (parcel.topic.clone(), parcel.codec);
-        if self.publishers.get(&key).is_some_and(|(audio, _)| *audio != parcel.audio) {
+    async fn send(&mut self, parcel: &Parcel, refusals: &mut Refusals<'_>) -> Result<(), Failed> {
+        let topic = (parcel.topic.clone(), parcel.codec);
+        if refusals.topics.contains(&(topic.clone(), parcel.audio)) {
+            refusals.items += 1;
+            return Ok(());
+        }
+        if self.publishers.get(&topic).is_some_and(|(audio, _)| *audio != parcel.audio) {
             // The sound goes on in another format, of whatever codec.
             self.publishers.retain(|(name, _), _| *name != parcel.topic);
+            refusals.changing.insert(parcel.topic.to_string());
         }
-        if !self.publishers.contains_key(&key) {
-            let publisher = self.advertise(parcel).await?;
-            self.publishers.insert(key.clone(), (parcel.audio, publisher));
+        if !self.publishers.contains_key(&topic) {
+            match self.advertise(parcel, refusals).await {
+                Ok(publisher) => {
+                    refusals.changing.remove(parcel.topic.as_str());
+                    self.publishers.insert(topic.clone(), (parcel.audio, publisher));
+                }
+                Err(Failed::Rejected(why)) => {
+                    refusals.note(why);
+                    refusals.topics.insert((topic, parcel.audio));
+                    return Ok(());
+                }
+                Err(failed) => return Err(failed),
+            }
         }
-        let (stamp, payload) = (parcel.unix_micros, parcel.payload.clone());
-        match (&self.publishers[&key].1, &parcel.value) {
-            (Publisher::Events(events), _) => match stamp {
-                Some(stamp) => events.send_stamped(payload, stamp).await.map_err(|error| error.cause)?,
-                None => events.send(payload).await.map_err(|error| error.cause)?,
-            },
-            (Publisher::Frames(frames), _) => {
-                let (codec, keyframe) = (FrameCodec::from(parcel.codec), parcel.keyframe);
-                let frame = Frame { payload, codec, keyframe, unix_micros: stamp };
-                frames.send(frame).await.map_err(|error| error.cause)?;
-            }
-            (Publisher::Audio(audio), _) => audio.send(payload, stamp).await.map_err(|error| error.cause)?,
-            (Publisher::State(state), Some(value)) => {
-                state.set((**value).clone()).await.map_err(|error| error.cause)?;
-            }
-            (Publisher::State(_), None) => {}
+        let (_, publisher) = &self.publishers[&topic];
+        let mut sent = publisher.send(parcel).await;
+        if let Err(SendCause::Refused(refusal)) = &sent
+            && refusals.is_final(refusal)
+        {
+            // It is told once of what went before, and this has not gone; or it is told of the topic, again and again.
+            refusals.note(refusal.clone());
+            sent = match publisher.send(parcel).await {
+                Err(SendCause::Refused(_)) => Ok(()),
+                sent => sent,
+            };
+        }
+        match sent {
+            Err(cause @ (SendCause::TooLarge { .. } | SendCause::BadPatch(_))) => refusals.note(cause),
+            sent => sent?,
         }
         Ok(())
     }
 
-    async fn advertise(&self, parcel: &Parcel) -> Result<Publisher, Failed> {
+    async fn flush(&self, refusals: &mut Refusals<'_>) -> Result<Flushed, Failed> {
+        // Each time one publisher is told of.
+        for flushed in 0..=self.publishers.len() {
+            match self.client.flush().await {
+                Ok(()) if flushed == 0 => return Ok(Flushed::Whole),
+                Ok(()) => break,
+                Err(FlushError::Refused(refusal)) if refusals.is_final(&refusal) => refusals.note(refusal),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Flushed::Partly)
+    }
+
+    async fn advertise(&self, parcel: &Parcel, refusals: &Refusals<'_>) -> Result<Publisher, Failed> {
         let (client, name) = (&self.client, parcel.topic.clone());
         let mut options = publish::Options::default();
         options.content_type = parcel.content_type.to_string();
-        Ok(match parcel.kind {
+        let advertised = match parcel.kind {
             Kind::Event => {
                 options.codec = EventCodec::from(parcel.codec);
-                Publisher::Events(client.events(name, options).await?)
+                client.events(name, options).await.map(Publisher::Events)
             }
-            Kind::Frame => Publisher::Frames(client.frames(name, options).await?),
-            Kind::State => Publisher::State(client.state(name, options).await?),
+            Kind::Frame => client.frames(name, options).await.map(Publisher::Frames),
+            Kind::State => client.state(name, options).await.map(Publisher::State),
             Kind::Audio => {
                 let format = parcel.audio.ok_or_else(|| {
                     Failed::Rejected(anyhow!("the format of the sound in {name} is not known"))
                 })?;
                 let format = AudioFormat { sample_rate: format.sample_rate, channels: format.channels };
                 let samples = Samples::from(parcel.codec);
-                Publisher::Audio(client.audio(name, format, samples, options).await?)
+                client.audio(name, format, samples, options).await.map(Publisher::Audio)
             }
+        };
+        advertised.map_err(|error| match error {
+            AdvertiseError::Refused(refusal) if refusals.is_final(&refusal) => {
+                Failed::Rejected(refusal.into())
+            }
+            error => Failed::Later(error.into()),
         })
+    }
+}
+
+impl Publisher {
+    async fn send(&self, parcel: &Parcel) -> Result<(), SendCause> {
+        let (stamp, payload) = (parcel.unix_micros, parcel.payload.clone());
+        match (self, &parcel.value) {
+            (Self::Events(events), _) => match stamp {
+                Some(stamp) => events.send_stamped(payload, stamp).await.map_err(|error| error.cause),
+                None => events.send(payload).await.map_err(|error| error.cause),
+            },
+            (Self::Frames(frames), _) => {
+                let (codec, keyframe) = (FrameCodec::from(parcel.codec), parcel.keyframe);
+                let frame = Frame { payload, codec, keyframe, unix_micros: stamp };
+                frames.send(frame).await.map_err(|error| error.cause)
+            }
+            (Self::Audio(audio), _) => audio.send(payload, stamp).await.map_err(|error| error.cause),
+            (Self::State(state), Some(value)) => {
+                state.set((**value).clone()).await.map_err(|error| error.cause)
+            }
+            (Self::State(_), None) => Ok(()),
+        }
     }
 }

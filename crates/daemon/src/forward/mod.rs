@@ -116,6 +116,11 @@ impl Forwarder {
                 tracing::warn!(to = %self.name, %why, items = batch.len(), "refused for good, and dropped");
                 self.spool.rejected(batch.len());
             }
+            Err(Failed::Partly(why, items)) => {
+                tracing::warn!(to = %self.name, %why, items, "refused for good, and dropped");
+                self.meters.delivered(batch.len().saturating_sub(items));
+                self.spool.rejected(items);
+            }
             Err(Failed::Later(why)) => self.try_again(now, batch, &why, Duration::ZERO),
             Err(Failed::Busy(why, pause)) => {
                 self.try_again(now, batch, &why, pause.min(self.retry_after_max));

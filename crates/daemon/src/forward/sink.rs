@@ -35,6 +35,8 @@ pub(super) enum Failed {
     Busy(anyhow::Error, Duration),
     /// It will not.
     Rejected(anyhow::Error),
+    /// So many items of the batch will not, and the others were.
+    Partly(anyhow::Error, usize),
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failed {
