@@ -284,6 +284,28 @@ fn without_a_hub_the_exit_code_is_3() {
 }
 
 #[test]
+fn a_capture_that_can_not_begin_leaves_the_recording_that_is_there() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let nobody = listener.local_addr().expect("an address");
+    drop(listener);
+    let hub = Daemon::start();
+    let directory = TempDir::new().expect("a directory");
+    let keep = directory.path().join("keep");
+    let file = keep.to_str().expect("UTF-8");
+    std::fs::write(&keep, b"recorded before").expect("a file");
+    for (server, args, status, saying) in [
+        (nobody, &["--wav", file, "--topic", "x"][..], 3, "nyx serve"),
+        #[cfg(not(feature = "opus"))]
+        (hub.native, &["--wav", file, "--topic", "x", "--opus"], 1, "no Opus"),
+        (hub.native, &["--flac", file, "--samples", "f32"], 1, "no floats"),
+    ] {
+        let args = [&["capture", "--tone", "440", "--for", "10ms"], args].concat();
+        assert_fails(&run(nyx(server, &args), b""), status, saying);
+        assert_eq!(std::fs::read(&keep).expect("it is there"), b"recorded before", "{args:?}");
+    }
+}
+
+#[test]
 fn a_second_hub_on_the_same_port_says_so() {
     let hub = Daemon::start();
     let native = hub.native.to_string();

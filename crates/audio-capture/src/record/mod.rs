@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(feature = "flac")]
+use crate::flac;
 use crate::format::{Encoding, Format};
 use crate::pcm;
 use crate::queue::Chunk;
@@ -78,12 +80,18 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins a file, in the place of what may be there.
+    /// Begins a file, in the place of what may be there: that is gone once the file could be opened, and stays where the format is refused.
     ///
     /// # Errors
     ///
-    /// [`CreateError::Write`].
+    /// [`CreateError::Write`], and `CreateError::Flac` where FLAC can't hold what is recorded.
     pub fn create(path: &Path, format: Format, config: Config) -> Result<Self, CreateError> {
+        #[cfg(feature = "flac")]
+        if config.container == Container::Flac {
+            // Before the file is emptied, which may be a good recording.
+            let unfit = |error| CreateError::Flac { path: path.to_owned(), error };
+            flac::check(format, config.encoding).map_err(unfit)?;
+        }
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
         let file = file.map_err(|error| CreateError::write(path, error))?;
         let copy = file.try_clone().map_err(|error| CreateError::write(path, error))?;

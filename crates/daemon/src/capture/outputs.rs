@@ -43,14 +43,24 @@ impl Outputs {
         if args.flac.is_some() {
             config.container = Container::Flac;
         }
-        let path = args.wav.as_ref().or(args.flac.as_ref());
-        let recorder = path.map(|path| open(path, format, config)).transpose()?;
         let topic = match &args.topic {
             Some(name) => {
                 let encoder = args.opus.map(|rate| opus::Encoder::new(format, args.chunk as usize, rate));
                 Some(Topic::open(name, &args.server, format, config.encoding, encoder.transpose()?).await?)
             }
             None => None,
+        };
+        // Last, because it empties a file that is there: what fails before leaves it as it was.
+        let path = args.wav.as_ref().or(args.flac.as_ref());
+        let recorder = match path.map(|path| open(path, format, config)).transpose() {
+            Ok(recorder) => recorder,
+            Err(error) => {
+                if let Some(topic) = topic {
+                    // The hub is told that it was nothing; the file is what is in the way.
+                    let _ = topic.close().await;
+                }
+                return Err(error.into());
+            }
         };
         let meter = (args.level || (recorder.is_none() && topic.is_none())).then(Meter::new);
         Ok(Self { format, recorder, topic, meter, frames: 0, silent_frames: 0, discontinuities: 0 })
