@@ -91,6 +91,40 @@ fn a_file_of_another_format_is_not_continued() {
 }
 
 #[test]
+fn files_of_others_are_continued_whatever_their_first_chunk_is_as_long_as() {
+    let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    recorded(&path, 1_000);
+    let ours = fs::read(&path).unwrap();
+    // A table of one further size is 12 bytes long.
+    for (tag, size) in
+        [(b"JUNK", 26_u32), (b"JUNK", 28), (b"JUNK", 34), (b"JUNK", 36), (b"JUNK", 92), (b"ds64", 40)]
+    {
+        let mut theirs = [&ours[..12], tag, &size.to_le_bytes()].concat();
+        theirs.resize(theirs.len() + size.next_multiple_of(2) as usize, 0);
+        let begun = theirs.len();
+        theirs.extend(&ours[48..]);
+        // Half of it was never counted, so that it is repaired as well.
+        let data_at = theirs.len() - 2_000;
+        theirs[data_at - 4..data_at].copy_from_slice(&1_000_u32.to_le_bytes());
+        fs::write(&path, &theirs).unwrap();
+        let mut recorder = Recorder::append(&path, mono(), record::Config::default()).unwrap();
+        let (steps, input) = script(mono(), 0);
+        let (_capture, mut reader) = Capture::start(input, Config::default()).unwrap();
+        steps.send(Step::Frames(480)).unwrap();
+        recorder.write(&reader.recv().unwrap()).unwrap();
+        assert_eq!(recorder.finish().unwrap(), 1_480, "{size}");
+        let after = fs::read(&path).unwrap();
+        assert_eq!(
+            (&after[16..20], &after[begun..data_at - 4]),
+            (&theirs[16..20], &theirs[begun..data_at - 4])
+        );
+        assert_eq!(&after[data_at..data_at + 2_000], &theirs[data_at..], "{size}");
+        assert_eq!(samples(&path).len(), 1_480, "{size}");
+        assert_eq!(hound::WavReader::open(&path).unwrap().duration(), 1_480, "{size}");
+    }
+}
+
+#[test]
 fn a_file_that_is_right_is_not_touched() {
     let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
     recorded(&path, 1_001);
