@@ -154,6 +154,55 @@ fn a_full_disk_ends_the_recording_with_a_reason() {
     assert!(error.contains("/dev/full") && error.contains("No space left"), "{error}");
 }
 
+/// What a full disk is, without one: the test runs once more, in a process whose files may not be longer than 20,480 or 40,960 bytes, as shells count.
+#[cfg(unix)]
+#[test]
+fn what_an_error_says_is_kept_is_in_the_file() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return run_out_of_room(Path::new(&folder));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut again = std::process::Command::new("sh");
+    again.args(["-c", r#"trap '' XFSZ && ulimit -f 40 && exec "$0" --exact --nocapture "$1""#]);
+    again.arg(std::env::current_exe().unwrap()).arg("what_an_error_says_is_kept_is_in_the_file");
+    let output = again.env(FOLDER, folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+}
+
+#[cfg(unix)]
+fn run_out_of_room(folder: &Path) {
+    for how in ["dropped", "finished", "written"] {
+        let path = folder.join(how);
+        let (steps, input) = script(mono(), 0);
+        let (_capture, mut reader) = Capture::start(input, Config::default()).unwrap();
+        steps.send(Step::Frames(30_000)).unwrap();
+        steps.send(Step::End).unwrap();
+        let mut recorder = Recorder::create(&path, mono(), record::Config::default()).unwrap();
+        let failed = std::iter::from_fn(|| reader.recv()).find_map(|chunk| recorder.write(&chunk).err());
+        // Half a second is written at a time, so the first is cut.
+        let kept = failed.expect("it does not fit").frames;
+        assert!(kept > 10_000 && kept == recorder.frames(), "{kept}");
+        match how {
+            "dropped" => drop(recorder),
+            "finished" => assert_eq!(recorder.finish().unwrap(), kept),
+            _ => {
+                let next = reader.recv().expect("there is more");
+                assert_eq!(recorder.write(&next).unwrap_err().frames, kept);
+                assert_eq!(recorder.flush().unwrap_err().frames, kept);
+            }
+        }
+        let reader = wav::Reader::open(File::open(&path).unwrap()).unwrap();
+        assert_eq!(reader.frames_left(), Some(kept));
+        assert_eq!(samples(&path).len() as u64, kept);
+    }
+}
+
+/// Where the other process records.
+#[cfg(unix)]
+const FOLDER: &str = "NYX_TEST_FOLDER";
+
 proptest! {
     /// However a recording was cut, repairing it keeps all whole frames, and repairing it again changes nothing.
     #[test]

@@ -77,6 +77,8 @@ pub struct Recorder {
     pending_max: usize,
     /// Where the next chunk begins if nothing is missing; `None` before the first.
     next_frame: Option<u64>,
+    /// Frames in the file, once nothing more is written: it was ended, or it failed and its header was made true.
+    kept: Option<u64>,
 }
 
 impl Recorder {
@@ -135,15 +137,17 @@ impl Recorder {
         let frames = usize::try_from(format.frames_in(config.flush_every)).unwrap_or(usize::MAX);
         let pending_max = frames.saturating_mul(frame_bytes).clamp(frame_bytes, PENDING_MAX);
         let (path, encoding) = (path.to_owned(), config.encoding);
-        Self { path, file, output, format, encoding, pending: Vec::new(), pending_max, next_frame: None }
+        let pending = Vec::new();
+        Self { path, file, output, format, encoding, pending, pending_max, next_frame: None, kept: None }
     }
 
     /// Appends a chunk, with silence before it where something is missing.
     ///
     /// # Errors
     ///
-    /// [`RecordError`]: nothing more can be written. All that was is in the file, and the file is readable.
+    /// [`RecordError`]: nothing more can be written, also later. All that was is in the file, and the file is readable.
     pub fn write(&mut self, chunk: &Chunk) -> Result<(), RecordError> {
+        self.check()?;
         let missing = chunk.first_frame.saturating_sub(self.next_frame.unwrap_or(chunk.first_frame));
         self.silence(missing.min(self.format.frames_in(SILENCE_MAX)))?;
         self.next_frame = Some(chunk.end_frame());
@@ -151,19 +155,19 @@ impl Recorder {
         self.flush_if_full()
     }
 
-    /// Writes what is left, and says how many frames the file holds.
+    /// Writes what is left, and says how many frames the file holds. One that has failed before is left as it is.
     ///
     /// # Errors
     ///
     /// [`RecordError`], as for [`Self::write`].
     pub fn finish(mut self) -> Result<u64, RecordError> {
-        self.end()?;
-        Ok(self.output.frames())
+        self.end()
     }
 
     /// Frames that were recorded, those of a file that was continued included.
     pub fn frames(&self) -> u64 {
-        self.output.frames() + (self.pending.len() / self.format.frame_bytes(self.encoding)) as u64
+        let pending = (self.pending.len() / self.format.frame_bytes(self.encoding)) as u64;
+        self.kept.unwrap_or_else(|| self.output.frames() + pending)
     }
 
     /// Writes what is there, and makes it readable: of WAV the header says then how long it is; FLAC keeps back what fills no block.
@@ -172,14 +176,26 @@ impl Recorder {
     ///
     /// [`RecordError`], as for [`Self::write`].
     pub fn flush(&mut self) -> Result<(), RecordError> {
+        self.check()?;
         let written = self.output.write(&self.pending).and_then(|()| self.output.flush());
         self.pending.clear();
         written.map_err(|error| self.give_up(error))
     }
 
-    fn end(&mut self) -> Result<(), RecordError> {
+    /// Refuses what would follow an error.
+    fn check(&self) -> Result<(), RecordError> {
+        let Some(frames) = self.kept else { return Ok(()) };
+        let error = io::Error::other("the recording has failed before").into();
+        Err(RecordError { path: self.path.clone(), frames, error })
+    }
+
+    fn end(&mut self) -> Result<u64, RecordError> {
+        if let Some(frames) = self.kept {
+            return Ok(frames);
+        }
         self.flush()?;
-        self.output.finish().map_err(|error| self.give_up(error))
+        self.output.finish().map_err(|error| self.give_up(error))?;
+        Ok(*self.kept.insert(self.output.frames()))
     }
 
     fn flush_if_full(&mut self) -> Result<(), RecordError> {
@@ -199,9 +215,11 @@ impl Recorder {
         Ok(())
     }
 
-    /// Part of what could not be written may be there: makes the header true, and counts.
+    /// Part of what could not be written may be there: makes the header true, and counts. The output does not know of that part, so it is
+    /// not written to again.
     fn give_up(&mut self, error: WriteError) -> RecordError {
-        RecordError { path: self.path.clone(), frames: self.output.salvage(&self.file), error }
+        let frames = *self.kept.insert(self.output.salvage(&self.file));
+        RecordError { path: self.path.clone(), frames, error }
     }
 }
 
