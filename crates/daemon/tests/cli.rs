@@ -306,6 +306,27 @@ fn a_capture_that_can_not_begin_leaves_the_recording_that_is_there() {
 }
 
 #[test]
+fn silence_is_left_out_of_the_topic_alone() {
+    let hub = Daemon::start();
+    let directory = TempDir::new().expect("a directory");
+    let file = directory.path().join("silence.wav");
+    // A tone that is not heard for the first minutes.
+    let silent =
+        ["capture", "--tone", "0.000001", "--skip-silence", "--for", "200ms", "--topic", "mic", "--json"];
+    let to_file = ["--wav", file.to_str().expect("UTF-8")];
+    let output = run(nyx(hub.native, &[&silent[..], &to_file].concat()), b"");
+    assert_done(&output);
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+    assert_eq!(
+        (&summary["frames"], &summary["recorded_frames"], &summary["sent_chunks"]),
+        (&json!(9_600), &json!(9_600), &json!(0)),
+        "{summary}"
+    );
+    assert_eq!(summary["silent_seconds"], 0.2);
+    assert_eq!(std::fs::metadata(&file).expect("a file").len(), 80 + 9_600 * 4);
+}
+
+#[test]
 fn a_second_hub_on_the_same_port_says_so() {
     let hub = Daemon::start();
     let native = hub.native.to_string();

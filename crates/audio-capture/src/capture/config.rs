@@ -16,7 +16,8 @@ pub struct Config {
     pub capacity: usize,
     /// What counts as silence.
     pub silence: silence::Config,
-    /// Leave silent chunks out. Default false. The chunks that follow have the `first_frame` and `unix_micros` that they would have had.
+    /// Leave silent chunks out. Default false. The chunks that follow have the `first_frame` and `unix_micros` that they would have had; of silence that nothing
+    /// follows the reader hears nothing. Who records, or waits for so much time to pass, looks at `silent` instead.
     pub skip_silence: bool,
     /// Frames a second of the chunks. Default: as the device has it. Anything else needs the feature `resample`.
     pub sample_rate: Option<u32>,

@@ -48,8 +48,8 @@ impl Default for Config {
     }
 }
 
-/// Writes chunks as they come. What was dropped, missing or left out as silence becomes silence of the same length, so every sound stays where it
-/// belongs in time. The file is readable up to the last flush however the process ends; of FLAC up to the last block of 4,096 frames.
+/// Writes chunks as they come. What was dropped, missing or left out as silence between two of them becomes silence of the same length, so every sound stays
+/// where it belongs in time. The file is readable up to the last flush however the process ends; of FLAC up to the last block of 4,096 frames.
 ///
 /// ```
 /// use nyx_audio_capture::{Capture, Format, capture, input, record, synth, wav};

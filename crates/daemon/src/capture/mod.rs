@@ -80,7 +80,7 @@ pub(crate) struct Args {
     /// Frames in a chunk: shorter is fresher
     #[arg(long, value_name = "FRAMES", default_value_t = 480, value_parser = clap::value_parser!(u32).range(16..=65_536))]
     chunk: u32,
-    /// Leave silence out of the topic; in the WAV file it stays silence
+    /// Leave silence out of the topic; file, level and `--for` keep it
     #[arg(long)]
     skip_silence: bool,
     /// How long to wait for a device or a sound server that is gone to come back
@@ -181,7 +181,6 @@ impl Args {
         config.chunk_frames = self.chunk as usize;
         config.sample_rate = self.rate.or(self.opus.map(|_| OPUS_RATE));
         config.channels = self.channels;
-        config.skip_silence = self.skip_silence;
         config.reconnect = Duration::from(self.reconnect);
         config
     }

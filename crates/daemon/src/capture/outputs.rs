@@ -22,6 +22,8 @@ pub(super) struct Outputs {
     format: Format,
     recorder: Option<Recorder>,
     topic: Option<Topic>,
+    /// Not sent to the topic; everything else needs it.
+    skip_silence: bool,
     meter: Option<Meter>,
     frames: u64,
     silent_frames: u64,
@@ -63,7 +65,16 @@ impl Outputs {
             }
         };
         let meter = (args.level || (recorder.is_none() && topic.is_none())).then(Meter::new);
-        Ok(Self { format, recorder, topic, meter, frames: 0, silent_frames: 0, discontinuities: 0 })
+        Ok(Self {
+            format,
+            recorder,
+            topic,
+            skip_silence: args.skip_silence,
+            meter,
+            frames: 0,
+            silent_frames: 0,
+            discontinuities: 0,
+        })
     }
 
     pub(super) fn take(&mut self, chunk: &Chunk) -> Outcome {
@@ -77,7 +88,9 @@ impl Outputs {
                 self.format.duration_of(chunk.first_frame).as_secs_f64()
             ));
         }
-        if let Some(topic) = &mut self.topic {
+        if let Some(topic) = &mut self.topic
+            && !(self.skip_silence && chunk.silent)
+        {
             topic.take(chunk)?;
         }
         if let Some(meter) = &mut self.meter {
