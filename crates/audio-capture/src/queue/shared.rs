@@ -6,6 +6,7 @@ use crossbeam::queue::ArrayQueue;
 use nyx_core::Instant;
 
 use super::bell::Bell;
+use super::buffers::Buffers;
 use super::chunk::Head;
 use super::metrics::Metrics;
 use crate::histogram::Histogram;
@@ -52,17 +53,16 @@ impl Default for Wait {
 
 impl Shared {
     /// All memory that there will ever be.
-    pub(super) fn new(capacity: usize, chunk_samples: usize) -> Self {
-        let buffers = capacity + BUFFERS_OUTSIDE;
-        let free = ArrayQueue::new(buffers);
-        for _ in 0..buffers {
+    pub(super) fn new(buffers: Buffers, chunk_samples: usize) -> Self {
+        let free = ArrayQueue::new(buffers.all());
+        for _ in 0..buffers.all() {
             // Written to, so that the pages are there before the first sample, and memory does not grow while it is captured.
             let mut buffer = vec![f32::MIN_POSITIVE; chunk_samples];
             buffer.clear();
             let _ = free.push(buffer);
         }
         Self {
-            full: ArrayQueue::new(capacity),
+            full: ArrayQueue::new(buffers.capacity),
             free,
             bell: Bell::new(),
             closed: AtomicBool::new(false),
@@ -129,6 +129,3 @@ impl Shared {
 pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
-
-/// Buffers that a reader may hold at a time, and the one that is being filled, before the queue has to give up some of its own.
-const BUFFERS_OUTSIDE: usize = 64;

@@ -181,6 +181,9 @@ impl Args {
         config.chunk_frames = self.chunk as usize;
         config.sample_rate = self.rate.or(self.opus.map(|_| OPUS_RATE));
         config.channels = self.channels;
+        let sound = QUEUE_SECONDS * config.sample_rate.unwrap_or(USUAL_RATE) as usize;
+        config.capacity = (sound / config.chunk_frames).max(QUEUE_CHUNKS_MIN);
+        config.queue_bytes_max = Some(QUEUE_BYTES_MAX);
         config.reconnect = Duration::from(self.reconnect);
         config
     }
@@ -208,6 +211,18 @@ async fn pass(reader: &mut Reader, outputs: &mut Outputs, frames: Option<u64>) -
 /// How much longer than it should a device may take: an output that has played ahead is heard only when it has caught up.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How much sound may wait for a file or a hub that is held up.
+const QUEUE_SECONDS: usize = 10;
+
+/// However long the chunks are.
+const QUEUE_CHUNKS_MIN: usize = 8;
+
+/// 10 s of 32 channels at the usual rate, and little enough for any machine.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// By which the queue is measured where nobody says a rate: the device's is known only when it is open.
+const USUAL_RATE: u32 = 48_000;
+
 /// What Opus is made for; devices of 44,100 Hz are converted.
 const OPUS_RATE: u32 = 48_000;
 
@@ -217,4 +232,31 @@ fn no_backend() -> Failure {
     Failure::usage(anyhow!(
         "this build captures nothing but --tone on this system: it has PulseAudio on Linux, WASAPI on Windows, and others with the feature `cpal`"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn capacity(args: &[&str]) -> (usize, Option<usize>) {
+        let config = Line::parse_from([&["capture"], args].concat()).args.config();
+        (config.capacity, config.queue_bytes_max)
+    }
+
+    #[test]
+    fn the_queue_holds_ten_seconds_whatever_the_chunks_are() {
+        let bound = Some(64 << 20);
+        assert_eq!(capacity(&[]), (1_000, bound));
+        assert_eq!(capacity(&["--chunk", "16"]), (30_000, bound));
+        assert_eq!(capacity(&["--chunk", "4800", "--rate", "96000"]), (200, bound));
+        assert_eq!(capacity(&["--chunk", "65536"]), (8, bound));
+    }
 }

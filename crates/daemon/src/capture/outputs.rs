@@ -48,7 +48,8 @@ impl Outputs {
         let topic = match &args.topic {
             Some(name) => {
                 let encoder = args.opus.map(|rate| opus::Encoder::new(format, args.chunk as usize, rate));
-                Some(Topic::open(name, &args.server, format, config.encoding, encoder.transpose()?).await?)
+                let (encoding, encoder) = (config.encoding, encoder.transpose()?);
+                Some(Topic::open(name, &args.server, format, encoding, encoder, args.chunk.into()).await?)
             }
             None => None,
         };
