@@ -311,6 +311,8 @@ fn a_reader_that_looks_now_and_then_finds_all() {
     let (capture, mut reader) = Capture::start(input, Config::default()).unwrap();
     assert!(reader.try_recv().is_none() && reader.recv_timeout(Duration::from_millis(1)).is_none());
     assert!(!reader.is_ended());
+    let metrics = reader.metrics();
+    assert_eq!((metrics.wakeups, metrics.empty_wakeups), (0, 0), "time was up, and nobody woke it");
     steps.send(Step::Frames(480 * 3)).unwrap();
     steps.send(Step::End).unwrap();
     capture_ended(&capture);

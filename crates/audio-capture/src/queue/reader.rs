@@ -155,8 +155,11 @@ impl Reader {
         while !self.has(chunks) {
             let Some(wait) = Wait::until(deadline, &self.clock) else { return };
             wait.park();
-            count(&self.shared.counters.wakeups);
             let found = self.has(chunks);
+            if !found && deadline.is_some_and(|deadline| self.clock.now() >= deadline) {
+                return;
+            }
+            count(&self.shared.counters.wakeups);
             self.shared.counters.empty_wakeups.fetch_add((!found).into(), Ordering::Relaxed);
             if !found {
                 self.shared.bell.listen(chunks, self.sleeper.waker());
