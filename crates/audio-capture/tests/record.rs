@@ -154,6 +154,37 @@ fn a_full_disk_ends_the_recording_with_a_reason() {
     assert!(error.contains("/dev/full") && error.contains("No space left"), "{error}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_takes_a_stream_chunk_by_chunk_and_no_file() {
+    use std::io::Read as _;
+    use std::os::fd::OwnedFd;
+
+    let (mut heard, pipe) = std::io::pipe().unwrap();
+    let (steps, input) = script(mono(), 0);
+    let (_capture, mut reader) = Capture::start(input, Config::default()).unwrap();
+    let mut recorder =
+        Recorder::to_pipe(File::from(OwnedFd::from(pipe)), mono(), record::Config::default()).unwrap();
+    let mut header = [0; 44];
+    heard.read_exact(&mut header).unwrap();
+    assert_eq!((&header[..8], &header[40..]), (&b"RIFF\xff\xff\xff\xff"[..], &[0xff; 4][..]));
+    // What was captured is there before more is.
+    let mut chunk = [0; 960];
+    for _ in 0..3 {
+        steps.send(Step::Frames(480)).unwrap();
+        recorder.write(&reader.recv().unwrap()).unwrap();
+        heard.read_exact(&mut chunk).unwrap();
+    }
+    assert_eq!(i16::from_le_bytes([chunk[0], chunk[1]]), 960 - (1 << 14));
+    assert_eq!(recorder.finish().unwrap(), 3 * 480);
+    assert_eq!(heard.read(&mut chunk).unwrap(), 0);
+
+    let (_heard, pipe) = std::io::pipe().unwrap();
+    let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&pipe));
+    let error = Recorder::create(Path::new(&path), mono(), record::Config::default()).unwrap_err();
+    assert!(matches!(error, CreateError::Pipe { .. }), "{error}");
+}
+
 /// What a full disk is, without one: the test runs once more, in a process whose files may not be longer than 20,480 or 40,960 bytes, as shells count.
 #[cfg(unix)]
 #[test]

@@ -5,6 +5,9 @@ mod common {
     pub(crate) mod wait;
 }
 
+#[path = "sound/tone.rs"]
+mod tone;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -281,49 +284,6 @@ fn without_a_hub_the_exit_code_is_3() {
     for args in [&["pub", "a"][..], &["sub", "a"]] {
         assert_fails(&run(nyx(nobody, args), b"x\n"), 3, "nyx serve");
     }
-}
-
-#[test]
-fn a_capture_that_can_not_begin_leaves_the_recording_that_is_there() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let nobody = listener.local_addr().expect("an address");
-    drop(listener);
-    let hub = Daemon::start();
-    let directory = TempDir::new().expect("a directory");
-    let keep = directory.path().join("keep");
-    let file = keep.to_str().expect("UTF-8");
-    std::fs::write(&keep, b"recorded before").expect("a file");
-    for (server, args, status, saying) in [
-        (nobody, &["--wav", file, "--topic", "x"][..], 3, "nyx serve"),
-        #[cfg(not(feature = "opus"))]
-        (hub.native, &["--wav", file, "--topic", "x", "--opus"], 1, "no Opus"),
-        (hub.native, &["--flac", file, "--samples", "f32"], 1, "no floats"),
-    ] {
-        let args = [&["capture", "--tone", "440", "--for", "10ms"], args].concat();
-        assert_fails(&run(nyx(server, &args), b""), status, saying);
-        assert_eq!(std::fs::read(&keep).expect("it is there"), b"recorded before", "{args:?}");
-    }
-}
-
-#[test]
-fn silence_is_left_out_of_the_topic_alone() {
-    let hub = Daemon::start();
-    let directory = TempDir::new().expect("a directory");
-    let file = directory.path().join("silence.wav");
-    // A tone that is not heard for the first minutes.
-    let silent =
-        ["capture", "--tone", "0.000001", "--skip-silence", "--for", "200ms", "--topic", "mic", "--json"];
-    let to_file = ["--wav", file.to_str().expect("UTF-8")];
-    let output = run(nyx(hub.native, &[&silent[..], &to_file].concat()), b"");
-    assert_done(&output);
-    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
-    assert_eq!(
-        (&summary["frames"], &summary["recorded_frames"], &summary["sent_chunks"]),
-        (&json!(9_600), &json!(9_600), &json!(0)),
-        "{summary}"
-    );
-    assert_eq!(summary["silent_seconds"], 0.2);
-    assert_eq!(std::fs::metadata(&file).expect("a file").len(), 80 + 9_600 * 4);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod container;
 mod error;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -75,6 +75,8 @@ pub struct Recorder {
     /// Encoded samples that are not written yet.
     pending: Vec<u8>,
     pending_max: usize,
+    /// Whether whoever hears it wants to hear it now.
+    is_pipe: bool,
     /// Where the next chunk begins if nothing is missing; `None` before the first.
     next_frame: Option<u64>,
     /// Frames in the file, once nothing more is written: it was ended, or it failed and its header was made true.
@@ -86,7 +88,7 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// [`CreateError::Write`], and `CreateError::Flac` where FLAC can't hold what is recorded.
+    /// [`CreateError::Write`], [`CreateError::Pipe`], and `CreateError::Flac` where FLAC can't hold what is recorded.
     pub fn create(path: &Path, format: Format, config: Config) -> Result<Self, CreateError> {
         #[cfg(feature = "flac")]
         if config.container == Container::Flac {
@@ -95,7 +97,9 @@ impl Recorder {
             flac::check(format, config.encoding).map_err(unfit)?;
         }
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
-        let file = file.map_err(|error| CreateError::write(path, error))?;
+        let mut file = file.map_err(|error| CreateError::write(path, error))?;
+        // A pipe is found out before there is something in it.
+        file.stream_position().map_err(|error| CreateError::write(path, error))?;
         let copy = file.try_clone().map_err(|error| CreateError::write(path, error))?;
         let output = Output::begin(path, copy, format, &config)?;
         Ok(Self::new(path, file, output, format, config))
@@ -132,13 +136,43 @@ impl Recorder {
         Ok(Self::new(path, file, Output::Wav(writer), format, Config { encoding, ..config }))
     }
 
+    /// Begins a stream of WAV, of which nobody knows how long it will be, in a pipe such as the standard output. Each chunk is written when it comes;
+    /// `flush_every` says nothing here.
+    ///
+    /// # Errors
+    ///
+    /// [`CreateError::Write`], and [`CreateError::Pipe`] for any container but WAV.
+    pub fn to_pipe(pipe: File, format: Format, config: Config) -> Result<Self, CreateError> {
+        let path = Path::new("-");
+        if config.container != Container::Wav {
+            return Err(CreateError::Pipe { path: path.to_owned() });
+        }
+        let copy = pipe.try_clone().map_err(|error| CreateError::write(path, error))?;
+        let writer = wav::Writer::to_pipe(copy, format, config.encoding);
+        let writer = writer.map_err(|error| CreateError::header(path, error))?;
+        let mut recorder = Self::new(path, pipe, Output::Wav(writer), format, config);
+        recorder.is_pipe = true;
+        Ok(recorder)
+    }
+
     fn new(path: &Path, file: File, output: Output, format: Format, config: Config) -> Self {
         let frame_bytes = format.frame_bytes(config.encoding);
         let frames = usize::try_from(format.frames_in(config.flush_every)).unwrap_or(usize::MAX);
         let pending_max = frames.saturating_mul(frame_bytes).clamp(frame_bytes, PENDING_MAX);
         let (path, encoding) = (path.to_owned(), config.encoding);
         let pending = Vec::new();
-        Self { path, file, output, format, encoding, pending, pending_max, next_frame: None, kept: None }
+        Self {
+            path,
+            file,
+            output,
+            format,
+            encoding,
+            pending,
+            pending_max,
+            is_pipe: false,
+            next_frame: None,
+            kept: None,
+        }
     }
 
     /// Appends a chunk, with silence before it where something is missing.
@@ -152,7 +186,7 @@ impl Recorder {
         self.silence(missing.min(self.format.frames_in(SILENCE_MAX)))?;
         self.next_frame = Some(chunk.end_frame());
         pcm::encode(self.encoding, chunk.samples(), &mut self.pending);
-        self.flush_if_full()
+        if self.is_pipe { self.flush() } else { self.flush_if_full() }
     }
 
     /// Writes what is left, and says how many frames the file holds. One that has failed before is left as it is.

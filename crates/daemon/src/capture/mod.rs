@@ -8,10 +8,9 @@ mod target;
 mod topic;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-#[cfg(not(any(feature = "cpal", target_os = "linux", windows)))]
 use anyhow::anyhow;
 use clap::ValueEnum;
 use nyx_audio_capture::queue::Reader;
@@ -21,9 +20,7 @@ use nyx_core::Bitrate;
 use tokio::time::sleep;
 
 use crate::connect::Server;
-#[cfg(not(any(feature = "cpal", target_os = "linux", windows)))]
-use crate::exit::Failure;
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 use crate::serve::{Signals, block_on};
 use crate::tell;
 
@@ -45,7 +42,7 @@ pub(crate) struct Args {
     follow: bool,
     #[command(flatten)]
     target: Target,
-    /// Record into this WAV file; what is missing becomes silence
+    /// Record into this WAV file, or to stdout if it is `-`; what is missing becomes silence
     #[arg(long, value_name = "FILE")]
     wav: Option<PathBuf>,
     /// Record into this FLAC file: without loss, in about half the space; 16 or 24 bits
@@ -97,6 +94,7 @@ Examples:
   nyx capture --list --follow
   nyx capture --level
   nyx capture --app mpv --wav song.wav
+  nyx capture --app mpv --wav - | ffmpeg -i - song.mp3
   nyx capture --app mpv --flac song.flac --samples s24
   nyx capture --device alsa_input.usb --topic mic/main
   nyx capture --pid 4711 --topic game/sound --wav game.wav --for 10m";
@@ -133,6 +131,7 @@ pub(crate) fn run(args: Args) -> Outcome {
 
 impl Args {
     async fn run(self) -> Outcome {
+        self.check_stdout()?;
         let mut signals = Signals::new()?;
         let input = self.target.input()?;
         let (capture, mut reader) = Capture::start(input, self.config())?;
@@ -166,6 +165,21 @@ impl Args {
             tell::note(summary);
         }
         Ok(ended?)
+    }
+
+    /// What goes to stdout is a stream of WAV and nothing else.
+    fn check_stdout(&self) -> Outcome {
+        let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new(outputs::STDOUT));
+        let wrong = if is_stdout(&self.flac) {
+            "FLAC needs a file, whose header is written at the end: `--wav -` writes a stream to stdout"
+        } else if is_stdout(&self.wav) && self.append {
+            "what was written to stdout can't be gone on with: --append needs a file"
+        } else if is_stdout(&self.wav) && self.json {
+            "stdout takes one thing: either `--wav -` or --json"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::usage(anyhow!(wrong)))
     }
 
     /// A device that delivers less than it should is not waited for without end.

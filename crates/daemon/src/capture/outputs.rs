@@ -1,6 +1,9 @@
 //! Where the chunks go, and what is said of them at the end.
 
 use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use nyx_audio_capture::queue::Metrics;
@@ -41,7 +44,6 @@ impl Outputs {
     pub(super) async fn open(args: &Args, format: Format) -> Outcome<Self> {
         let mut config = record::Config::default();
         config.encoding = args.samples.encoding();
-        let open = if args.append { Recorder::append } else { Recorder::create };
         if args.flac.is_some() {
             config.container = Container::Flac;
         }
@@ -54,15 +56,14 @@ impl Outputs {
             None => None,
         };
         // Last, because it empties a file that is there: what fails before leaves it as it was.
-        let path = args.wav.as_ref().or(args.flac.as_ref());
-        let recorder = match path.map(|path| open(path, format, config)).transpose() {
+        let recorder = match recorder(args, format, config) {
             Ok(recorder) => recorder,
             Err(error) => {
                 if let Some(topic) = topic {
                     // The hub is told that it was nothing; the file is what is in the way.
                     let _ = topic.close().await;
                 }
-                return Err(error.into());
+                return Err(error);
             }
         };
         let meter = (args.level || (recorder.is_none() && topic.is_none())).then(Meter::new);
@@ -124,6 +125,36 @@ impl Outputs {
         })
     }
 }
+
+/// What is recorded into: a file, or stdout.
+fn recorder(args: &Args, format: Format, config: record::Config) -> Outcome<Option<Recorder>> {
+    let Some(path) = args.wav.as_ref().or(args.flac.as_ref()) else { return Ok(None) };
+    let recorder = if path == Path::new(STDOUT) {
+        Recorder::to_pipe(stdout()?, format, config)
+    } else if args.append {
+        Recorder::append(path, format, config)
+    } else {
+        Recorder::create(path, format, config)
+    };
+    Ok(Some(recorder?))
+}
+
+#[cfg(unix)]
+fn stdout() -> io::Result<File> {
+    use std::os::fd::AsFd as _;
+
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(windows)]
+fn stdout() -> io::Result<File> {
+    use std::os::windows::io::AsHandle as _;
+
+    Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
+}
+
+/// The file name that means stdout.
+pub(super) const STDOUT: &str = "-";
 
 impl Meter {
     fn new() -> Self {
