@@ -53,31 +53,7 @@ impl<W: Write + Seek> Writer<W> {
     ///
     /// [`CreateError`].
     pub fn new(output: W, format: Format, encoding: Encoding) -> Result<Self, CreateError> {
-        let bits = match encoding {
-            Encoding::S16Le => 16,
-            Encoding::S24Le => 24,
-            Encoding::F32Le => return Err(CreateError::Floats),
-        };
-        let channels = usize::from(format.channels());
-        let unfit = |_| CreateError::Format(format);
-        let info = StreamInfo::new(format.sample_rate() as usize, channels, bits).map_err(unfit)?;
-        let block = FrameBuf::with_size(channels, BLOCK).map_err(unfit)?;
-        let mut encoder = config::Encoder::default();
-        encoder.block_size = BLOCK;
-        encoder.multithread = false;
-        let encoder = encoder.into_verified().map_err(|_| CreateError::Format(format))?;
-        let mut writer = Self {
-            output,
-            encoder,
-            info,
-            written: Context::new(bits, channels),
-            block,
-            encoding,
-            frame_bytes: format.frame_bytes(encoding),
-            pending: Vec::new(),
-            whole_bytes: 0,
-            is_finished: false,
-        };
+        let mut writer = Self::prepare(output, format, encoding)?;
         writer.put_header()?;
         writer.whole_bytes = (HEAD.len() + INFO_BYTES) as u64;
         Ok(writer)
@@ -172,6 +148,35 @@ impl<W: Write + Seek> Writer<W> {
 }
 
 impl<W> Writer<W> {
+    /// All but the header, which is the first thing that is written.
+    fn prepare(output: W, format: Format, encoding: Encoding) -> Result<Self, CreateError> {
+        let bits = match encoding {
+            Encoding::S16Le => 16,
+            Encoding::S24Le => 24,
+            Encoding::F32Le => return Err(CreateError::Floats),
+        };
+        let channels = usize::from(format.channels());
+        let unfit = |_| CreateError::Format(format);
+        let info = StreamInfo::new(format.sample_rate() as usize, channels, bits).map_err(unfit)?;
+        let block = FrameBuf::with_size(channels, BLOCK).map_err(unfit)?;
+        let mut encoder = config::Encoder::default();
+        encoder.block_size = BLOCK;
+        encoder.multithread = false;
+        let encoder = encoder.into_verified().map_err(|_| CreateError::Format(format))?;
+        Ok(Self {
+            output,
+            encoder,
+            info,
+            written: Context::new(bits, channels),
+            block,
+            encoding,
+            frame_bytes: format.frame_bytes(encoding),
+            pending: Vec::new(),
+            whole_bytes: 0,
+            is_finished: false,
+        })
+    }
+
     /// Frames so far, those that wait for a block included.
     pub fn frames(&self) -> u64 {
         (self.written.total_samples() + self.pending.len() / self.frame_bytes) as u64
@@ -197,6 +202,15 @@ impl<W> std::fmt::Debug for Writer<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer").field("frames", &self.frames()).finish_non_exhaustive()
     }
+}
+
+/// Whether FLAC can hold this, before there is an output.
+///
+/// # Errors
+///
+/// [`CreateError::Floats`] and [`CreateError::Format`].
+pub fn check(format: Format, encoding: Encoding) -> Result<(), CreateError> {
+    Writer::prepare(io::empty(), format, encoding).map(drop)
 }
 
 /// Why a FLAC file can't begin.

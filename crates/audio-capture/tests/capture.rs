@@ -3,6 +3,7 @@
 mod script;
 
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use nyx_audio_capture::capture::{Config, Error, StartError};
 use nyx_audio_capture::input::{OpenError, Opened, Paced, Progress, ReadError, Request};
 use nyx_audio_capture::synth::{Ramp, Tone};
-use nyx_audio_capture::{Capture, Format, Input, capture};
+use nyx_audio_capture::{Capture, Format, Input, capture, queue};
 use script::{Step, drain, script};
 
 fn mono() -> Format {
@@ -124,6 +125,55 @@ fn a_reader_that_keeps_all_memory_loses_the_newest_and_nothing_grows() {
     assert_eq!(metrics.pushed, 4 + 68 + 20);
     assert_eq!(metrics.pushed, metrics.popped + metrics.dropped);
     assert!(metrics.dropped >= 20 && rest.len() <= 4, "{metrics:?}");
+}
+
+#[test]
+fn a_reader_that_keeps_chunks_gets_what_there_is_and_never_waits_for_what_can_not_come() {
+    let (done, is_done) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        keep_chunks();
+        done.send(()).unwrap();
+    });
+    if is_done.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
+        panic!("it waits for what can't come");
+    }
+    reader.join().unwrap();
+}
+
+fn keep_chunks() {
+    let (steps, input) = script(mono(), 0);
+    let (_capture, mut reader) = Capture::start(input, config(|config| config.capacity = 100)).unwrap();
+    let mut kept = Vec::new();
+    let dropped = |reader: &queue::Reader, chunks| {
+        while reader.metrics().dropped < chunks {
+            thread::yield_now();
+        }
+    };
+    steps.send(Step::Frames(480 * 70)).unwrap();
+    while kept.len() < 70 {
+        kept.push(reader.recv().unwrap());
+    }
+    // Of 164 buffers 70 are kept, so 94 are left, of which one is being filled: seven of 101 chunks find none.
+    steps.send(Step::Frames(480 * 100 + 1)).unwrap();
+    dropped(&reader, 7);
+    assert_eq!(reader.recv_batch(100, &mut kept), 93);
+    assert!(!reader.is_ended());
+    assert_eq!((kept[70].missed(), kept[162].sequence), (7, 169));
+    // The last buffer, of which one frame is filled.
+    steps.send(Step::Frames(479)).unwrap();
+    kept.push(reader.recv().unwrap());
+    assert!(reader.recv().is_none() && reader.recv_batch(5, &mut kept) == 0);
+    assert!(block_on(reader.next()).is_none() && !reader.is_ended());
+    // What is captured now is lost, and what comes after a chunk is dropped is not.
+    steps.send(Step::Frames(480 * 3)).unwrap();
+    dropped(&reader, 10);
+    assert!(reader.recv().is_none() && !reader.is_ended());
+    kept.truncate(160);
+    steps.send(Step::Frames(480)).unwrap();
+    let next = reader.recv().unwrap();
+    assert_eq!((next.sequence, next.missed()), (174, 3));
+    steps.send(Step::End).unwrap();
+    assert!(reader.recv().is_none() && reader.is_ended());
 }
 
 #[test]
@@ -261,6 +311,8 @@ fn a_reader_that_looks_now_and_then_finds_all() {
     let (capture, mut reader) = Capture::start(input, Config::default()).unwrap();
     assert!(reader.try_recv().is_none() && reader.recv_timeout(Duration::from_millis(1)).is_none());
     assert!(!reader.is_ended());
+    let metrics = reader.metrics();
+    assert_eq!((metrics.wakeups, metrics.empty_wakeups), (0, 0), "time was up, and nobody woke it");
     steps.send(Step::Frames(480 * 3)).unwrap();
     steps.send(Step::End).unwrap();
     capture_ended(&capture);

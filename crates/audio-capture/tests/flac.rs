@@ -108,8 +108,9 @@ fn what_was_killed_is_readable_up_to_its_last_block() {
 }
 
 #[test]
-fn what_flac_has_not_is_refused() {
+fn what_flac_has_not_is_refused_and_the_file_that_is_there_stays() {
     let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    fs::write(&path, b"what was recorded before").unwrap();
     let refused = |format, encoding| {
         let error = Recorder::create(&path, format, config(encoding)).unwrap_err();
         assert!(matches!(error, CreateError::Flac { .. }) && error.to_string().contains("WAV"), "{error}");
@@ -117,6 +118,7 @@ fn what_flac_has_not_is_refused() {
     refused(mono(), Encoding::F32Le);
     refused(Format::new(48_000, 9).unwrap(), Encoding::S16Le);
     refused(Format::new(192_000, 2).unwrap(), Encoding::S16Le);
+    assert_eq!(fs::read(&path).unwrap(), b"what was recorded before");
 }
 
 #[cfg(target_os = "linux")]

@@ -91,6 +91,40 @@ fn a_file_of_another_format_is_not_continued() {
 }
 
 #[test]
+fn files_of_others_are_continued_whatever_their_first_chunk_is_as_long_as() {
+    let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    recorded(&path, 1_000);
+    let ours = fs::read(&path).unwrap();
+    // A table of one further size is 12 bytes long.
+    for (tag, size) in
+        [(b"JUNK", 26_u32), (b"JUNK", 28), (b"JUNK", 34), (b"JUNK", 36), (b"JUNK", 92), (b"ds64", 40)]
+    {
+        let mut theirs = [&ours[..12], tag, &size.to_le_bytes()].concat();
+        theirs.resize(theirs.len() + size.next_multiple_of(2) as usize, 0);
+        let begun = theirs.len();
+        theirs.extend(&ours[48..]);
+        // Half of it was never counted, so that it is repaired as well.
+        let data_at = theirs.len() - 2_000;
+        theirs[data_at - 4..data_at].copy_from_slice(&1_000_u32.to_le_bytes());
+        fs::write(&path, &theirs).unwrap();
+        let mut recorder = Recorder::append(&path, mono(), record::Config::default()).unwrap();
+        let (steps, input) = script(mono(), 0);
+        let (_capture, mut reader) = Capture::start(input, Config::default()).unwrap();
+        steps.send(Step::Frames(480)).unwrap();
+        recorder.write(&reader.recv().unwrap()).unwrap();
+        assert_eq!(recorder.finish().unwrap(), 1_480, "{size}");
+        let after = fs::read(&path).unwrap();
+        assert_eq!(
+            (&after[16..20], &after[begun..data_at - 4]),
+            (&theirs[16..20], &theirs[begun..data_at - 4])
+        );
+        assert_eq!(&after[data_at..data_at + 2_000], &theirs[data_at..], "{size}");
+        assert_eq!(samples(&path).len(), 1_480, "{size}");
+        assert_eq!(hound::WavReader::open(&path).unwrap().duration(), 1_480, "{size}");
+    }
+}
+
+#[test]
 fn a_file_that_is_right_is_not_touched() {
     let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
     recorded(&path, 1_001);
@@ -119,6 +153,86 @@ fn a_full_disk_ends_the_recording_with_a_reason() {
     let error = error.expect("nothing fits");
     assert!(error.contains("/dev/full") && error.contains("No space left"), "{error}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_takes_a_stream_chunk_by_chunk_and_no_file() {
+    use std::io::Read as _;
+    use std::os::fd::OwnedFd;
+
+    let (mut heard, pipe) = std::io::pipe().unwrap();
+    let (steps, input) = script(mono(), 0);
+    let (_capture, mut reader) = Capture::start(input, Config::default()).unwrap();
+    let mut recorder =
+        Recorder::to_pipe(File::from(OwnedFd::from(pipe)), mono(), record::Config::default()).unwrap();
+    let mut header = [0; 44];
+    heard.read_exact(&mut header).unwrap();
+    assert_eq!((&header[..8], &header[40..]), (&b"RIFF\xff\xff\xff\xff"[..], &[0xff; 4][..]));
+    // What was captured is there before more is.
+    let mut chunk = [0; 960];
+    for _ in 0..3 {
+        steps.send(Step::Frames(480)).unwrap();
+        recorder.write(&reader.recv().unwrap()).unwrap();
+        heard.read_exact(&mut chunk).unwrap();
+    }
+    assert_eq!(i16::from_le_bytes([chunk[0], chunk[1]]), 960 - (1 << 14));
+    assert_eq!(recorder.finish().unwrap(), 3 * 480);
+    assert_eq!(heard.read(&mut chunk).unwrap(), 0);
+
+    let (_heard, pipe) = std::io::pipe().unwrap();
+    let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&pipe));
+    let error = Recorder::create(Path::new(&path), mono(), record::Config::default()).unwrap_err();
+    assert!(matches!(error, CreateError::Pipe { .. }), "{error}");
+}
+
+/// What a full disk is, without one: the test runs once more, in a process whose files may not be longer than 20,480 or 40,960 bytes, as shells count.
+#[cfg(unix)]
+#[test]
+fn what_an_error_says_is_kept_is_in_the_file() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return run_out_of_room(Path::new(&folder));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut again = std::process::Command::new("sh");
+    again.args(["-c", r#"trap '' XFSZ && ulimit -f 40 && exec "$0" --exact --nocapture "$1""#]);
+    again.arg(std::env::current_exe().unwrap()).arg("what_an_error_says_is_kept_is_in_the_file");
+    let output = again.env(FOLDER, folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+}
+
+#[cfg(unix)]
+fn run_out_of_room(folder: &Path) {
+    for how in ["dropped", "finished", "written"] {
+        let path = folder.join(how);
+        let (steps, input) = script(mono(), 0);
+        let (_capture, mut reader) = Capture::start(input, Config::default()).unwrap();
+        steps.send(Step::Frames(30_000)).unwrap();
+        steps.send(Step::End).unwrap();
+        let mut recorder = Recorder::create(&path, mono(), record::Config::default()).unwrap();
+        let failed = std::iter::from_fn(|| reader.recv()).find_map(|chunk| recorder.write(&chunk).err());
+        // Half a second is written at a time, so the first is cut.
+        let kept = failed.expect("it does not fit").frames;
+        assert!(kept > 10_000 && kept == recorder.frames(), "{kept}");
+        match how {
+            "dropped" => drop(recorder),
+            "finished" => assert_eq!(recorder.finish().unwrap(), kept),
+            _ => {
+                let next = reader.recv().expect("there is more");
+                assert_eq!(recorder.write(&next).unwrap_err().frames, kept);
+                assert_eq!(recorder.flush().unwrap_err().frames, kept);
+            }
+        }
+        let reader = wav::Reader::open(File::open(&path).unwrap()).unwrap();
+        assert_eq!(reader.frames_left(), Some(kept));
+        assert_eq!(samples(&path).len() as u64, kept);
+    }
+}
+
+/// Where the other process records.
+#[cfg(unix)]
+const FOLDER: &str = "NYX_TEST_FOLDER";
 
 proptest! {
     /// However a recording was cut, repairing it keeps all whole frames, and repairing it again changes nothing.

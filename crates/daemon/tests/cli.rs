@@ -5,6 +5,9 @@ mod common {
     pub(crate) mod wait;
 }
 
+#[path = "sound/tone.rs"]
+mod tone;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};

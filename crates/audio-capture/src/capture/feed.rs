@@ -55,7 +55,7 @@ impl Feed {
         let format = converter.as_ref().map_or(device, Converter::format);
         let clock = Monotonic::new();
         let (writer, reader) =
-            queue::channel(format, config.capacity(), config.chunk_frames(), clock.clone());
+            queue::channel(format, config.buffers(format), config.chunk_frames(), clock.clone());
         let origin_unix_micros = unix_micros().saturating_sub(clock.now().as_nanos() / 1_000);
         let feed = Self {
             writer,

@@ -28,7 +28,9 @@ pub struct Head {
 /// Consecutive frames of audio as they were captured, interleaved.
 ///
 /// Its memory belongs to the queue, and goes back there when it is dropped. Who keeps many chunks for long takes memory that
-/// the queue then lacks, and older chunks are dropped sooner: copy what is to be kept.
+/// the queue then lacks, and older chunks are dropped sooner. Who keeps as many as the queue holds and 64 more (fewer where
+/// [`queue_bytes_max`](crate::capture::Config::queue_bytes_max) leaves no more) has all of it: what is captured is then lost, and the reader gets nothing until a
+/// chunk is dropped. Copy what is to be kept.
 pub struct Chunk {
     head: Head,
     samples: Vec<f32>,
@@ -84,7 +86,7 @@ impl Deref for Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        self.home.recycle(std::mem::take(&mut self.samples));
+        self.home.give_back(std::mem::take(&mut self.samples));
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Metrics {
     pub late_callbacks: u64,
     /// How often the device or its server failed, be it that the capture went on after.
     pub device_errors: u64,
-    /// How often a blocking or asynchronous reader was woken.
+    /// How often a blocking reader was woken. One whose time was up woke by itself, and tasks are woken by what runs them: neither counts.
     pub wakeups: u64,
     /// How often it then found less than it waited for.
     pub empty_wakeups: u64,

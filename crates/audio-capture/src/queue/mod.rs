@@ -6,6 +6,7 @@
 //! as the reader waits for, so a reader that takes fifty chunks at a time sleeps for as long as fifty last.
 
 mod bell;
+mod buffers;
 mod chunk;
 mod metrics;
 mod reader;
@@ -13,6 +14,7 @@ mod shared;
 mod writer;
 
 pub use crate::histogram::Latency;
+pub(crate) use buffers::Buffers;
 pub use chunk::{Chunk, Head};
 pub use metrics::Metrics;
 pub use reader::Reader;
@@ -33,14 +35,14 @@ use nyx_core::clock::Monotonic;
 use crate::format::Format;
 use shared::Shared;
 
-/// A queue of at most `capacity` chunks of at most `chunk_frames` frames.
+/// A queue of chunks of at most `chunk_frames` frames.
 pub(crate) fn channel(
     format: Format,
-    capacity: usize,
+    buffers: Buffers,
     chunk_frames: usize,
     clock: Monotonic,
 ) -> (Writer, Reader) {
     let chunk_samples = chunk_frames * usize::from(format.channels());
-    let shared = Arc::new(Shared::new(capacity.max(1), chunk_samples));
+    let shared = Arc::new(Shared::new(buffers, chunk_samples));
     (Writer::new(Arc::clone(&shared), clock.clone()), Reader::new(shared, format, clock))
 }

@@ -52,7 +52,7 @@ impl Reader {
 
     /// The oldest chunk, if there is one: for readers that poll.
     pub fn try_recv(&mut self) -> Option<Chunk> {
-        let Slot { head, samples, pushed } = self.shared.full.pop()?;
+        let Slot { head, samples, pushed } = self.shared.take()?;
         count(&self.shared.counters.popped);
         self.shared.counters.latency.0.record(self.clock.now() - pushed);
         let missed = head.sequence.saturating_sub(self.next_sequence);
@@ -67,35 +67,39 @@ impl Reader {
     }
 
     /// The next chunk. Blocks until there is one; `None` when the capture has ended and all of it was read.
+    ///
+    /// `None` too, and at once, where all memory is in [`Chunk`]s that are kept: none can come before one of them is dropped, and to wait for that would be to wait for
+    /// ever where the same thread keeps them. [`Self::is_ended`] tells which it was.
     pub fn recv(&mut self) -> Option<Chunk> {
-        self.block_until(1, None);
+        self.block_until(self.possible(1), None);
         self.try_recv()
     }
 
     /// The same, but blocks for `timeout` at most: `None` then too, and [`Self::is_ended`] tells which it was.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Option<Chunk> {
-        self.block_until(1, Some(timeout));
+        self.block_until(self.possible(1), Some(timeout));
         self.try_recv()
     }
 
     /// Appends chunks to `batch`. Blocks until there are `chunks`, and then takes as many; fewer at the end, none after it.
     ///
-    /// Each batch costs one wake-up, and each chunk in it as much more delay as the chunks take that follow it. At most as many as the queue holds.
+    /// Each batch costs one wake-up, and each chunk in it as much more delay as the chunks take that follow it. At most as many as the queue holds, and as
+    /// chunks that are kept leave memory for, those in `batch` among them; so fewer, or none where all is kept, does not mean the end: [`Self::is_ended`] tells.
     pub fn recv_batch(&mut self, chunks: usize, batch: &mut Vec<Chunk>) -> usize {
         let chunks = self.possible(chunks);
         self.block_until(chunks, None);
         self.take(chunks, batch)
     }
 
-    /// The next chunk, for a task: `Ready(None)` when the capture has ended and all of it was read.
+    /// The next chunk, for a task: `Ready(None)` where [`Self::recv`] returns `None`.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
-        match self.poll_depth(1, cx) {
+        match self.poll_depth(self.possible(1), cx) {
             Poll::Ready(()) => Poll::Ready(self.try_recv()),
             Poll::Pending => Poll::Pending,
         }
     }
 
-    /// The next chunk. `None` when the capture has ended and all of it was read.
+    /// [`Self::recv`] for a task.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
@@ -124,9 +128,9 @@ impl Reader {
         batch.len() - before
     }
 
-    /// More than the queue holds never comes.
+    /// More than the queue can hold never comes. Chunks that are dropped meanwhile make it more, never less.
     fn possible(&self, chunks: usize) -> usize {
-        chunks.clamp(1, self.shared.full.capacity())
+        chunks.max(1).min(self.shared.possible())
     }
 
     fn has(&self, chunks: usize) -> bool {
@@ -151,8 +155,11 @@ impl Reader {
         while !self.has(chunks) {
             let Some(wait) = Wait::until(deadline, &self.clock) else { return };
             wait.park();
-            count(&self.shared.counters.wakeups);
             let found = self.has(chunks);
+            if !found && deadline.is_some_and(|deadline| self.clock.now() >= deadline) {
+                return;
+            }
+            count(&self.shared.counters.wakeups);
             self.shared.counters.empty_wakeups.fetch_add((!found).into(), Ordering::Relaxed);
             if !found {
                 self.shared.bell.listen(chunks, self.sleeper.waker());

@@ -1,11 +1,12 @@
 //! What writer and reader share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 use nyx_core::Instant;
 
 use super::bell::Bell;
+use super::buffers::Buffers;
 use super::chunk::Head;
 use super::metrics::Metrics;
 use crate::histogram::Histogram;
@@ -21,6 +22,9 @@ pub(super) struct Slot {
 pub(super) struct Shared {
     pub(super) full: ArrayQueue<Slot>,
     free: ArrayQueue<Vec<f32>>,
+    buffers: Buffers,
+    /// Chunks that were taken and still have their buffer.
+    held: AtomicUsize,
     pub(super) bell: Bell,
     closed: AtomicBool,
     abandoned: AtomicBool,
@@ -52,18 +56,19 @@ impl Default for Wait {
 
 impl Shared {
     /// All memory that there will ever be.
-    pub(super) fn new(capacity: usize, chunk_samples: usize) -> Self {
-        let buffers = capacity + BUFFERS_OUTSIDE;
-        let free = ArrayQueue::new(buffers);
-        for _ in 0..buffers {
+    pub(super) fn new(buffers: Buffers, chunk_samples: usize) -> Self {
+        let free = ArrayQueue::new(buffers.all());
+        for _ in 0..buffers.all() {
             // Written to, so that the pages are there before the first sample, and memory does not grow while it is captured.
             let mut buffer = vec![f32::MIN_POSITIVE; chunk_samples];
             buffer.clear();
             let _ = free.push(buffer);
         }
         Self {
-            full: ArrayQueue::new(capacity),
+            full: ArrayQueue::new(buffers.capacity),
             free,
+            buffers,
+            held: AtomicUsize::new(0),
             bell: Bell::new(),
             closed: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
@@ -88,6 +93,29 @@ impl Shared {
     pub(super) fn recycle(&self, buffer: Vec<f32>) {
         // There is room for all buffers, so that none is ever freed here, which may be the audio thread.
         let _ = self.free.push(buffer);
+    }
+
+    /// The oldest chunk, which its reader holds from now on.
+    pub(super) fn take(&self) -> Option<Slot> {
+        let slot = self.full.pop()?;
+        self.held.fetch_add(1, Ordering::Relaxed);
+        Some(slot)
+    }
+
+    /// The reader gives back a chunk's buffer.
+    pub(super) fn give_back(&self, buffer: Vec<f32>) {
+        self.recycle(buffer);
+        // After it, so that a buffer that is not held is there.
+        self.held.fetch_sub(1, Ordering::Release);
+    }
+
+    /// How many chunks there can be in the queue beside those that are held; 0: none before one of them is dropped.
+    pub(super) fn possible(&self) -> usize {
+        match self.buffers.all().saturating_sub(self.held.load(Ordering::Acquire)) {
+            0 => 0,
+            // One is being filled, for which the queue gives up its oldest if it must.
+            left => (left - 1).clamp(1, self.buffers.capacity),
+        }
     }
 
     pub(super) fn close(&self) {
@@ -129,6 +157,3 @@ impl Shared {
 pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
-
-/// Buffers that a reader may hold at a time, and the one that is being filled, before the queue has to give up some of its own.
-const BUFFERS_OUTSIDE: usize = 64;

@@ -12,6 +12,7 @@ use crate::wav::{self, WriteError};
 /// A file that is being written.
 #[derive(Debug)]
 pub(super) enum Output {
+    /// Or a pipe, of which the writer knows.
     Wav(wav::Writer<File>),
     #[cfg(feature = "flac")]
     Flac(Box<flac::Writer<File>>),
@@ -27,7 +28,7 @@ impl Output {
         match config.container {
             Container::Wav => match wav::Writer::to_file(file, format, config.encoding) {
                 Ok(writer) => Ok(Self::Wav(writer)),
-                Err(error) => Err(CreateError::write(path, std::io::Error::other(error))),
+                Err(error) => Err(CreateError::header(path, error)),
             },
             #[cfg(feature = "flac")]
             Container::Flac => match flac::Writer::new(file, format, config.encoding) {

@@ -22,6 +22,15 @@ pub enum CreateError {
         #[source]
         error: io::Error,
     },
+    /// It is a pipe or a terminal, where nothing can be changed any more that was written, as the header of a file is. Record into a file, or
+    /// [a stream](super::Recorder::to_pipe) of WAV.
+    #[error(
+        "cannot record into {}: it is a pipe or a terminal, and no file. Record into a file, or WAV into the standard output, as `-`", path.display()
+    )]
+    Pipe {
+        /// What is no file.
+        path: PathBuf,
+    },
     /// FLAC can't hold what is recorded. Record another encoding, or a WAV file.
     #[cfg(feature = "flac")]
     #[error("cannot record into {}: {error}", path.display())]
@@ -64,7 +73,17 @@ pub enum CreateError {
 
 impl CreateError {
     pub(super) fn write(path: &Path, error: io::Error) -> Self {
-        Self::Write { path: path.to_owned(), error }
+        match error.kind() {
+            io::ErrorKind::NotSeekable => Self::Pipe { path: path.to_owned() },
+            _ => Self::Write { path: path.to_owned(), error },
+        }
+    }
+
+    pub(super) fn header(path: &Path, error: WriteError) -> Self {
+        match error {
+            WriteError::Io(error) => Self::write(path, error),
+            error => Self::write(path, io::Error::other(error)),
+        }
     }
 }
 

@@ -4,10 +4,12 @@ mod container;
 mod error;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(feature = "flac")]
+use crate::flac;
 use crate::format::{Encoding, Format};
 use crate::pcm;
 use crate::queue::Chunk;
@@ -46,8 +48,8 @@ impl Default for Config {
     }
 }
 
-/// Writes chunks as they come. What was dropped, missing or left out as silence becomes silence of the same length, so every sound stays where it
-/// belongs in time. The file is readable up to the last flush however the process ends; of FLAC up to the last block of 4,096 frames.
+/// Writes chunks as they come. What was dropped, missing or left out as silence between two of them becomes silence of the same length, so every sound stays
+/// where it belongs in time. The file is readable up to the last flush however the process ends; of FLAC up to the last block of 4,096 frames.
 ///
 /// ```
 /// use nyx_audio_capture::{Capture, Format, capture, input, record, synth, wav};
@@ -73,19 +75,31 @@ pub struct Recorder {
     /// Encoded samples that are not written yet.
     pending: Vec<u8>,
     pending_max: usize,
+    /// Whether whoever hears it wants to hear it now.
+    is_pipe: bool,
     /// Where the next chunk begins if nothing is missing; `None` before the first.
     next_frame: Option<u64>,
+    /// Frames in the file, once nothing more is written: it was ended, or it failed and its header was made true.
+    kept: Option<u64>,
 }
 
 impl Recorder {
-    /// Begins a file, in the place of what may be there.
+    /// Begins a file, in the place of what may be there: that is gone once the file could be opened, and stays where the format is refused.
     ///
     /// # Errors
     ///
-    /// [`CreateError::Write`].
+    /// [`CreateError::Write`], [`CreateError::Pipe`], and `CreateError::Flac` where FLAC can't hold what is recorded.
     pub fn create(path: &Path, format: Format, config: Config) -> Result<Self, CreateError> {
+        #[cfg(feature = "flac")]
+        if config.container == Container::Flac {
+            // Before the file is emptied, which may be a good recording.
+            let unfit = |error| CreateError::Flac { path: path.to_owned(), error };
+            flac::check(format, config.encoding).map_err(unfit)?;
+        }
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
-        let file = file.map_err(|error| CreateError::write(path, error))?;
+        let mut file = file.map_err(|error| CreateError::write(path, error))?;
+        // A pipe is found out before there is something in it.
+        file.stream_position().map_err(|error| CreateError::write(path, error))?;
         let copy = file.try_clone().map_err(|error| CreateError::write(path, error))?;
         let output = Output::begin(path, copy, format, &config)?;
         Ok(Self::new(path, file, output, format, config))
@@ -122,40 +136,72 @@ impl Recorder {
         Ok(Self::new(path, file, Output::Wav(writer), format, Config { encoding, ..config }))
     }
 
+    /// Begins a stream of WAV, of which nobody knows how long it will be, in a pipe such as the standard output. Each chunk is written when it comes;
+    /// `flush_every` says nothing here.
+    ///
+    /// # Errors
+    ///
+    /// [`CreateError::Write`], and [`CreateError::Pipe`] for any container but WAV.
+    pub fn to_pipe(pipe: File, format: Format, config: Config) -> Result<Self, CreateError> {
+        let path = Path::new("-");
+        if config.container != Container::Wav {
+            return Err(CreateError::Pipe { path: path.to_owned() });
+        }
+        let copy = pipe.try_clone().map_err(|error| CreateError::write(path, error))?;
+        let writer = wav::Writer::to_pipe(copy, format, config.encoding);
+        let writer = writer.map_err(|error| CreateError::header(path, error))?;
+        let mut recorder = Self::new(path, pipe, Output::Wav(writer), format, config);
+        recorder.is_pipe = true;
+        Ok(recorder)
+    }
+
     fn new(path: &Path, file: File, output: Output, format: Format, config: Config) -> Self {
         let frame_bytes = format.frame_bytes(config.encoding);
         let frames = usize::try_from(format.frames_in(config.flush_every)).unwrap_or(usize::MAX);
         let pending_max = frames.saturating_mul(frame_bytes).clamp(frame_bytes, PENDING_MAX);
         let (path, encoding) = (path.to_owned(), config.encoding);
-        Self { path, file, output, format, encoding, pending: Vec::new(), pending_max, next_frame: None }
+        let pending = Vec::new();
+        Self {
+            path,
+            file,
+            output,
+            format,
+            encoding,
+            pending,
+            pending_max,
+            is_pipe: false,
+            next_frame: None,
+            kept: None,
+        }
     }
 
     /// Appends a chunk, with silence before it where something is missing.
     ///
     /// # Errors
     ///
-    /// [`RecordError`]: nothing more can be written. All that was is in the file, and the file is readable.
+    /// [`RecordError`]: nothing more can be written, also later. All that was is in the file, and the file is readable.
     pub fn write(&mut self, chunk: &Chunk) -> Result<(), RecordError> {
+        self.check()?;
         let missing = chunk.first_frame.saturating_sub(self.next_frame.unwrap_or(chunk.first_frame));
         self.silence(missing.min(self.format.frames_in(SILENCE_MAX)))?;
         self.next_frame = Some(chunk.end_frame());
         pcm::encode(self.encoding, chunk.samples(), &mut self.pending);
-        self.flush_if_full()
+        if self.is_pipe { self.flush() } else { self.flush_if_full() }
     }
 
-    /// Writes what is left, and says how many frames the file holds.
+    /// Writes what is left, and says how many frames the file holds. One that has failed before is left as it is.
     ///
     /// # Errors
     ///
     /// [`RecordError`], as for [`Self::write`].
     pub fn finish(mut self) -> Result<u64, RecordError> {
-        self.end()?;
-        Ok(self.output.frames())
+        self.end()
     }
 
     /// Frames that were recorded, those of a file that was continued included.
     pub fn frames(&self) -> u64 {
-        self.output.frames() + (self.pending.len() / self.format.frame_bytes(self.encoding)) as u64
+        let pending = (self.pending.len() / self.format.frame_bytes(self.encoding)) as u64;
+        self.kept.unwrap_or_else(|| self.output.frames() + pending)
     }
 
     /// Writes what is there, and makes it readable: of WAV the header says then how long it is; FLAC keeps back what fills no block.
@@ -164,14 +210,26 @@ impl Recorder {
     ///
     /// [`RecordError`], as for [`Self::write`].
     pub fn flush(&mut self) -> Result<(), RecordError> {
+        self.check()?;
         let written = self.output.write(&self.pending).and_then(|()| self.output.flush());
         self.pending.clear();
         written.map_err(|error| self.give_up(error))
     }
 
-    fn end(&mut self) -> Result<(), RecordError> {
+    /// Refuses what would follow an error.
+    fn check(&self) -> Result<(), RecordError> {
+        let Some(frames) = self.kept else { return Ok(()) };
+        let error = io::Error::other("the recording has failed before").into();
+        Err(RecordError { path: self.path.clone(), frames, error })
+    }
+
+    fn end(&mut self) -> Result<u64, RecordError> {
+        if let Some(frames) = self.kept {
+            return Ok(frames);
+        }
         self.flush()?;
-        self.output.finish().map_err(|error| self.give_up(error))
+        self.output.finish().map_err(|error| self.give_up(error))?;
+        Ok(*self.kept.insert(self.output.frames()))
     }
 
     fn flush_if_full(&mut self) -> Result<(), RecordError> {
@@ -191,9 +249,11 @@ impl Recorder {
         Ok(())
     }
 
-    /// Part of what could not be written may be there: makes the header true, and counts.
+    /// Part of what could not be written may be there: makes the header true, and counts. The output does not know of that part, so it is
+    /// not written to again.
     fn give_up(&mut self, error: WriteError) -> RecordError {
-        RecordError { path: self.path.clone(), frames: self.output.salvage(&self.file), error }
+        let frames = *self.kept.insert(self.output.salvage(&self.file));
+        RecordError { path: self.path.clone(), frames, error }
     }
 }
 

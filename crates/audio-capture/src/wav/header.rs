@@ -85,7 +85,8 @@ struct Chunks {
     /// Bytes of samples by the chunk `ds64`.
     long: Option<u64>,
     fact_at: Option<u64>,
-    has_room: bool,
+    /// Bytes of the chunk that says 64-bit sizes or has room for them.
+    room: Option<u32>,
 }
 
 impl Chunks {
@@ -96,16 +97,17 @@ impl Chunks {
         kind: [u8; 4],
         size: u32,
     ) -> Result<(), OpenError> {
-        let is_room = size >= ROOM_BYTES && at == ROOM_AT;
+        // Others leave more room than we, whose size has to stay: what follows stands behind it.
+        let room = (size >= ROOM_BYTES && at == ROOM_AT).then_some(size);
         match &kind {
             b"fmt " => self.fmt = Some(read_fmt(input, size)?),
             b"ds64" if size >= ROOM_BYTES => {
                 let [_, data, _] = array::<24>(input).map(|bytes| [0, 8, 16].map(|at| long(&bytes, at)))?;
-                (self.long, self.has_room) = (Some(data), is_room);
+                (self.long, self.room) = (Some(data), self.room.or(room));
                 skip(input, padded(size) - 24)?;
             }
             b"JUNK" => {
-                self.has_room = is_room;
+                self.room = self.room.or(room);
                 skip(input, padded(size))?;
             }
             b"fact" => {
@@ -119,7 +121,7 @@ impl Chunks {
 
     fn finish(self, data_at: u64, size: u32) -> Result<Header, OpenError> {
         let fmt = self.fmt.ok_or(OpenError::Malformed("the samples come before their format"))?;
-        let layout = Layout { data_at, fact_at: self.fact_at, has_room: self.has_room };
+        let layout = Layout { data_at, fact_at: self.fact_at, room: self.room };
         let long = self.long.filter(|_| size == SIZE_UNKNOWN);
         Ok(Header { fmt, layout, data_bytes: long.unwrap_or(size.into()), is_long: long.is_some() })
     }

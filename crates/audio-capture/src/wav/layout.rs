@@ -14,14 +14,14 @@ pub(super) struct Layout {
     pub(super) data_at: u64,
     /// The number of frames of the `fact` chunk.
     pub(super) fact_at: Option<u64>,
-    /// Whether there is room for 64-bit sizes.
-    pub(super) has_room: bool,
+    /// How long the chunk is that has room for 64-bit sizes, if there is one: [`ROOM_BYTES`] where we began the file, and more in some of others.
+    pub(super) room: Option<u32>,
 }
 
 impl Layout {
     /// Whether the header can say so many bytes of samples.
     pub(super) const fn can_say(&self, data_bytes: u64) -> bool {
-        self.has_room || self.is_short(data_bytes)
+        self.room.is_some() || self.is_short(data_bytes)
     }
 
     /// Makes the header say what is there, and leaves `output` behind the samples.
@@ -37,10 +37,10 @@ impl Layout {
         let riff_bytes = self.data_at - RIFF_AT - 4 + data_bytes.next_multiple_of(2);
         let short = self.is_short(data_bytes);
         let word = |size: u64| u32::try_from(size).unwrap_or(SIZE_UNKNOWN).to_le_bytes();
-        if self.has_room {
-            let room =
-                if short { room(b"JUNK", [0; 3]) } else { room(b"ds64", [riff_bytes, data_bytes, frames]) };
-            put(output, ROOM_AT, &room)?;
+        if let Some(bytes) = self.room {
+            let (tag, sizes) =
+                if short { (b"JUNK", [0; 3]) } else { (b"ds64", [riff_bytes, data_bytes, frames]) };
+            put(output, ROOM_AT, &room(tag, bytes, sizes))?;
         }
         if let Some(fact_at) = self.fact_at {
             put(output, fact_at, &word(frames))?;
@@ -62,12 +62,12 @@ impl Layout {
     }
 }
 
-/// The chunk that holds 64-bit sizes, or the room for it.
-pub(super) fn room(tag: &[u8; 4], [riff_bytes, data_bytes, frames]: [u64; 3]) -> Vec<u8> {
+/// The chunk of so many bytes that holds 64-bit sizes, or the room for it, up to where what it has beyond [`ROOM_BYTES`] begins.
+pub(super) fn room(tag: &[u8; 4], bytes: u32, [riff_bytes, data_bytes, frames]: [u64; 3]) -> Vec<u8> {
     let mut chunk = tag.to_vec();
-    chunk.extend(ROOM_BYTES.to_le_bytes());
+    chunk.extend(bytes.to_le_bytes());
     [riff_bytes, data_bytes, frames].iter().for_each(|number| chunk.extend(number.to_le_bytes()));
-    // No table of further sizes.
+    // No table of further sizes: the only chunks that long would stand behind the samples, which go on there.
     chunk.extend(0_u32.to_le_bytes());
     chunk
 }

@@ -4,7 +4,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use thiserror::Error;
 
-use super::layout::{Layout, room};
+use super::layout::{Layout, ROOM_BYTES, room};
 use super::{SIZE_UNKNOWN, TAG_FLOAT, TAG_PCM};
 use crate::format::{Encoding, Format};
 
@@ -161,7 +161,7 @@ fn header(format: Format, encoding: Encoding, data_bytes: Option<u64>) -> (Vec<u
     let frame_bytes = format.frame_bytes(encoding);
     let mut header = [&b"RIFF"[..], &SIZE_UNKNOWN.to_le_bytes(), b"WAVE"].concat();
     if data_bytes.is_some() {
-        header.extend(room(b"JUNK", [0; 3]));
+        header.extend(room(b"JUNK", ROOM_BYTES, [0; 3]));
     }
     header.extend(b"fmt ");
     // Whatever is not PCM has an extension, be it empty, and a `fact` chunk with its length in frames.
@@ -185,7 +185,7 @@ fn header(format: Format, encoding: Encoding, data_bytes: Option<u64>) -> (Vec<u
     }
     header.extend(b"data");
     header.extend(SIZE_UNKNOWN.to_le_bytes());
-    let layout = Layout { data_at: header.len() as u64, fact_at, has_room: data_bytes.is_some() };
+    let layout = Layout { data_at: header.len() as u64, fact_at, room: data_bytes.map(|_| ROOM_BYTES) };
     (header, layout)
 }
 
@@ -243,8 +243,33 @@ mod tests {
     }
 
     #[test]
+    fn the_room_that_others_left_keeps_its_size_when_it_comes_to_hold_sizes() {
+        let format = Format::new(48_000, 2).unwrap();
+        let (ours, _) = header(format, Encoding::S16Le, None);
+        for size in [28, 34, 92] {
+            let mut theirs = [&ours[..12], b"JUNK", &u32::to_le_bytes(size)].concat();
+            theirs.resize(theirs.len() + size as usize, 0);
+            theirs.extend(&ours[12..]);
+            let layout = crate::wav::header::Header::read(&mut &theirs[..]).unwrap().layout;
+            let mut output = Sparse { head: theirs, at: 0 };
+            let data_bytes = 5 << 30;
+            layout.write(&mut output, data_bytes, 4).unwrap();
+            let header = crate::wav::header::Header::read(&mut &output.head[..]).unwrap();
+            assert_eq!(
+                (header.data_bytes, header.is_long, header.layout),
+                (data_bytes, true, layout),
+                "{size}"
+            );
+            // And back, as a file is repaired that was cut.
+            layout.write(&mut output, 400, 4).unwrap();
+            let header = crate::wav::header::Header::read(&mut &output.head[..]).unwrap();
+            assert_eq!((header.data_bytes, header.is_long, header.layout), (400, false, layout), "{size}");
+        }
+    }
+
+    #[test]
     fn a_header_without_room_refuses_what_it_could_not_say() {
-        let layout = Layout { data_at: 44, fact_at: None, has_room: false };
+        let layout = Layout { data_at: 44, fact_at: None, room: None };
         let format = Format::new(48_000, 2).unwrap();
         let full = u64::from(u32::MAX) / 4 * 4 - 8_000;
         let mut writer = Writer::resume(Sparse::default(), format, Encoding::S16Le, layout, full).unwrap();

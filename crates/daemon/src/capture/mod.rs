@@ -8,10 +8,9 @@ mod target;
 mod topic;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-#[cfg(not(any(feature = "cpal", target_os = "linux", windows)))]
 use anyhow::anyhow;
 use clap::ValueEnum;
 use nyx_audio_capture::queue::Reader;
@@ -21,9 +20,7 @@ use nyx_core::Bitrate;
 use tokio::time::sleep;
 
 use crate::connect::Server;
-#[cfg(not(any(feature = "cpal", target_os = "linux", windows)))]
-use crate::exit::Failure;
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 use crate::serve::{Signals, block_on};
 use crate::tell;
 
@@ -45,7 +42,7 @@ pub(crate) struct Args {
     follow: bool,
     #[command(flatten)]
     target: Target,
-    /// Record into this WAV file; what is missing becomes silence
+    /// Record into this WAV file, or to stdout if it is `-`; what is missing becomes silence
     #[arg(long, value_name = "FILE")]
     wav: Option<PathBuf>,
     /// Record into this FLAC file: without loss, in about half the space; 16 or 24 bits
@@ -80,7 +77,7 @@ pub(crate) struct Args {
     /// Frames in a chunk: shorter is fresher
     #[arg(long, value_name = "FRAMES", default_value_t = 480, value_parser = clap::value_parser!(u32).range(16..=65_536))]
     chunk: u32,
-    /// Leave silence out of the topic; in the WAV file it stays silence
+    /// Leave silence out of the topic; file, level and `--for` keep it
     #[arg(long)]
     skip_silence: bool,
     /// How long to wait for a device or a sound server that is gone to come back
@@ -97,6 +94,7 @@ Examples:
   nyx capture --list --follow
   nyx capture --level
   nyx capture --app mpv --wav song.wav
+  nyx capture --app mpv --wav - | ffmpeg -i - song.mp3
   nyx capture --app mpv --flac song.flac --samples s24
   nyx capture --device alsa_input.usb --topic mic/main
   nyx capture --pid 4711 --topic game/sound --wav game.wav --for 10m";
@@ -133,6 +131,7 @@ pub(crate) fn run(args: Args) -> Outcome {
 
 impl Args {
     async fn run(self) -> Outcome {
+        self.check_stdout()?;
         let mut signals = Signals::new()?;
         let input = self.target.input()?;
         let (capture, mut reader) = Capture::start(input, self.config())?;
@@ -168,6 +167,21 @@ impl Args {
         Ok(ended?)
     }
 
+    /// What goes to stdout is a stream of WAV and nothing else.
+    fn check_stdout(&self) -> Outcome {
+        let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new(outputs::STDOUT));
+        let wrong = if is_stdout(&self.flac) {
+            "FLAC needs a file, whose header is written at the end: `--wav -` writes a stream to stdout"
+        } else if is_stdout(&self.wav) && self.append {
+            "what was written to stdout can't be gone on with: --append needs a file"
+        } else if is_stdout(&self.wav) && self.json {
+            "stdout takes one thing: either `--wav -` or --json"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::usage(anyhow!(wrong)))
+    }
+
     /// A device that delivers less than it should is not waited for without end.
     async fn gave_up(&self) {
         match self.duration {
@@ -181,7 +195,9 @@ impl Args {
         config.chunk_frames = self.chunk as usize;
         config.sample_rate = self.rate.or(self.opus.map(|_| OPUS_RATE));
         config.channels = self.channels;
-        config.skip_silence = self.skip_silence;
+        let sound = QUEUE_SECONDS * config.sample_rate.unwrap_or(USUAL_RATE) as usize;
+        config.capacity = (sound / config.chunk_frames).max(QUEUE_CHUNKS_MIN);
+        config.queue_bytes_max = Some(QUEUE_BYTES_MAX);
         config.reconnect = Duration::from(self.reconnect);
         config
     }
@@ -209,6 +225,18 @@ async fn pass(reader: &mut Reader, outputs: &mut Outputs, frames: Option<u64>) -
 /// How much longer than it should a device may take: an output that has played ahead is heard only when it has caught up.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How much sound may wait for a file or a hub that is held up.
+const QUEUE_SECONDS: usize = 10;
+
+/// However long the chunks are.
+const QUEUE_CHUNKS_MIN: usize = 8;
+
+/// 10 s of 32 channels at the usual rate, and little enough for any machine.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// By which the queue is measured where nobody says a rate: the device's is known only when it is open.
+const USUAL_RATE: u32 = 48_000;
+
 /// What Opus is made for; devices of 44,100 Hz are converted.
 const OPUS_RATE: u32 = 48_000;
 
@@ -218,4 +246,31 @@ fn no_backend() -> Failure {
     Failure::usage(anyhow!(
         "this build captures nothing but --tone on this system: it has PulseAudio on Linux, WASAPI on Windows, and others with the feature `cpal`"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn capacity(args: &[&str]) -> (usize, Option<usize>) {
+        let config = Line::parse_from([&["capture"], args].concat()).args.config();
+        (config.capacity, config.queue_bytes_max)
+    }
+
+    #[test]
+    fn the_queue_holds_ten_seconds_whatever_the_chunks_are() {
+        let bound = Some(64 << 20);
+        assert_eq!(capacity(&[]), (1_000, bound));
+        assert_eq!(capacity(&["--chunk", "16"]), (30_000, bound));
+        assert_eq!(capacity(&["--chunk", "4800", "--rate", "96000"]), (200, bound));
+        assert_eq!(capacity(&["--chunk", "65536"]), (8, bound));
+    }
 }

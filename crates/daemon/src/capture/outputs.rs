@@ -1,6 +1,9 @@
 //! Where the chunks go, and what is said of them at the end.
 
 use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use nyx_audio_capture::queue::Metrics;
@@ -22,6 +25,8 @@ pub(super) struct Outputs {
     format: Format,
     recorder: Option<Recorder>,
     topic: Option<Topic>,
+    /// Not sent to the topic; everything else needs it.
+    skip_silence: bool,
     meter: Option<Meter>,
     frames: u64,
     silent_frames: u64,
@@ -39,21 +44,39 @@ impl Outputs {
     pub(super) async fn open(args: &Args, format: Format) -> Outcome<Self> {
         let mut config = record::Config::default();
         config.encoding = args.samples.encoding();
-        let open = if args.append { Recorder::append } else { Recorder::create };
         if args.flac.is_some() {
             config.container = Container::Flac;
         }
-        let path = args.wav.as_ref().or(args.flac.as_ref());
-        let recorder = path.map(|path| open(path, format, config)).transpose()?;
         let topic = match &args.topic {
             Some(name) => {
                 let encoder = args.opus.map(|rate| opus::Encoder::new(format, args.chunk as usize, rate));
-                Some(Topic::open(name, &args.server, format, config.encoding, encoder.transpose()?).await?)
+                let (encoding, encoder) = (config.encoding, encoder.transpose()?);
+                Some(Topic::open(name, &args.server, format, encoding, encoder, args.chunk.into()).await?)
             }
             None => None,
         };
+        // Last, because it empties a file that is there: what fails before leaves it as it was.
+        let recorder = match recorder(args, format, config) {
+            Ok(recorder) => recorder,
+            Err(error) => {
+                if let Some(topic) = topic {
+                    // The hub is told that it was nothing; the file is what is in the way.
+                    let _ = topic.close().await;
+                }
+                return Err(error);
+            }
+        };
         let meter = (args.level || (recorder.is_none() && topic.is_none())).then(Meter::new);
-        Ok(Self { format, recorder, topic, meter, frames: 0, silent_frames: 0, discontinuities: 0 })
+        Ok(Self {
+            format,
+            recorder,
+            topic,
+            skip_silence: args.skip_silence,
+            meter,
+            frames: 0,
+            silent_frames: 0,
+            discontinuities: 0,
+        })
     }
 
     pub(super) fn take(&mut self, chunk: &Chunk) -> Outcome {
@@ -67,7 +90,9 @@ impl Outputs {
                 self.format.duration_of(chunk.first_frame).as_secs_f64()
             ));
         }
-        if let Some(topic) = &mut self.topic {
+        if let Some(topic) = &mut self.topic
+            && !(self.skip_silence && chunk.silent)
+        {
             topic.take(chunk)?;
         }
         if let Some(meter) = &mut self.meter {
@@ -100,6 +125,36 @@ impl Outputs {
         })
     }
 }
+
+/// What is recorded into: a file, or stdout.
+fn recorder(args: &Args, format: Format, config: record::Config) -> Outcome<Option<Recorder>> {
+    let Some(path) = args.wav.as_ref().or(args.flac.as_ref()) else { return Ok(None) };
+    let recorder = if path == Path::new(STDOUT) {
+        Recorder::to_pipe(stdout()?, format, config)
+    } else if args.append {
+        Recorder::append(path, format, config)
+    } else {
+        Recorder::create(path, format, config)
+    };
+    Ok(Some(recorder?))
+}
+
+#[cfg(unix)]
+fn stdout() -> io::Result<File> {
+    use std::os::fd::AsFd as _;
+
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(windows)]
+fn stdout() -> io::Result<File> {
+    use std::os::windows::io::AsHandle as _;
+
+    Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
+}
+
+/// The file name that means stdout.
+pub(super) const STDOUT: &str = "-";
 
 impl Meter {
     fn new() -> Self {

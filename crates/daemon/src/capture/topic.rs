@@ -30,6 +30,7 @@ impl Topic {
         format: Format,
         encoding: Encoding,
         opus: Option<opus::Encoder>,
+        chunk_frames: u64,
     ) -> Outcome<Self> {
         let client = server.connect(format!("nyx capture {name}")).await?;
         let (samples, encoding) = match encoding {
@@ -40,7 +41,7 @@ impl Topic {
         let audio_format =
             AudioFormat { sample_rate: format.sample_rate(), channels: u32::from(format.channels()) };
         let audio = client.audio(name.clone(), audio_format, samples, publish::Options::default()).await?;
-        let (chunks, mut waiting) = mpsc::channel::<(Vec<u8>, u64)>(CHUNKS_WAITING);
+        let (chunks, mut waiting) = mpsc::channel::<(Vec<u8>, u64)>(chunks_waiting(format, chunk_frames));
         let publisher = tokio::spawn(async move {
             while let Some((pcm, unix_micros)) = waiting.recv().await {
                 audio.send(pcm, Some(unix_micros)).await.map_err(|error| error.cause)?;
@@ -97,8 +98,32 @@ impl Topic {
     }
 }
 
-/// Of 10 ms each, as long as the 500 ms after which a hub drops audio.
-const CHUNKS_WAITING: usize = 50;
+/// How many chunks may wait for the connection: of the default length 50.
+fn chunks_waiting(format: Format, chunk_frames: u64) -> usize {
+    let chunks = format.frames_in(WAITING) / chunk_frames.max(1);
+    usize::try_from(chunks).unwrap_or(usize::MAX).clamp(WAITING_MIN, WAITING_MAX)
+}
+
+/// After so long a hub drops audio.
+const WAITING: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// One that is sent, and one that follows it.
+const WAITING_MIN: usize = 2;
+
+/// Short chunks, of which each costs more than its samples.
+const WAITING_MAX: usize = 1_000;
 
 /// How long the hub may take to confirm.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_much_sound_waits_for_the_connection_whatever_the_chunks_are() {
+        let format = Format::new(48_000, 2).unwrap();
+        let waiting = [16, 480, 4_800, 65_536].map(|frames| chunks_waiting(format, frames));
+        assert_eq!(waiting, [1_000, 50, 5, 2]);
+    }
+}
