@@ -189,6 +189,7 @@ impl Ring {
     /// ring.clear();
     /// assert_eq!((ring.held_bytes(), ring.first_sequence(), ring.next_sequence()), (0, 1, 1));
     /// ```
+    #[inline]
     pub fn clear(&mut self) {
         self.first_index = self.end_index();
         self.entries = VecDeque::new();
