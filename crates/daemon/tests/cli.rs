@@ -325,27 +325,6 @@ fn what_is_empty_is_not_read_for_ever() {
     assert_fails(&run(nyx(hub.native, &["pub", "a", "--loop", path]), b""), 1, "nothing to publish");
 }
 
-#[cfg(unix)]
-#[test]
-fn one_interrupt_ends_a_subscriber_that_never_has_a_moment() {
-    let hub = Daemon::start();
-    let lines = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(lines.path(), "line\n".repeat(100_000)).expect("room on the disk");
-    let path = lines.path().to_str().expect("UTF-8");
-    let mut subscriber = Subscriber::start(hub.native, &["**"]);
-    let mut publisher = nyx(hub.native, &["pub", "a", "--loop", path]).spawn().expect("nyx starts");
-    assert_eq!(subscriber.next()["topic"], "a");
-    let mut read = subscriber.lines.take().expect("it was not taken");
-    let drain = std::thread::spawn(move || std::io::copy(&mut read, &mut std::io::sink()));
-    let pid = subscriber.child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill starts").success());
-    // Were the signal lost, this would not return.
-    assert_eq!(subscriber.child.wait().expect("it ends").code(), Some(0));
-    drain.join().expect("no panic").expect("a pipe");
-    publisher.kill().expect("it runs");
-    publisher.wait().expect("it ends");
-}
-
 #[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     let hub = Daemon::start();

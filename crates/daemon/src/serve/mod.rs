@@ -9,6 +9,7 @@ mod gate;
 pub(crate) mod meters;
 mod native;
 mod secure;
+mod signals;
 mod stats;
 mod training;
 
@@ -37,6 +38,7 @@ use crate::http;
 pub(crate) use driver::drive;
 pub(crate) use gate::OverQuota;
 pub(crate) use secure::Listener;
+pub(crate) use signals::Signals;
 pub(crate) use stats::STATISTICS;
 
 use access::Access;
@@ -314,41 +316,4 @@ impl Server {
 async fn accept_failed(error: &io::Error) {
     tracing::warn!(%error, "can't accept a connection");
     tokio::time::sleep(Duration::from_millis(100)).await;
-}
-
-/// SIGINT and SIGTERM. They are listened for from the beginning: one that comes while nobody [waits](Self::wait) is seen by who waits next.
-pub(crate) struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(windows)]
-    interrupt: tokio::signal::windows::CtrlC,
-}
-
-impl Signals {
-    pub(crate) fn new() -> Outcome<Self> {
-        Self::listen().context("can't wait for signals").map_err(Into::into)
-    }
-
-    #[cfg(unix)]
-    fn listen() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    #[cfg(windows)]
-    fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: tokio::signal::windows::ctrl_c()? })
-    }
-
-    pub(crate) async fn wait(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-        #[cfg(windows)]
-        let _ = self.interrupt.recv().await;
-    }
 }
