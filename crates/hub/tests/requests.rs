@@ -252,6 +252,26 @@ fn a_requester_that_does_not_read_fills_no_memory_and_delays_nobody() {
 }
 
 #[test]
+fn a_server_that_reads_again_gets_what_waited_for_another_of_its_services() {
+    let mut sim = Sim::new(Config::default());
+    let (server, requester) = (serve(&mut sim, 4_000), sim.peer(fast(), true));
+    sim[server].send(Serve { id: 2, service: "other".to_owned(), concurrency: 4_000 });
+    sim.settle();
+    sim[server].reads = false;
+    for id in 0..100 {
+        sim[requester].send(Request { body: vec![0; 60_000].into(), ..request(id, 0, Lane::Default) });
+    }
+    sim[requester].send(Request { service: "other".to_owned(), ..request(1_000, 0, Lane::Default) });
+    sim.settle();
+    assert!(sim[server].requests().iter().all(|request| request.serve_id == 1));
+    sim[server].reads = true;
+    sim.run_for(ms(1_000));
+    // It has answered nothing, so nothing else has made room.
+    assert!(sim[server].requests().iter().any(|request| request.serve_id == 2));
+    assert_eq!(sim[server].requests().len(), 101);
+}
+
+#[test]
 fn what_became_of_requests_is_counted_by_service() {
     let mut sim = Sim::new(Config::default());
     let requester = sim.peer(fast(), true);
