@@ -88,41 +88,24 @@ impl Input for Stream {
 impl Open {
     /// Hands on all whole packets, and says whether there were samples among them.
     fn take_in(&mut self, feed: &mut Feed) -> Result<bool, ReadError> {
-        let version = self.connection.version();
-        let mut any = false;
+        let mut arrived = Arrived::new(self);
         while let Some(packet) = self.connection.inbox.next_packet().map_err(Failure::from).map_err(lost)? {
-            if let Packet::Samples { channel, bytes } = packet {
-                if channel == self.channel {
-                    feed.push_pcm(self.encoding, bytes);
-                    any = true;
-                }
-                continue;
-            }
-            match Event::parse(packet, version) {
-                Some(Event::Killed { channel }) if channel == self.channel => return Err(self.ended()),
-                Some(Event::Moved) => feed.discontinuity(None),
-                _ => {}
-            }
+            arrived.take(packet, feed);
         }
-        Ok(any)
+        if arrived.is_killed { Err(self.ended()) } else { Ok(arrived.has_samples) }
     }
 
     /// Nothing has come for a while. An application that pauses delivers nothing, and that is silence; a server that is slow is
     /// waited for. The server's answer comes behind all samples, so it says which.
     fn idle(&mut self, feed: &mut Feed) -> Result<(), ReadError> {
         let Some(stream) = self.place.stream else { return Ok(()) };
-        let (channel, encoding) = (self.channel, self.encoding);
-        let mut any = false;
-        let state = self.connection.request_aside(&Command::GetSinkInputInfo(stream), |packet| {
-            if let Packet::Samples { channel: of, bytes } = packet
-                && of == channel
-            {
-                feed.push_pcm(encoding, bytes);
-                any = true;
-            }
-        });
+        let mut arrived = Arrived::new(self);
+        let command = Command::GetSinkInputInfo(stream);
+        let state = self.connection.request_aside(&command, |packet| arrived.take(packet, feed));
         match state {
-            Ok(SinkInputInfo { corked: true, .. }) if !any => feed.idle(),
+            // It says so once.
+            Ok(_) if arrived.is_killed => return Err(self.ended()),
+            Ok(SinkInputInfo { corked: true, .. }) if !arrived.has_samples => feed.idle(),
             Ok(_) => {}
             Err(failure) if failure.is_absence() => return Err(self.ended()),
             Err(failure) => return Err(lost(failure)),
@@ -140,6 +123,38 @@ impl Open {
             Ok(_) => ReadError::Lost { reason: format!("`{name}` has moved to another output") },
             Err(failure) if failure.is_absence() => ReadError::ApplicationGone { name },
             Err(failure) => lost(failure),
+        }
+    }
+}
+
+/// What the server has sent of a stream.
+struct Arrived {
+    channel: u32,
+    encoding: Encoding,
+    version: u16,
+    has_samples: bool,
+    /// The server has ended the stream.
+    is_killed: bool,
+}
+
+impl Arrived {
+    const fn new(open: &Open) -> Self {
+        let version = open.connection.version();
+        Self { channel: open.channel, encoding: open.encoding, version, has_samples: false, is_killed: false }
+    }
+
+    fn take(&mut self, packet: Packet<'_>, feed: &mut Feed) {
+        if let Packet::Samples { channel, bytes } = packet {
+            if channel == self.channel {
+                feed.push_pcm(self.encoding, bytes);
+                self.has_samples = true;
+            }
+            return;
+        }
+        match Event::parse(packet, self.version) {
+            Some(Event::Killed { channel }) if channel == self.channel => self.is_killed = true,
+            Some(Event::Moved) => feed.discontinuity(None),
+            _ => {}
         }
     }
 }
