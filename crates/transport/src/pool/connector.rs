@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::Address;
@@ -58,27 +59,34 @@ pub enum Liveness {
     Unread,
 }
 
-impl Liveness {
-    /// What a read tells that was tried without waiting.
-    fn of_read(read: io::Result<usize>) -> Self {
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Self::Alive,
-            Ok(0) | Err(_) => Self::Closed,
-            Ok(_) => Self::Unread,
+impl Connection for TcpStream {
+    #[inline]
+    fn liveness(&mut self, check: Check) -> Liveness {
+        match check {
+            Check::Kernel => peek(self).0,
+            Check::Readiness => {
+                // Where the reactor has seen nothing there is no system call.
+                let mut seen = Liveness::Alive;
+                let _ = self.try_io(Interest::READABLE, || {
+                    let (liveness, peeked) = peek(self);
+                    seen = liveness;
+                    peeked
+                });
+                seen
+            }
         }
     }
 }
 
-impl Connection for TcpStream {
-    #[inline]
-    fn liveness(&mut self, check: Check) -> Liveness {
-        // Where the reactor has seen nothing there is no system call. A byte that is read here is of no use to anybody:
-        // the connection is closed.
-        Liveness::of_read(match check {
-            Check::Readiness => self.try_read(&mut [0]),
-            Check::Kernel => SockRef::from(&*self).peek(&mut [MaybeUninit::uninit()]),
-        })
-    }
+/// Asks the kernel what there is to read.
+fn peek(stream: &TcpStream) -> (Liveness, io::Result<usize>) {
+    let peeked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+    let liveness = match &peeked {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Liveness::Alive,
+        Ok(0) | Err(_) => Liveness::Closed,
+        Ok(_) => Liveness::Unread,
+    };
+    (liveness, peeked)
 }
 
 /// Plain TCP.

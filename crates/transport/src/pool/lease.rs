@@ -1,6 +1,7 @@
 //! A connection in use.
 
 use std::fmt;
+use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -16,10 +17,15 @@ use super::stats::Reason;
 /// Dropping it closes it: a request that was cancelled, failed or panicked may have left half an answer in it, which the next user would
 /// take for the beginning of its own.
 #[must_use = "a connection that is dropped is closed; `release` gives it back"]
-pub struct Lease<'a, C: Connector = Tcp, K: Clock + 'static = Monotonic> {
+pub struct Lease<'a, C: Connector = Tcp, K: Clock + 'static = Monotonic>(
     /// Always there until the lease ends.
-    held: Option<Held<C, K>>,
-    site: Home<'a, C, K>,
+    Option<Loan<'a, C, K>>,
+);
+
+/// What is lent, and by whom.
+struct Loan<'a, C: Connector, K: Clock + 'static> {
+    held: Held<C, K>,
+    home: Home<'a, C, K>,
 }
 
 /// Where the connection goes back to. Borrowing saves the counting of references, a third of the whole cost.
@@ -28,8 +34,10 @@ enum Home<'a, C: Connector, K: Clock + 'static> {
     Shared(Arc<Site<C, K>>),
 }
 
-impl<C: Connector, K: Clock + 'static> Home<'_, C, K> {
-    fn site(&self) -> &Site<C, K> {
+impl<C: Connector, K: Clock + 'static> Deref for Home<'_, C, K> {
+    type Target = Site<C, K>;
+
+    fn deref(&self) -> &Site<C, K> {
         match self {
             Self::Borrowed(site) => site,
             Self::Shared(site) => site,
@@ -39,44 +47,53 @@ impl<C: Connector, K: Clock + 'static> Home<'_, C, K> {
 
 impl<'a, C: Connector, K: Clock + 'static> Lease<'a, C, K> {
     pub(super) const fn borrowed(held: Held<C, K>, site: &'a Site<C, K>) -> Self {
-        Self { held: Some(held), site: Home::Borrowed(site) }
+        Self(Some(Loan { held, home: Home::Borrowed(site) }))
     }
 
     /// Gives the connection back. The exchange must be complete: nothing left to write, and the answer read to its end.
     #[inline]
     pub fn release(mut self) {
-        if let Some(held) = self.held.take() {
-            self.site.site().give_back(held);
+        let loan = self.0.take();
+        // Nothing is left in it to drop, and the compiler is not to look for it: so the lease never is in memory.
+        mem::forget(self);
+        if let Some(Loan { held, home }) = loan {
+            home.give_back(held);
         }
     }
 
     /// To whom.
     pub fn address(&self) -> &C::Address {
-        self.site.site().address()
+        self.loan().home.address()
+    }
+
+    fn loan(&self) -> &Loan<'a, C, K> {
+        match &self.0 {
+            Some(loan) => loan,
+            None => unreachable!("it is taken only where the lease ends"),
+        }
     }
 }
 
 impl<C: Connector, K: Clock + 'static> Lease<'static, C, K> {
     pub(super) const fn shared(held: Held<C, K>, site: Arc<Site<C, K>>) -> Self {
-        Self { held: Some(held), site: Home::Shared(site) }
+        Self(Some(Loan { held, home: Home::Shared(site) }))
     }
 }
 
 impl<C: Connector, K: Clock + 'static> Deref for Lease<'_, C, K> {
     type Target = C::Connection;
 
+    #[inline]
     fn deref(&self) -> &C::Connection {
-        match &self.held {
-            Some(held) => &held.connection,
-            None => unreachable!("it is taken only where the lease ends"),
-        }
+        &self.loan().held.connection
     }
 }
 
 impl<C: Connector, K: Clock + 'static> DerefMut for Lease<'_, C, K> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut C::Connection {
-        match &mut self.held {
-            Some(held) => &mut held.connection,
+        match &mut self.0 {
+            Some(loan) => &mut loan.held.connection,
             None => unreachable!("it is taken only where the lease ends"),
         }
     }
@@ -84,8 +101,8 @@ impl<C: Connector, K: Clock + 'static> DerefMut for Lease<'_, C, K> {
 
 impl<C: Connector, K: Clock + 'static> Drop for Lease<'_, C, K> {
     fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
-            self.site.site().close(*held, Reason::Abandoned);
+        if let Some(Loan { held, home }) = self.0.take() {
+            home.close(*held, Reason::Abandoned);
         }
     }
 }

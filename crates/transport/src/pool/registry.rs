@@ -27,6 +27,8 @@ type Sites<C, K> = HashMap<<C as Connector>::Address, Arc<Site<C, K>>>;
 /// What all addresses of a pool share.
 pub(super) struct Common<C, K> {
     pub(super) config: Config,
+    /// For how long a connection that was taken is taken again without a closer look.
+    pub(super) trust: Duration,
     pub(super) connector: C,
     pub(super) clock: K,
     /// The places of [`Config::total`].
@@ -86,7 +88,8 @@ impl<C: Connector, K: Clock + 'static> Registry<C, K> {
         let total = Arc::new(Semaphore::new(config.total.clamp(1, Semaphore::MAX_PERMITS)));
         let keeper = Arc::new(Keeper { until: AtomicU64::new(u64::MAX), call: Notify::new() });
         let (starving, closed) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let common = Arc::new(Common { config, connector, clock, total, starving, closed, keeper });
+        let trust = config.verify_after.min(config.idle);
+        let common = Arc::new(Common { config, trust, connector, clock, total, starving, closed, keeper });
         let (sites, retired) = (Mutex::new(HashMap::new()), Mutex::new(Stats::default()));
         Arc::new(Self { common, sites, retired })
     }

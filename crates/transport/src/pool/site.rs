@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Object, PoolError, Timeouts};
+use nyx_core::handoff::Back;
 use nyx_core::{Clock, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -14,7 +15,7 @@ use super::backoff::Backoff;
 use super::connector::{Check, Connection, Connector, Liveness};
 use super::desk::Desk;
 use super::error::{AcquireError, ErrorOf};
-use super::front::{Answer, Front, Grant};
+use super::front::{Answer, Front, Grant, Parked};
 use super::guard::{Attempt, Place, Turn};
 use super::registry::{Common, Registry};
 use super::stats::{Reason, Stats};
@@ -33,8 +34,9 @@ pub(super) type Granted<C, K> = Grant<Held<C, K>>;
 pub(super) struct Entry<T> {
     pub(super) connection: T,
     expires: Instant,
-    /// When it was last taken from rest, so it has rested for less than the time since.
-    used: Instant,
+    /// Until when it may be used again without a closer look: [`Common::trust`] after it was last taken from rest, and so earlier than that
+    /// after it was given back.
+    trusted_until: Instant,
     uses: Uses,
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -73,34 +75,42 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
     /// A living connection that rests.
     #[inline]
     pub(super) fn take_idle(&self) -> Option<Held<C, K>> {
-        if let Some(mut held) = self.desk.last.take() {
-            let now = self.common.clock.now();
-            match self.verdict(Duration::ZERO, &mut held, now) {
-                None => return Some(self.reuse(held, now)),
-                Some(reason) => self.close(*held, reason),
-            }
+        let Some(mut held) = self.desk.last.take() else { return self.take_parked() };
+        let now = self.common.clock.now();
+        if now < held.trusted_until && held.connection.liveness(Check::Readiness) == Liveness::Alive {
+            return Some(self.reuse(held, now));
         }
-        self.take_parked()
+        self.examine(Parked { connection: held, since: None }, now).or_else(|| self.take_parked())
     }
 
     /// The same, of those behind the lock.
     fn take_parked(&self) -> Option<Held<C, K>> {
         // Nothing rests while somebody waits.
         while !self.desk.last.is_wanted() {
-            let mut parked = self.desk.open().front.take_idle()?;
-            let now = self.common.clock.now();
-            match self.verdict(parked.rested(now), &mut parked.connection, now) {
-                None => return Some(self.reuse(parked.connection, now)),
-                Some(reason) => self.close(*parked.connection, reason),
+            let parked = self.desk.open().front.take_idle()?;
+            if let Some(held) = self.examine(parked, self.common.clock.now()) {
+                return Some(held);
             }
         }
         None
     }
 
+    /// A connection that rested, if it can be used; otherwise it is closed.
+    fn examine(&self, mut parked: Parked<Held<C, K>>, now: Instant) -> Option<Held<C, K>> {
+        let check = if now < parked.connection.trusted_until { Check::Readiness } else { Check::Kernel };
+        match self.verdict(&mut parked, now, check) {
+            None => Some(self.reuse(parked.connection, now)),
+            Some(reason) => {
+                self.close(*parked.connection, reason);
+                None
+            }
+        }
+    }
+
     #[inline]
     fn reuse(&self, mut held: Held<C, K>, now: Instant) -> Held<C, K> {
         held.uses.count();
-        held.used = now;
+        held.trusted_until = held.expires.min(now + self.common.trust);
         held
     }
 
@@ -164,8 +174,8 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         let now = self.common.clock.now();
         let mut state = self.desk.open();
         let lifetime = self.common.config.lifetime;
-        held.used = now;
         held.expires = now + lifetime.mul_f64(1.0 - state.random.f64() / 10.0);
+        held.trusted_until = held.expires.min(now + self.common.trust);
         held.uses = state.uses.begin();
         state.ledger.created += 1;
         drop(state);
@@ -194,10 +204,16 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
     #[inline]
     pub(super) fn give_back(&self, held: Held<C, K>) {
         let back = self.desk.last.leave(held);
-        if !back.is_empty() {
-            back.into_iter().for_each(|held| self.give_on(held));
-        }
         // Who needs a place says so before it looks here: so either it finds this one at rest, or it is seen.
+        if !back.is_empty() || self.common.wants_back().is_some() {
+            self.give_all_on(back);
+        }
+    }
+
+    /// Brings behind the lock what came back, and what lies in front of it if somebody needs a place.
+    #[cold]
+    fn give_all_on(&self, back: Back<Pooled<C, K>>) {
+        back.into_iter().for_each(|held| self.give_on(held));
         if self.common.wants_back().is_some()
             && let Some(held) = self.desk.last.reclaim()
         {
@@ -260,15 +276,15 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         wake(waker);
     }
 
-    /// Whether to close a connection that has rested for so long instead of using it, and why.
-    #[inline]
-    fn verdict(&self, rested: Duration, held: &mut Pooled<C, K>, now: Instant) -> Option<Reason> {
-        let config = &self.common.config;
-        if rested >= config.idle {
+    /// Whether to close a connection that rested instead of using it, and why.
+    fn verdict(&self, parked: &mut Parked<Held<C, K>>, now: Instant, check: Check) -> Option<Reason> {
+        if parked.rested(now) >= self.common.config.idle {
             return Some(Reason::Idle);
         }
-        let unused = now - held.used;
-        held.verdict(now, if unused >= config.verify_after { Check::Kernel } else { Check::Readiness })
+        if now >= parked.connection.expires {
+            return Some(Reason::Lifetime);
+        }
+        parked.connection.liveness(check)
     }
 
     fn check_backoff(
@@ -333,9 +349,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
     pub(super) fn reap(&self, now: Instant) {
         let mut reasons = Vec::new();
         let gone = self.desk.gather().front.take_if(now, |parked| {
-            let idle = parked.rested(now) >= self.common.config.idle;
-            let reason =
-                if idle { Some(Reason::Idle) } else { parked.connection.verdict(now, Check::Kernel) };
+            let reason = self.verdict(parked, now, Check::Kernel);
             reasons.extend(reason);
             reason.is_some()
         });
@@ -369,12 +383,6 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
 }
 
 impl<T: Connection> Entry<T> {
-    #[inline]
-    fn verdict(&mut self, now: Instant, check: Check) -> Option<Reason> {
-        if now >= self.expires { Some(Reason::Lifetime) } else { self.liveness(check) }
-    }
-
-    #[inline]
     fn liveness(&mut self, check: Check) -> Option<Reason> {
         match self.connection.liveness(check) {
             Liveness::Alive => None,
@@ -405,7 +413,7 @@ impl<C: Connector, K: Clock + 'static> managed::Manager for Maker<C, K> {
         Ok(Entry {
             connection,
             expires: Instant::ZERO,
-            used: Instant::ZERO,
+            trusted_until: Instant::ZERO,
             uses: Uses::default(),
             _place: None,
         })
