@@ -143,7 +143,7 @@ where
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
-/// The 99th percentile of what the turns of all tasks return, as if each of `times` operations had taken it.
+/// The 99th percentile of what the turns of all tasks return in `times` rounds, as if each round had taken it.
 fn p99<T, F>(runtime: &Runtime, times: u64, turn: T) -> Duration
 where
     T: Fn() -> F + Clone + Send + 'static,
@@ -151,7 +151,7 @@ where
 {
     let task = |turn: T| async move {
         let mut waits = histogram();
-        for _ in 0..TURNS {
+        for _ in 0..times.saturating_mul(TURNS) {
             waits.saturating_record(u64::try_from(turn().await.as_nanos()).unwrap_or(u64::MAX));
         }
         waits
@@ -268,8 +268,8 @@ const CONNECTIONS: usize = 16;
 
 const TASKS: usize = 64;
 
-/// Connections that each task takes in one sample.
-const TURNS: usize = 200;
+/// Connections that each task takes in one round.
+const TURNS: u64 = 200;
 
 criterion_group!(benches, acquire_release, wait_p99);
 criterion_main!(benches);
