@@ -70,20 +70,19 @@ impl Batch {
         self.buffer.extend_from_slice(payload);
         self.datagrams += 1;
         match self.trains.back_mut() {
-            Some(train) if train.takes(to, from, ecn, payload.len()) => {
+            Some(train) if train.takes(&to, from.as_ref(), ecn, payload.len()) => {
                 train.bytes += payload.len();
                 train.datagrams += 1;
             }
-            _ => self.trains.push_back(Train {
-                to,
-                from,
-                ecn,
-                segment: payload.len(),
-                bytes: payload.len(),
-                datagrams: 1,
-            }),
+            _ => self.begin_train(&to, from, ecn, payload.len()),
         }
         Ok(())
+    }
+
+    /// Not inlined, so that joining a train is short.
+    #[inline(never)]
+    fn begin_train(&mut self, to: &SocketAddr, from: Option<IpAddr>, ecn: Option<Ecn>, bytes: usize) {
+        self.trains.push_back(Train { to: *to, from, ecn, segment: bytes, bytes, datagrams: 1 });
     }
 
     /// Datagrams that have not been sent.
@@ -152,11 +151,12 @@ impl Train {
         self.datagrams == 1 && self.ecn.is_none() && self.from.is_none()
     }
 
-    fn takes(&self, to: SocketAddr, from: Option<IpAddr>, ecn: Option<Ecn>, payload: usize) -> bool {
-        let alike = self.to == to && self.from == from && self.ecn == ecn;
+    #[inline]
+    fn takes(&self, to: &SocketAddr, from: Option<&IpAddr>, ecn: Option<Ecn>, payload: usize) -> bool {
         // One that is shorter ends it, and an empty one can't be told from no end.
         let is_whole = self.bytes == self.segment * self.datagrams;
-        alike && is_whole && payload <= self.segment && payload > 0
+        let fits = is_whole && payload <= self.segment && payload > 0;
+        fits && self.to == *to && self.from.as_ref() == from && self.ecn == ecn
     }
 }
 

@@ -208,12 +208,12 @@ fn copy(pool: &Pool, payload: &[u8]) -> (Bytes, usize) {
 
 /// The kernel puts datagrams of one sender and one size together; the last may be shorter.
 fn datagrams<'a>(buffer: &'a [u8], meta: &RecvMeta) -> impl Iterator<Item = Datagram<'a>> {
-    let meta = *meta;
-    (0..count_of(&meta)).map(move |number| Datagram {
-        source: meta.addr,
-        local: meta.dst_ip,
-        ecn: meta.ecn,
-        payload: &buffer[range(buffer.len(), &meta, number)],
+    let RecvMeta { addr: source, dst_ip: local, ecn, .. } = *meta;
+    let (mut rest, stride) = (&buffer[..meta.len.min(buffer.len())], stride(meta));
+    (0..count_of(meta)).map(move |_| {
+        let (payload, after) = rest.split_at(stride.min(rest.len()));
+        rest = after;
+        Datagram { source, local, ecn, payload }
     })
 }
 
