@@ -1,10 +1,10 @@
 //! Where an address gives its connections out: the one that was given back last in front of a lock, everything else behind it.
 
 use std::ops::{Deref, DerefMut};
-use std::task::Waker;
 
 use nyx_core::{Handoff, Instant};
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::oneshot;
 
 use super::backoff::Backoff;
 use super::front::{Answer, Front};
@@ -17,9 +17,23 @@ pub(super) struct Desk<T> {
     inside: Mutex<Inside<T>>,
 }
 
+/// What somebody who waited gets.
+#[derive(Debug)]
+pub(super) enum Grant<T> {
+    /// What another gave back this moment.
+    Connection(Box<T>),
+    /// A place: make a connection.
+    Slot,
+    /// The time is over.
+    Expired,
+}
+
+/// Tells somebody who waits. What it gets lies there and not behind the lock, which is taken once less for it.
+pub(super) type Waiter<T> = oneshot::Sender<Grant<T>>;
+
 /// What is behind the lock.
 pub(super) struct Inside<T> {
-    pub(super) front: Front<Box<T>>,
+    pub(super) front: Front<Box<T>, Waiter<T>>,
     pub(super) backoff: Backoff,
     pub(super) ledger: Stats,
     pub(super) uses: AllUses,
@@ -27,7 +41,7 @@ pub(super) struct Inside<T> {
 }
 
 impl<T> Desk<T> {
-    pub(super) fn new(front: Front<Box<T>>, backoff: Backoff, seed: u64) -> Self {
+    pub(super) fn new(front: Front<Box<T>, Waiter<T>>, backoff: Backoff, seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
         let inside =
             Mutex::new(Inside { front, backoff, ledger: Stats::default(), uses: AllUses::default(), random });
@@ -52,16 +66,16 @@ impl<T> Desk<T> {
     }
 
     /// Somebody wants a connection, and would wait until `deadline`.
-    pub(super) fn ask(&self, deadline: Instant, waker: &Waker) -> Answer<Box<T>> {
+    pub(super) fn ask(&self, deadline: Instant, waiter: Waiter<T>) -> Answer<Box<T>> {
         let mut open = self.open();
-        // First the wish, then the look: what is left from here on is brought to the lock.
-        self.last.set_wanted(true);
-        if open.front.waiting() == 0
-            && let Some(held) = self.last.reclaim()
-        {
-            open.front.park(held);
+        if open.front.waiting() == 0 {
+            // First the wish, then the look: what is left from here on is brought to the lock.
+            self.last.set_wanted(true);
+            if let Some(held) = self.last.reclaim() {
+                open.front.park(held);
+            }
         }
-        let answer = open.front.acquire(deadline, waker);
+        let answer = open.front.acquire(deadline, waiter);
         open.ledger.waited += u64::from(matches!(answer, Answer::Wait(_)));
         answer
     }

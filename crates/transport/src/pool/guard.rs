@@ -1,33 +1,43 @@
 //! What must be undone when a future is dropped on the way to a connection.
 
-use std::task::{Poll, Waker};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use nyx_core::Clock;
+use tokio::sync::oneshot::{self, error::RecvError};
 
 use super::connector::Connector;
-use super::error::ErrorOf;
 use super::site::{Granted, Site};
 
-/// A turn that is asked for, and then waited for. Who drops it gives it up, and passes on what it had come to.
+/// A turn that is waited for. Who drops it gives it up, and passes on what it had come to.
 pub(super) struct Turn<'a, C: Connector, K: Clock + 'static> {
     site: &'a Site<C, K>,
-    ticket: Option<u64>,
+    ticket: u64,
+    told: oneshot::Receiver<Granted<C, K>>,
 }
 
 impl<'a, C: Connector, K: Clock + 'static> Turn<'a, C, K> {
-    pub(super) const fn new(site: &'a Site<C, K>) -> Self {
-        Self { site, ticket: None }
+    pub(super) const fn new(
+        site: &'a Site<C, K>,
+        ticket: u64,
+        told: oneshot::Receiver<Granted<C, K>>,
+    ) -> Self {
+        Self { site, ticket, told }
     }
+}
 
-    pub(super) fn poll(&mut self, waker: &Waker) -> Poll<Result<Granted<C, K>, ErrorOf<C>>> {
-        self.site.poll_turn(&mut self.ticket, waker)
+impl<C: Connector, K: Clock + 'static> Future for Turn<'_, C, K> {
+    type Output = Result<Granted<C, K>, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.told).poll(cx)
     }
 }
 
 impl<C: Connector, K: Clock + 'static> Drop for Turn<'_, C, K> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.site.cancel_turn(ticket);
+        if !self.told.is_terminated() {
+            self.site.cancel_turn(self.ticket, &mut self.told);
         }
     }
 }

@@ -1,21 +1,19 @@
 //! One address: its connections, who waits for them, and how a new one is made.
 
-use std::future::poll_fn;
 use std::sync::{Arc, Weak};
-use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Object, PoolError, Timeouts};
 use nyx_core::handoff::Back;
 use nyx_core::{Clock, Instant};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::backoff::Backoff;
 use super::connector::{Check, Connection, Connector, Liveness};
-use super::desk::Desk;
+use super::desk::{Desk, Grant, Waiter};
 use super::error::{AcquireError, ErrorOf};
-use super::front::{Answer, Front, Grant, Parked};
+use super::front::{Answer, Front, Parked};
 use super::guard::{Attempt, Place, Turn};
 use super::registry::{Common, Registry};
 use super::stats::{Reason, Stats};
@@ -27,7 +25,7 @@ pub(super) type Held<C, K> = Box<Pooled<C, K>>;
 type Pooled<C, K> = Object<Maker<C, K>>;
 
 /// What somebody who waited gets.
-pub(super) type Granted<C, K> = Grant<Held<C, K>>;
+pub(super) type Granted<C, K> = Grant<Pooled<C, K>>;
 
 /// What deadpool hands out. The connection is closed before its place in the total is free.
 #[derive(Debug)]
@@ -116,8 +114,21 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
 
     /// The next connection that is given back, or a new one: for who found none at rest.
     pub(super) async fn wait(&self) -> Result<Held<C, K>, ErrorOf<C>> {
-        let mut turn = Turn::new(self);
-        match poll_fn(|cx| turn.poll(cx.waker())).await? {
+        if self.common.is_closed() {
+            return Err(AcquireError::Closed);
+        }
+        let deadline = self.common.clock.now() + self.common.config.acquire_timeout;
+        let (waiter, told) = oneshot::channel();
+        let grant = match self.desk.ask(deadline, waiter) {
+            Answer::Idle(parked) => Grant::Connection(parked.connection),
+            Answer::Open => Grant::Slot,
+            Answer::Full => return Err(self.crowded()),
+            Answer::Wait(ticket) => {
+                self.common.expect_by(deadline);
+                Turn::new(self, ticket, told).await.map_err(|_| AcquireError::Closed)?
+            }
+        };
+        match grant {
             Grant::Expired => return Err(self.exhausted()),
             Grant::Slot => {}
             // Another used it a moment ago.
@@ -131,33 +142,6 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         }
         // There is a place for it. What follows is rare and long: on the heap it makes waiting no longer.
         Box::pin(self.open()).await
-    }
-
-    /// Asks for a connection, or for what the ticket has come to.
-    pub(super) fn poll_turn(
-        &self,
-        ticket: &mut Option<u64>,
-        waker: &Waker,
-    ) -> Poll<Result<Granted<C, K>, ErrorOf<C>>> {
-        if let Some(number) = *ticket {
-            let Some(grant) = self.desk.open().front.poll(number, waker) else { return Poll::Pending };
-            *ticket = None;
-            return Poll::Ready(Ok(grant));
-        }
-        if self.common.is_closed() {
-            return Poll::Ready(Err(AcquireError::Closed));
-        }
-        let deadline = self.common.clock.now() + self.common.config.acquire_timeout;
-        match self.desk.ask(deadline, waker) {
-            Answer::Idle(parked) => Poll::Ready(Ok(Grant::Connection(parked.connection))),
-            Answer::Open => Poll::Ready(Ok(Grant::Slot)),
-            Answer::Full => Poll::Ready(Err(self.crowded())),
-            Answer::Wait(number) => {
-                *ticket = Some(number);
-                self.common.expect_by(deadline);
-                Poll::Pending
-            }
-        }
     }
 
     /// Makes a connection in a place that is reserved for it.
@@ -222,16 +206,22 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
     }
 
     /// Gives a connection to who waits, or puts it to rest behind the lock.
-    fn give_on(&self, held: Held<C, K>) {
-        let mut state = self.desk.open();
-        // As above: the place is looked for under this lock.
-        if let Some(reason) = self.common.wants_back() {
+    fn give_on(&self, mut held: Held<C, K>) {
+        loop {
+            let mut state = self.desk.open();
+            // As above: the place is looked for under this lock.
+            if let Some(reason) = self.common.wants_back() {
+                drop(state);
+                return self.close(*held, reason);
+            }
+            let Some((waiter, connection)) = state.front.release(held) else { return };
             drop(state);
-            return self.close(*held, reason);
+            match waiter.send(Grant::Connection(connection)) {
+                // Who has given up waiting just now does not take it.
+                Err(Grant::Connection(connection)) => held = connection,
+                _ => return,
+            }
         }
-        let waker = state.front.release(held);
-        drop(state);
-        wake(waker);
     }
 
     /// Closes a connection, and lets its place go to somebody else.
@@ -240,13 +230,17 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         self.vacate();
     }
 
-    /// Gives a ticket up, and passes on what it had come to.
-    pub(super) fn cancel_turn(&self, ticket: u64) {
-        let grant = self.desk.open().front.cancel(ticket);
-        match grant {
-            Some(Grant::Connection(held)) => self.give_back(held),
-            Some(Grant::Slot) => self.vacate(),
-            Some(Grant::Expired) | None => {}
+    /// Gives a turn up, and passes on what it had come to.
+    pub(super) fn cancel_turn(&self, ticket: u64, told: &mut oneshot::Receiver<Granted<C, K>>) {
+        if self.desk.open().front.cancel(ticket) {
+            return;
+        }
+        // Whoever is about to tell finds that nobody listens, and passes it on.
+        told.close();
+        match told.try_recv() {
+            Ok(Grant::Connection(held)) => self.give_back(held),
+            Ok(Grant::Slot) => self.vacate(),
+            Ok(Grant::Expired) | Err(_) => {}
         }
     }
 
@@ -271,9 +265,14 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         state.ledger.close(reason);
     }
 
+    /// Gives the place of a connection that is gone to who waits, or free.
     pub(super) fn vacate(&self) {
-        let waker = self.desk.open().front.vacate();
-        wake(waker);
+        // Who has given up waiting just now does not take it.
+        while self.next_for_place().is_some_and(|waiter| waiter.send(Grant::Slot).is_err()) {}
+    }
+
+    fn next_for_place(&self) -> Option<Waiter<Pooled<C, K>>> {
+        self.desk.open().front.vacate()
     }
 
     /// Whether to close a connection that rested instead of using it, and why.
@@ -339,9 +338,10 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
             if due > now {
                 return Some(due);
             }
-            let waker = state.front.expire(now);
+            let waiter = state.front.expire(now);
             drop(state);
-            wake(waker);
+            // Who has given up waiting need not be told.
+            let _ = waiter.map(|waiter| waiter.send(Grant::Expired));
         }
     }
 
@@ -389,12 +389,6 @@ impl<T: Connection> Entry<T> {
             Liveness::Closed => Some(Reason::Peer),
             Liveness::Unread => Some(Reason::Unread),
         }
-    }
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 
