@@ -53,16 +53,25 @@ impl Part {
         self.bytes.len() as u64 == piece.total && self.in_order == piece.in_order
     }
 
-    /// Whether what has arrived may have another hole. Full pieces never make so many; where tiny ones do, those that fill holes come first.
-    fn has_room(&self, piece: &Piece<'_>) -> bool {
-        let holes_max = HOLES_MIN + self.bytes.len() / HOLE_EVERY;
-        let range = piece.offset..piece.offset + piece.bytes.len() as u64;
-        self.arrived.len() < holes_max || self.arrived.touches(&range)
+    /// Whether a piece makes no hole that is not there.
+    fn touches(&self, piece: &Piece<'_>) -> bool {
+        self.arrived.touches(&(piece.offset..piece.offset + piece.bytes.len() as u64))
     }
 
     fn memory(&self) -> u64 {
         self.bytes.len() as u64 + PART_COST
     }
+}
+
+/// What the pieces of a datagram will take that were admitted and are not taken in, as all of them are looked at before any counts.
+#[derive(Debug, Default)]
+pub(super) struct Promised {
+    /// Memory of items that begin with it.
+    memory: u64,
+    /// The last of these.
+    begun: Option<(u32, u64)>,
+    /// Pieces that may make another hole, of whatever item.
+    holes: usize,
 }
 
 /// Why a piece is not taken in.
@@ -85,8 +94,8 @@ impl Incoming {
         self.ready_bytes
     }
 
-    /// Whether a piece may be taken in.
-    pub(super) fn admits(&self, piece: &Piece<'_>) -> Result<(), Unfit> {
+    /// Whether a piece may be taken in beside what is `promised` to others of its datagram.
+    pub(super) fn admits(&self, piece: &Piece<'_>, promised: &mut Promised) -> Result<(), Unfit> {
         if piece.total > self.bounds.item_bytes {
             return Err(Unfit::Contradiction);
         }
@@ -94,16 +103,24 @@ impl Incoming {
         if flow.is_some_and(|flow| piece.number < flow.next) {
             return Ok(());
         }
-        if let Some(part) = flow.and_then(|flow| flow.parts.get(&piece.number)) {
-            return match part.fits(piece) {
-                false => Err(Unfit::Contradiction),
-                true if !part.has_room(piece) => Err(Unfit::NoRoom),
-                true => Ok(()),
-            };
+        let part = flow.and_then(|flow| flow.parts.get(&piece.number));
+        if part.is_some_and(|part| !part.fits(piece)) {
+            return Err(Unfit::Contradiction);
         }
-        let has_room = self.memory() + piece.total + PART_COST <= self.bounds.bytes
-            && (flow.is_some() || self.flows.len() < FLOWS_MAX)
-            && flow.is_none_or(|flow| flow.parts.len() < PARTS_MAX);
+        let begun = Some((piece.flow, piece.number));
+        let has_room = if part.is_none() && promised.begun != begun {
+            promised.memory += piece.total + PART_COST;
+            promised.begun = begun;
+            self.memory() + promised.memory <= self.bounds.bytes
+                && (flow.is_some() || self.flows.len() < FLOWS_MAX)
+                && flow.is_none_or(|flow| flow.parts.len() < PARTS_MAX)
+        } else if part.is_some_and(|part| part.touches(piece)) {
+            true
+        } else {
+            // Full pieces never make so many holes; where tiny ones do, those that fill holes come first.
+            promised.holes += 1;
+            part.map_or(1, |part| part.arrived.len()) + promised.holes <= holes_max(piece.total)
+        };
         if has_room { Ok(()) } else { Err(Unfit::NoRoom) }
     }
 
@@ -209,6 +226,11 @@ const HOLES_MIN: usize = 4;
 /// In how many bytes of an item there may be another one. Its 16 bytes, or 32 as they are allotted, are an eighth of that at most.
 const HOLE_EVERY: usize = 256;
 
+/// Holes, or ranges that have arrived, of an item of so many bytes.
+const fn holes_max(total: u64) -> usize {
+    HOLES_MIN + total as usize / HOLE_EVERY
+}
+
 /// Items of one flow that are not delivered.
 const PARTS_MAX: usize = 1024;
 
@@ -222,6 +244,11 @@ mod tests {
 
     fn piece(number: u64, in_order: bool, bytes: &[u8]) -> Piece<'_> {
         Piece { flow: 1, number, in_order, after: 0, total: bytes.len() as u64, offset: 0, bytes }
+    }
+
+    /// Of a datagram that has nothing else.
+    fn admits(incoming: &Incoming, piece: &Piece<'_>) -> Result<(), Unfit> {
+        incoming.admits(piece, &mut Promised::default())
     }
 
     fn taken(incoming: &mut Incoming) -> Vec<Bytes> {
@@ -273,7 +300,7 @@ mod tests {
             missing.retain(|&at| {
                 let bytes = &whole[at..=at];
                 let piece = Piece { total: 1000, offset: at as u64, ..piece(0, true, bytes) };
-                let admitted = incoming.admits(&piece);
+                let admitted = admits(&incoming, &piece);
                 if admitted.is_ok() {
                     incoming.handle(&piece);
                 }
@@ -293,20 +320,38 @@ mod tests {
         let large = vec![0; 900];
         for number in 1..3 {
             let piece = piece(number, true, &large);
-            assert_eq!(incoming.admits(&piece), Ok(()));
+            assert_eq!(admits(&incoming, &piece), Ok(()));
             incoming.handle(&piece);
         }
-        assert_eq!(incoming.admits(&piece(3, true, &large)), Err(Unfit::NoRoom));
-        assert_eq!(incoming.admits(&piece(1, true, &large)), Ok(()));
-        assert_eq!(incoming.admits(&piece(1, false, &large)), Err(Unfit::Contradiction));
-        assert_eq!(incoming.admits(&piece(1, true, b"x")), Err(Unfit::Contradiction));
+        assert_eq!(admits(&incoming, &piece(3, true, &large)), Err(Unfit::NoRoom));
+        assert_eq!(admits(&incoming, &piece(1, true, &large)), Ok(()));
+        assert_eq!(admits(&incoming, &piece(1, false, &large)), Err(Unfit::Contradiction));
+        assert_eq!(admits(&incoming, &piece(1, true, b"x")), Err(Unfit::Contradiction));
         assert_eq!(
-            incoming.admits(&Piece { total: 1001, ..piece(4, true, b"x") }),
+            admits(&incoming, &Piece { total: 1001, ..piece(4, true, b"x") }),
             Err(Unfit::Contradiction)
         );
         // As in one datagram, of which all was admitted before any of it counts.
         incoming.handle(&piece(1, true, b"x"));
         incoming.handle_skip(1, 9);
         assert_eq!(taken(&mut incoming), [&large[..], &large[..]]);
+    }
+
+    #[test]
+    fn pieces_of_one_datagram_share_what_room_there_is() {
+        let mut incoming = incoming();
+        let of = |number, offset| Piece { total: 1000, offset, ..piece(number, true, b"x") };
+        let mut promised = Promised::default();
+        for (number, room) in [(0, Ok(())), (1, Ok(())), (1, Ok(())), (2, Err(Unfit::NoRoom))] {
+            assert_eq!(incoming.admits(&of(number, 0), &mut promised), room);
+        }
+        // The first two begin the item, and the others make holes.
+        for is_begun in [false, true] {
+            let mut promised = Promised::default();
+            let offsets =
+                (0..500).step_by(2).take_while(|at| incoming.admits(&of(0, *at), &mut promised).is_ok());
+            assert_eq!(offsets.count(), HOLES_MIN + 3, "{is_begun}");
+            incoming.handle(&of(0, 0));
+        }
     }
 }
