@@ -126,11 +126,16 @@ impl Outgoing {
         self.sending.len() >= ITEMS_MAX
     }
 
-    /// The next piece to send, which with its head takes at most `room` bytes, and which item and bytes it is of.
-    pub(super) fn take(&mut self, room: usize) -> Option<(Frame<'_>, u64, Range<u64>)> {
+    /// The next piece to send, which with its head takes at most `room` bytes, and which item and bytes it is of. Unless the item `may_be_cut`, all
+    /// of it has to fit.
+    pub(super) fn take(
+        &mut self,
+        room: usize,
+        may_be_cut: impl Fn(u64) -> bool,
+    ) -> Option<(Frame<'_>, u64, Range<u64>)> {
         let max = room.checked_sub(HEAD_MAX).filter(|max| *max > 0)?;
         let id = *self.unsent.first()?;
-        let item = self.sending.get_mut(&id)?;
+        let item = self.sending.get_mut(&id).filter(|item| item.bytes.len() <= max || may_be_cut(id))?;
         let range = item.pieces.take(max, u64::MAX)?;
         if !item.pieces.has_unsent() {
             self.unsent.remove(&id);
@@ -256,7 +261,8 @@ mod tests {
     }
 
     fn sent(outgoing: &mut Outgoing) -> Vec<(u64, Range<u64>)> {
-        std::iter::from_fn(|| outgoing.take(HEAD_MAX + 60).map(|(_, id, range)| (id, range))).collect()
+        std::iter::from_fn(|| outgoing.take(HEAD_MAX + 60, |_| true).map(|(_, id, range)| (id, range)))
+            .collect()
     }
 
     #[test]

@@ -157,9 +157,16 @@ impl Connection {
             Frame::Stream { offset, bytes }.encode(out);
             contents.push(Content::Stream(offset..offset + bytes.len() as u64));
         }
+        // Where the other side has no room for an item that begins, it does not get the rest of the datagram either: what would make room, the end of the
+        // item before or what that waits for, must not go with it each time.
+        let goes_first =
+            !contents.iter().any(|content| matches!(content, Content::Stream(_) | Content::Skip(..)));
+        let mut last = None;
         while let Some(room) = room(limit, out)
-            && let Some((frame, id, range)) = self.items_out.take(room)
+            && let Some((frame, id, range)) =
+                self.items_out.take(room, |id| last.map_or(goes_first, |last| last == id))
         {
+            last = Some(id);
             frame.encode(out);
             contents.push(Content::Item(id, range));
         }
