@@ -262,8 +262,9 @@ mod tests {
     fn no_other_algorithm_and_no_other_key_will_do() {
         let (private, public) = key::tests::ed25519();
         let issuers = [Issuer::new(Algo::EdDSA, &public, Terms::default()).unwrap()];
-        // The classic confusion: the public key, which everybody has, as a secret.
-        let forged = Signer::new(Algo::HS256, &public).unwrap().sign(&claims(), None).unwrap();
+        // The classic confusion: the public key, which everybody has, as a secret. We would not sign so.
+        let forger = Signer { algo: Algo::HS256, key: EncodingKey::from_secret(&public).unwrap() };
+        let forged = forger.sign(&claims(), None).unwrap();
         assert_eq!(read(&issuers, &forged, at(1000)), Err(BadToken::Algorithm));
         let (other, _) = key::tests::ed25519();
         let forged = Signer::new(Algo::EdDSA, &other).unwrap().sign(&claims(), None).unwrap();
