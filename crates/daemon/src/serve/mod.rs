@@ -13,7 +13,7 @@ mod signals;
 mod stats;
 mod training;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -99,7 +99,11 @@ pub(crate) fn run(args: Args) -> Outcome {
 /// Runs a command's future on a runtime of its own, with logs on stderr.
 pub(crate) fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
     let filter = tracing_subscriber::EnvFilter::try_from_env("NYX_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+    // Colours are for who looks on: in a file, or for a collector, their codes only hide what is said. (https://no-color.org)
+    let is_coloured =
+        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    log.with_ansi(is_coloured).with_target(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("can't start")?;
     let outcome = runtime.block_on(command);
     // Reads of stdin that block must not keep the process.
