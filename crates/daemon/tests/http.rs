@@ -163,6 +163,10 @@ fn pages_from_elsewhere_and_rebound_names_are_refused() {
     assert_eq!(server.request("GET", "/", &[("host", "evil.example")], b"").error().1, "forbidden_host");
     let upgrade = [("origin", "https://evil.example"), ("connection", "upgrade"), ("upgrade", "websocket")];
     assert_eq!(server.request("GET", "/v1/ws", &upgrade, b"").error(), (403, "forbidden_origin".into()));
+    for what in ["https://evil.example", "`evil.example`"] {
+        let is_told = || server.log().lines().any(|line| line.contains("refused=") && line.contains(what));
+        server.until(what, || is_told().then_some(()));
+    }
 }
 
 #[test]
