@@ -117,6 +117,8 @@ fn bad_requests_get_typed_errors_and_change_nothing() {
         server.request("DELETE", "/v1/topics/state", &[], b"").header("allow"),
         "GET,HEAD,POST,PUT,PATCH"
     );
+    let upgrade = server.get("/v1/ws");
+    assert_eq!((upgrade.header("upgrade"), upgrade.header("sec-websocket-version")), ("websocket", "13"));
     assert_eq!(server.get("/v1/topics").json()["topics"].as_array().map(Vec::len), Some(1));
     assert!(server.get("/metrics").text().contains(r#"nyx_http_refused_total{code="bad_document"} 2"#));
 }
