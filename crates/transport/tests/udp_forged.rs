@@ -50,6 +50,28 @@ fn what_one_datagram_begins_has_room_together_or_comes_again() {
 }
 
 #[test]
+fn whom_nobody_knows_gets_little_room_and_few_flows() {
+    let mut server = Connection::server(Instant::ZERO, 7, Config::default());
+    server.limit_incoming(Some(10_000));
+    let refused = |server: &mut Connection, number, flow, total| {
+        let before = server.stats().refused;
+        let frames = [Frame::Item(piece(flow, 0, 0, total))];
+        server.handle_datagram(Instant::ZERO, &datagram_of(number, &frames)).unwrap();
+        server.stats().refused > before
+    };
+    assert!(!refused(&mut server, 0, 1, 9_000));
+    assert!(refused(&mut server, 1, 2, 2_000), "memory");
+    for number in 1..100 {
+        let skip = [Frame::Skip { flow: number as u32 + 10, below: 1 }];
+        server.handle_datagram(Instant::ZERO, &datagram_of(number, &skip)).unwrap();
+    }
+    assert!(refused(&mut server, 100, 5000, 2), "flows");
+    server.limit_incoming(None);
+    assert!(!refused(&mut server, 100, 2, 2_000));
+    assert!(!refused(&mut server, 101, 5000, 2));
+}
+
+#[test]
 fn a_datagram_that_contradicts_what_came_before_changes_nothing() {
     let mut server = Connection::server(Instant::ZERO, 7, Config::default());
     let mut take = |number, frames: &[Frame<'_>]| {

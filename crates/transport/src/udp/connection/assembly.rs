@@ -20,6 +20,8 @@ pub(super) struct Bounds {
 #[derive(Debug)]
 pub(super) struct Incoming {
     bounds: Bounds,
+    /// Memory, and flows, of a peer that nobody knows yet.
+    limit: Option<(u64, usize)>,
     flows: HashMap<u32, Flow>,
     /// Memory of all that is not ready, in bytes.
     bytes: u64,
@@ -86,7 +88,16 @@ pub(super) enum Unfit {
 impl Incoming {
     pub(super) fn new(mut bounds: Bounds) -> Self {
         bounds.bytes = bounds.bytes.max(bounds.item_bytes + PART_COST);
-        Self { bounds, flows: HashMap::new(), bytes: 0, ready: VecDeque::new(), ready_bytes: 0 }
+        Self { bounds, limit: None, flows: HashMap::new(), bytes: 0, ready: VecDeque::new(), ready_bytes: 0 }
+    }
+
+    /// Holds it to less than its bounds, or does so no more.
+    pub(super) fn set_limit(&mut self, bytes: Option<u64>) {
+        self.limit = bytes.map(|bytes| (bytes.min(self.bounds.bytes), FLOWS_UNKNOWN_MAX));
+    }
+
+    fn limits(&self) -> (u64, usize) {
+        self.limit.unwrap_or((self.bounds.bytes, FLOWS_MAX))
     }
 
     /// Bytes of whole items that wait to be taken.
@@ -111,8 +122,9 @@ impl Incoming {
         let has_room = if part.is_none() && promised.begun != begun {
             promised.memory += piece.total + PART_COST;
             promised.begun = begun;
-            self.memory() + promised.memory <= self.bounds.bytes
-                && (flow.is_some() || self.flows.len() < FLOWS_MAX)
+            let (bytes_max, flows_max) = self.limits();
+            self.memory() + promised.memory <= bytes_max
+                && (flow.is_some() || self.flows.len() < flows_max)
                 && flow.is_none_or(|flow| flow.parts.len() < PARTS_MAX)
         } else if part.is_some_and(|part| part.touches(piece)) {
             true
@@ -160,7 +172,7 @@ impl Incoming {
 
     /// Those below `below` that are not whole will not come; whole ones are delivered.
     pub(super) fn handle_skip(&mut self, number: u32, below: u64) {
-        if self.flows.len() < FLOWS_MAX {
+        if self.flows.len() < self.limits().1 {
             // Of what comes later nothing waits for what was given up, though nothing of it was ever seen.
             self.flows.entry(number).or_default();
         }
@@ -215,6 +227,9 @@ impl Incoming {
 
 /// Flows of one connection, at some hundred bytes each: as many as there are aliases.
 const FLOWS_MAX: usize = 65_536;
+
+/// The same of a peer that nobody knows yet.
+const FLOWS_UNKNOWN_MAX: usize = 64;
 
 /// What an item takes beside its own bytes, in bytes: alone in its flow 208 for the node of the tree, 80 for the part, 80 for the ranges that
 /// have arrived, and 32 for that the allocator hands out no less. Many of one flow share nodes, and those that are ready have none.
