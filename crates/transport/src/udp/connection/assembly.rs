@@ -123,7 +123,7 @@ impl Incoming {
             promised.memory += piece.total + PART_COST;
             promised.begun = begun;
             let (bytes_max, flows_max) = self.limits();
-            self.memory() + promised.memory <= bytes_max
+            self.memory() + promised.memory + self.reserve(flow, piece) <= bytes_max
                 && (flow.is_some() || self.flows.len() < flows_max)
                 && flow.is_none_or(|flow| flow.parts.len() < PARTS_MAX)
         } else if part.is_some_and(|part| part.touches(piece)) {
@@ -134,6 +134,13 @@ impl Incoming {
             part.map_or(1, |part| part.arrived.len()) + promised.holes <= holes_max(piece.total)
         };
         if has_room { Ok(()) } else { Err(Unfit::NoRoom) }
+    }
+
+    /// Room that is to be left when an item begins. One that has to wait for others that have not begun would else keep them away, for whom it waits.
+    fn reserve(&self, flow: Option<&Flow>, piece: &Piece<'_>) -> u64 {
+        let (next, begun) = flow.map_or((0, 0), |flow| (flow.next, flow.parts.len() as u64));
+        let waits = piece.in_order && piece.number != next && piece.number - next != begun;
+        if waits { self.bounds.item_bytes + PART_COST } else { 0 }
     }
 
     fn memory(&self) -> u64 {
@@ -254,7 +261,7 @@ mod tests {
     use super::*;
 
     fn incoming() -> Incoming {
-        Incoming::new(Bounds { item_bytes: 1000, bytes: 2000 + 2 * PART_COST })
+        Incoming::new(Bounds { item_bytes: 1000, bytes: 3000 + 3 * PART_COST })
     }
 
     fn piece(number: u64, in_order: bool, bytes: &[u8]) -> Piece<'_> {
@@ -350,6 +357,24 @@ mod tests {
         incoming.handle(&piece(1, true, b"x"));
         incoming.handle_skip(1, 9);
         assert_eq!(taken(&mut incoming), [&large[..], &large[..]]);
+    }
+
+    #[test]
+    fn who_waits_for_others_leaves_room_for_them() {
+        let mut incoming = incoming();
+        let begin = |number| Piece { total: 1000, ..piece(number, true, b"x") };
+        let mut begins = |number| {
+            let admitted = admits(&incoming, &begin(number));
+            if admitted.is_ok() {
+                incoming.handle(&begin(number));
+            }
+            admitted.is_ok()
+        };
+        assert!(begins(2) && begins(3), "there is room for them and one more");
+        assert!(!begins(4));
+        assert!(begins(0), "the first needs to leave none");
+        let latest = Piece { in_order: false, ..begin(9) };
+        assert_eq!(admits(&incoming, &latest), Err(Unfit::NoRoom), "all is taken");
     }
 
     #[test]
