@@ -37,7 +37,7 @@ use crate::http;
 
 pub(crate) use driver::drive;
 pub(crate) use gate::OverQuota;
-pub(crate) use secure::Listener;
+pub(crate) use secure::{Listener, Secure};
 pub(crate) use signals::Signals;
 pub(crate) use stats::STATISTICS;
 
@@ -46,7 +46,6 @@ use audit::Audit;
 use doorstep::Doorstep;
 use gate::Gate;
 use meters::Meters;
-use secure::Secure;
 
 /// Run the hub.
 #[derive(clap::Args)]
@@ -198,9 +197,7 @@ impl Server {
         let mut hub = config.hub();
         hub.compression.stopwatch = Stopwatch::Clock(Arc::new(clock.clone()));
         let hub = Hub::new(hub);
-        for topic in &config.topics {
-            hub.create(&topic.name, &topic.spec()?).map_err(Failure::usage)?;
-        }
+        config.create_topics(&hub)?;
         let (stop, stopping) = watch::channel(false);
         let started = clock.now();
         let gate = Gate::new(&config.limits, &clock)?;
