@@ -401,6 +401,9 @@ fn a_configuration_is_good_that_the_server_would_begin_with_and_no_other() {
     for bad in [
         forward("nyx://localhost:0", ""),
         forward("tcp://127.0.0.1:9", "").repeat(2),
+        forward("tcp://127.0.0.1:9", "timeout = \"0s\""),
+        forward("tcp://127.0.0.1:9", "spool = \"0B\""),
+        forward("tcp://127.0.0.1:9", "batch = 0"),
         forward("tls://127.0.0.1:9", "ca = \"gone.pem\""),
         forward("tcp://127.0.0.1:9", "ca = \"no.pem\""),
         "[tls]\ncertificate = \"no.pem\"\nkey = \"no.pem\"\n".to_owned(),

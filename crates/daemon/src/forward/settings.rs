@@ -76,8 +76,19 @@ impl Forward {
         self.tls.resolve(folder);
     }
 
-    /// Refuses to forward to this server itself: what it forwards it would get again, without end.
+    /// Refuses to forward to this server itself, as what it forwards it would get again, without end; and by settings with which nothing arrives.
     pub(super) fn check(&self, listen: &Listen) -> Outcome {
+        let zero = [
+            ("timeout", self.timeout().is_zero()),
+            ("spool", self.spool.0.bytes() == 0),
+            ("batch", self.batch == 0),
+        ];
+        if let Some((name, _)) = zero.into_iter().find(|(_, is_zero)| *is_zero) {
+            return Err(Failure::usage(anyhow!(
+                "forwarding to {}: with a {name} of 0 nothing would arrive",
+                self.to.0
+            )));
+        }
         let address = self.to.0.address();
         let own = [listen.native, listen.http]
             .into_iter()
@@ -115,7 +126,7 @@ impl Forward {
 
     pub(super) fn spool(&self) -> spool::Config {
         spool::Config {
-            batch: self.batch.max(1),
+            batch: self.batch,
             batch_bytes: self.batch_bytes.0.len(),
             linger: self.linger.0.into(),
             bytes: self.spool.0.len(),
