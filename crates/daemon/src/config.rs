@@ -2,16 +2,15 @@
 
 mod compression;
 
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use nyx_core::ByteSize;
 use nyx_core::limit::{ParseQuotaError, Quota};
-use nyx_hub::Spec;
+use nyx_hub::{Hub, Spec};
 use nyx_protocol::control::AudioFormat;
 use nyx_protocol::topic::{Name, Pattern};
 use nyx_protocol::wire::Kind;
@@ -22,36 +21,17 @@ use crate::exit::{Failure, Outcome};
 use crate::forward::Forward;
 
 mod auth;
+mod check;
 mod delivery;
 mod tls;
 
 pub(crate) use auth::Auth;
+pub(crate) use check::{Args, run};
 pub(crate) use delivery::{Delivery, Unsent};
 pub(crate) use tls::Tls;
 
 /// Every setting with its default and what it does. A test holds it to [`Config::default`].
-pub(crate) const DEFAULTS: &str = include_str!("../nyx.toml");
-
-/// Check a configuration, or print one with all defaults.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// The file to check; without it, the defaults are printed
-    file: Option<PathBuf>,
-}
-
-pub(crate) fn run(args: Args) -> Outcome {
-    let Some(file) = args.file else {
-        return Ok(std::io::stdout().write_all(DEFAULTS.as_bytes())?);
-    };
-    let config = Config::load(Some(&file))?;
-    config.check_listen()?;
-    config.auth.book()?;
-    config.tls.files()?;
-    for topic in &config.topics {
-        topic.spec()?;
-    }
-    Ok(writeln!(std::io::stdout(), "{}: good", file.display())?)
-}
+const DEFAULTS: &str = include_str!("../nyx.toml");
 
 /// What `nyx serve` is told.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -301,6 +281,14 @@ impl Config {
                 "{addr} can be reached from other machines, and whoever is on the way could read tokens: \
                  set tls.certificate and tls.key in the configuration, or say --insecure if that is meant"
             )));
+        }
+        Ok(())
+    }
+
+    /// Makes the topics that exist from the start.
+    pub(crate) fn create_topics(&self, hub: &Hub) -> Outcome {
+        for topic in &self.topics {
+            hub.create(&topic.name, &topic.spec()?).map_err(Failure::usage)?;
         }
         Ok(())
     }

@@ -382,3 +382,39 @@ fn completions_and_configuration_are_printed_and_load() {
     let output = Command::new(NYX).arg("config").arg(file.path()).output().expect("nyx starts");
     assert_fails(&output, 2, "port");
 }
+
+#[test]
+fn a_configuration_is_good_that_the_server_would_begin_with_and_no_other() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = |name: &str, more: &str| {
+        let file = folder.path().join("nyx.toml");
+        let listen = "[listen]\nnative = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n";
+        std::fs::write(&file, format!("{listen}{more}")).expect("a file");
+        let command: &[&str] = if name == "serve" { &["serve", "--config"] } else { &["config"] };
+        let output = Command::new(NYX).args(command).arg(&file).output().expect("nyx starts");
+        // The server warns of others' access to files before.
+        let told = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
+        (output.status.code(), told)
+    };
+    std::fs::write(folder.path().join("no.pem"), "nothing").expect("a file");
+    let forward = |to: &str, more: &str| format!("[[forward]]\ntopics = \"**\"\nto = \"{to}\"\n{more}\n");
+    for bad in [
+        forward("nyx://localhost:0", ""),
+        forward("tcp://127.0.0.1:9", "").repeat(2),
+        forward("tcp://127.0.0.1:9", "timeout = \"0s\""),
+        forward("tcp://127.0.0.1:9", "spool = \"0B\""),
+        forward("tcp://127.0.0.1:9", "batch = 0"),
+        forward("tls://127.0.0.1:9", "ca = \"gone.pem\""),
+        forward("tcp://127.0.0.1:9", "ca = \"no.pem\""),
+        "[tls]\ncertificate = \"no.pem\"\nkey = \"no.pem\"\n".to_owned(),
+        "[[topic]]\nname = \"a\"\nkind = \"state\"\n[[topic]]\nname = \"a\"\nkind = \"event\"\n".to_owned(),
+        "[limits]\ntopics = 1\n[[topic]]\nname = \"a\"\nkind = \"state\"\n[[topic]]\nname = \"b\"\nkind = \"state\"\n"
+            .to_owned(),
+    ] {
+        let (code, told) = run("config", &bad);
+        assert_eq!(code, Some(2), "{bad}: {told}");
+        assert_eq!(run("serve", &bad), (code, told));
+    }
+    let good = forward("tcp://127.0.0.1:9", "");
+    assert_eq!(run("config", &good), (Some(0), String::new()));
+}

@@ -117,6 +117,8 @@ fn bad_requests_get_typed_errors_and_change_nothing() {
         server.request("DELETE", "/v1/topics/state", &[], b"").header("allow"),
         "GET,HEAD,POST,PUT,PATCH"
     );
+    let upgrade = server.get("/v1/ws");
+    assert_eq!((upgrade.header("upgrade"), upgrade.header("sec-websocket-version")), ("websocket", "13"));
     assert_eq!(server.get("/v1/topics").json()["topics"].as_array().map(Vec::len), Some(1));
     assert!(server.get("/metrics").text().contains(r#"nyx_http_refused_total{code="bad_document"} 2"#));
 }
@@ -163,6 +165,10 @@ fn pages_from_elsewhere_and_rebound_names_are_refused() {
     assert_eq!(server.request("GET", "/", &[("host", "evil.example")], b"").error().1, "forbidden_host");
     let upgrade = [("origin", "https://evil.example"), ("connection", "upgrade"), ("upgrade", "websocket")];
     assert_eq!(server.request("GET", "/v1/ws", &upgrade, b"").error(), (403, "forbidden_origin".into()));
+    for what in ["https://evil.example", "`evil.example`"] {
+        let is_told = || server.log().lines().any(|line| line.contains("refused=") && line.contains(what));
+        server.until(what, || is_told().then_some(()));
+    }
 }
 
 #[test]

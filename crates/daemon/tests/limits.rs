@@ -7,6 +7,12 @@ use std::net::TcpStream;
 
 use common::Server;
 
+/// Waits for a line of the log that a refusal is told in.
+fn logged(server: &Server, what: &str) {
+    let is_told = || server.log().lines().any(|line| line.contains("refused=") && line.contains(what));
+    server.until(what, || is_told().then_some(()));
+}
+
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 #[test]
@@ -19,6 +25,7 @@ fn too_many_requests_are_answered_with_429_and_the_time_to_wait() {
     assert_eq!(refused.error(), (429, "rate_limited".to_owned()));
     let seconds: u64 = refused.header("retry-after").parse().unwrap();
     assert!((50..=60).contains(&seconds), "{seconds}");
+    logged(&server, "limits.requests_per_peer");
 }
 
 #[test]
@@ -33,6 +40,7 @@ fn an_address_publishes_as_many_messages_by_http_as_a_session_may() {
         assert!((1..=60).contains(&seconds), "{seconds}");
         assert!(refused.text().contains("limits.publish_messages"), "{}", refused.text());
     }
+    logged(&server, "limits.publish_messages");
     assert_eq!(server.get("/v1/topics").status(), 200);
     let metrics = server.get("/metrics");
     for line in ["nyx_topic_messages_total{topic=\"a\"} 1\n", "nyx_http_published_total{topic=\"b\"} 1\n"] {

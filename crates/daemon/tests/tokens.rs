@@ -328,6 +328,34 @@ fn tokens_are_minted_listed_inspected_and_revoked() {
 }
 
 #[test]
+fn what_no_hub_would_take_is_not_minted_and_no_revocation_is_told_that_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (file, key) = (path("tokens.toml"), path("key.txt"));
+    std::fs::write(&key, "a secret of more than enough bytes for the hash").unwrap();
+    let jwt = ["--jwt-key", &key, "--algorithm", "HS256"];
+    let refused = |command: &str, args: &[&str]| {
+        let output =
+            Command::new(NYX).args(["token", command, "--tokens", &file]).args(args).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(2), &b""[..]), "{args:?}: {told}");
+    };
+    for time in ["0s", "999ms", "9000y", "500000000000y"] {
+        let args = ["--all", "--expires", time];
+        refused("mint", &args);
+        refused("mint", &[&args[..], &jwt[..]].concat());
+    }
+    let many: Vec<String> = (0..257).map(|number| format!("--publish={number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    refused("mint", &[&many[..], &jwt[..]].concat());
+    let long: Vec<String> = (0..60).map(|number| format!("--publish={number}/{}", "x".repeat(200))).collect();
+    let long: Vec<&str> = long.iter().map(String::as_str).collect();
+    refused("mint", &[&long[..], &jwt[..]].concat());
+    refused("revoke", &["--jti", "7", "--until", "2020-01-01T00:00:00Z"]);
+    assert!(!std::path::Path::new(&file).exists());
+}
+
+#[test]
 fn a_command_takes_its_token_from_the_environment_or_a_file() {
     let hub = Guarded::start("");
     let admin = hub.mint(&["--all"]).token;

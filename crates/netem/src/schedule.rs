@@ -186,11 +186,11 @@ impl Schedule {
             changes.push(match word {
                 "stall" | "go" => Change::Stall(word == "stall"),
                 "cut" | "return" => Change::Cut(word == "cut"),
-                "repeat" if at > Duration::ZERO => {
+                "repeat" if at >= REPEAT_MIN => {
                     self.repeat = Some(at);
                     continue;
                 }
-                "repeat" => return Err("`repeat` needs a time after 0s".to_owned()),
+                "repeat" => return Err("`repeat` needs a time of 1ms at least".to_owned()),
                 setting => Change::Set(Setting::parse(setting)?),
             });
         }
@@ -242,6 +242,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// What timers can tell apart: who plays a shorter one would do nothing else.
+const REPEAT_MIN: Duration = Duration::from_millis(1);
+
 /// A day of one change a second, and some.
 const STEPS_MAX: usize = 100_000;
 
@@ -278,6 +281,7 @@ mod tests {
             ("2s cut\n1s return", "line 2: the line before is later"),
             ("1s", "line 1: nothing happens here"),
             ("0s repeat", "line 1: `repeat` needs a time"),
+            ("0s loss=5%\n999us repeat", "line 2: `repeat` needs a time of 1ms at least"),
             ("30s repeat", "line 1: nothing changes before `repeat`"),
             ("1s cut repeat\n2s cut", "line 2: nothing follows `repeat`"),
             ("1s loss=200%", "line 1: `200%`"),

@@ -7,8 +7,7 @@ use bytes::{Bytes, BytesMut};
 use nyx_core::Instant;
 use nyx_netem::{Conditions, Path};
 use nyx_transport::udp::connection::{
-    Config, Connection, DATAGRAM_MIN, Door, Entrance, Event, Fate, Frame, Item, Order, Packet, PacketError,
-    Piece, Reason,
+    Config, Connection, DATAGRAM_MIN, Door, Entrance, Event, Fate, Item, Order, Packet, Reason,
 };
 
 /// A client, a hub behind its door, and a path each way.
@@ -17,6 +16,7 @@ struct Pair {
     door: Door,
     client: Connection,
     server: Option<Connection>,
+    config: Config,
     up: Path,
     down: Path,
     /// What has come out at the hub's end and at the client's.
@@ -69,6 +69,7 @@ impl Pair {
             door: Door::new([9; 32]),
             client: Connection::client(Instant::ZERO, 7, config),
             server: None,
+            config,
             up: Path::new(conditions.clone()),
             down: Path::new(back),
             heard: Default::default(),
@@ -130,7 +131,7 @@ impl Pair {
                 self.down.handle_input(self.now, answer.into());
             }
             Entrance::Open { id } => {
-                let server = self.server.insert(Connection::server(self.now, id, Config::default()));
+                let server = self.server.insert(Connection::server(self.now, id, self.config));
                 server.handle_datagram(self.now, datagram).unwrap();
             }
             Entrance::Refused(reason) => panic!("{reason:?}"),
@@ -371,57 +372,33 @@ fn until_the_cookie_has_come_back_nothing_is_larger_than_what_asked_for_it() {
     assert!(matches!(Packet::decode(&knock), Ok(Packet::Open { cookie: [], .. })));
 }
 
-/// A datagram of a client with this number.
-fn datagram_of(number: u64, frames: &[Frame<'_>]) -> Vec<u8> {
-    let mut datagram = Vec::new();
-    Packet::Data { id: 7, number, frames: &[] }.encode(&mut datagram);
-    frames.iter().for_each(|frame| frame.encode(&mut datagram));
-    datagram
-}
-
-fn piece(flow: u32, number: u64, after: u64, total: u64) -> Piece<'static> {
-    Piece { flow, number, in_order: true, after, total, offset: 0, bytes: b"x" }
-}
-
-#[test]
-fn items_of_a_byte_or_two_take_no_more_memory_than_large_ones() {
+/// Sends twenty items, one after the other, to an end that has room for hardly more than one, each with so much time. Returns how many have arrived.
+fn squeeze(seed: u64, bytes: usize, order: Order, time: Option<Duration>) -> usize {
+    let path = conditions(|path| (path.loss, path.seed) = ("10%".parse().unwrap(), seed));
     let mut config = Config::default();
-    (config.item_bytes, config.incoming_bytes) = (1000, 1 << 20);
-    // Of two bytes the second never comes; those of one byte are whole, and wait for a stream that never comes; of the others each is alone.
-    for of in [
-        |n: u64| piece((n / 1000) as u32, n % 1000 + 1, 0, 2),
-        |n| piece(1, n, 1 << 40, 1),
-        |n| piece(n as u32, 1, 0, 1),
-    ] {
-        let mut server = Connection::server(Instant::ZERO, 7, config);
-        for n in 0..10_000 {
-            server.handle_datagram(Instant::ZERO, &datagram_of(n, &[Frame::Item(of(n))])).unwrap();
+    (config.item_bytes, config.incoming_bytes) = (bytes, bytes + bytes / 6);
+    let mut pair = Pair::new(&path, config);
+    pair.connect();
+    let mut sent = 0;
+    pair.run(Duration::from_secs(30), |pair| {
+        if sent < 20 && pair.client.is_ready() {
+            let deadline = time.map(|time| pair.now + time);
+            pair.client.send(Item { flow: 3, bytes: text(bytes, sent).into(), order, deadline });
+            sent += 1;
         }
-        let stats = server.stats();
-        assert_eq!(stats.received + stats.refused, 10_000);
-        // As many as there were if each took 400 bytes, which is more than it does.
-        assert!((1..=(1 << 20) / 400).contains(&stats.received), "{stats:?}");
-    }
+    });
+    pair.heard[0].items.len()
 }
 
 #[test]
-fn a_datagram_that_contradicts_what_came_before_changes_nothing() {
-    let mut server = Connection::server(Instant::ZERO, 7, Config::default());
-    let mut take = |number, frames: &[Frame<'_>]| {
-        let result = server.handle_datagram(Instant::ZERO, &datagram_of(number, frames));
-        let mut stream = BytesMut::new();
-        server.take_stream(&mut stream);
-        (result, stream.freeze(), server.stats().received)
-    };
-    take(0, &[Frame::Item(piece(1, 0, 0, 2))]).0.unwrap();
-    let stream = Frame::Stream { offset: 0, bytes: b"said" };
-    let contradicts = [stream.clone(), Frame::Item(piece(1, 0, 0, 3))];
-    assert_eq!(take(1, &contradicts), (Err(PacketError::Piece), Bytes::new(), 1));
-    // Its number is still free.
-    assert_eq!(take(1, &[stream]), (Ok(()), Bytes::from("said"), 2));
-    // What contradicts itself counts as far as it doesn't.
-    let rest = Piece { offset: 1, ..piece(1, 0, 0, 2) };
-    let twice = [Frame::Item(piece(1, 1, 0, 2)), Frame::Item(piece(1, 1, 0, 1)), Frame::Item(rest)];
-    take(2, &twice).0.unwrap();
-    assert_eq!((server.take_item().as_deref(), server.take_item()), (Some(&b"xx"[..]), None));
+fn an_item_for_which_there_is_no_room_yet_does_not_keep_away_what_would_make_room() {
+    let time = Some(Duration::from_millis(400));
+    // A large one does not begin behind others, and a small one not behind what is sent again.
+    for (seed, bytes) in (0..3).flat_map(|seed| [(seed, 60_000), (seed, 20_000)]) {
+        // The end of the item before is what would.
+        assert_eq!(squeeze(seed, bytes, Order::InOrder, None), 20);
+        // Or that it was given up.
+        let arrived = squeeze(seed, bytes, Order::InOrder, time);
+        assert!(arrived > 8, "{arrived}");
+    }
 }

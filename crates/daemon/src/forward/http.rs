@@ -1,5 +1,6 @@
 //! A batch as a POST.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -7,10 +8,12 @@ use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST};
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode, Version};
 use bytes::Bytes;
-use hyper::client::conn::http1;
+use futures_util::FutureExt as _;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use nyx_transport::pool::{Secure, Target};
 use nyx_transport::tls::Stream;
+use tokio::time::{Instant, timeout_at};
 
 use super::parcel::Parcel;
 use super::retry_after;
@@ -33,11 +36,17 @@ impl Http {
         Ok(Self { host, path: path.to_owned(), batched })
     }
 
-    /// Posts a batch over a connection of the pool. A connection on which anything went wrong is closed.
-    pub(super) async fn post(&self, target: &Target<Secure>, batch: &[Parcel]) -> Result<(), Failed> {
+    /// Posts a batch over a connection of the pool, of which the answer is to come before `deadline`. A connection on which anything went wrong is
+    /// closed.
+    pub(super) async fn post(
+        &self,
+        target: &Target<Secure>,
+        batch: &[Parcel],
+        deadline: Instant,
+    ) -> Result<(), Failed> {
         let request = self.request(batch)?;
         let mut lease = target.acquire().await?;
-        let answer = exchange(&mut lease, request).await?;
+        let answer = exchange(&mut lease, request, deadline).await?;
         if answer.reusable {
             lease.release();
         }
@@ -66,6 +75,7 @@ impl Http {
 
 struct Answer {
     status: StatusCode,
+    /// Empty where it did not come whole.
     body: Bytes,
     /// How long it says to wait.
     retry_after: Option<Duration>,
@@ -73,33 +83,48 @@ struct Answer {
     reusable: bool,
 }
 
-/// Sends a request and reads its whole answer.
-async fn exchange(stream: &mut Stream, request: Request<Body>) -> Result<Answer, Failed> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let connection = connection.without_shutdown();
-    tokio::pin!(connection);
-    let answer = async {
-        let answer = sender.send_request(request).await?;
-        let keeps = answer.headers().get(CONNECTION).is_none_or(|value| value != "close");
-        let reusable = keeps && answer.version() == Version::HTTP_11;
-        let status = answer.status();
-        let retry_after = retry_after::read(answer.headers(), nyx_core::clock::unix_micros() / 1_000_000);
-        let body = axum::body::to_bytes(Body::new(answer.into_body()), ANSWER_BYTES_MAX).await?;
-        Ok::<_, Failed>(Answer { status, body, retry_after, reusable })
-    };
-    let answer = tokio::select! {
-        // Where the server closes after its answer, both are ready: the answer counts.
+/// Sends a request and reads its answer.
+async fn exchange(stream: &mut Stream, request: Request<Body>, deadline: Instant) -> Result<Answer, Failed> {
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let mut connection = pin!(connection.without_shutdown());
+    let mut answer = pin!(ask(sender, request, deadline));
+    tokio::select! {
         biased;
-        answer = answer => answer?,
-        ended = &mut connection => {
-            ended?;
-            return Err(anyhow!("the server closed the connection without an answer").into());
+        answer = &mut answer => {
+            let answer = answer?;
+            // Where it has not ended by itself, the server has answered before it had read the request; and what it had read beyond the
+            // answer would be lost with it.
+            let ended = connection.now_or_never();
+            let is_clean = ended.is_some_and(|ended| ended.is_ok_and(|parts| parts.read_buf.is_empty()));
+            Ok(Answer { reusable: answer.reusable && is_clean, ..answer })
         }
-    };
-    drop(sender);
-    // What it had read beyond the answer would be lost with it.
-    let clean = connection.await.is_ok_and(|parts| parts.read_buf.is_empty());
-    Ok(Answer { reusable: answer.reusable && clean, ..answer })
+        ended = &mut connection => match answer.await {
+            // A server that closes behind its answer has answered.
+            Ok(answer) => Ok(Answer { reusable: false, ..answer }),
+            Err(_) => Err(match ended {
+                Ok(_) => anyhow!("the server closed the connection without an answer").into(),
+                Err(error) => error.into(),
+            }),
+        },
+    }
+}
+
+/// What the server answers. Its status counts as soon as it is there, whatever becomes of the rest.
+async fn ask(
+    mut sender: SendRequest<Body>,
+    request: Request<Body>,
+    deadline: Instant,
+) -> hyper::Result<Answer> {
+    let answer = sender.send_request(request).await?;
+    let keeps = answer.headers().get(CONNECTION);
+    let keeps = keeps.is_none_or(|value| !value.as_bytes().eq_ignore_ascii_case(b"close"));
+    let is_current = answer.version() == Version::HTTP_11;
+    let status = answer.status();
+    let retry_after = retry_after::read(answer.headers(), nyx_core::clock::unix_micros() / 1_000_000);
+    let body = axum::body::to_bytes(Body::new(answer.into_body()), ANSWER_BYTES_MAX);
+    let body = timeout_at(deadline, body).await.ok().and_then(Result::ok);
+    let reusable = keeps && is_current && body.is_some();
+    Ok(Answer { status, body: body.unwrap_or_default(), retry_after, reusable })
 }
 
 fn headers(parcel: &Parcel) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
@@ -137,8 +162,76 @@ fn judge(status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use nyx_transport::pool::{Config, Pool, Tcp};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::super::parcel::tests::{event, state};
     use super::*;
+
+    /// What becomes of a batch that a server answers so; and the server's end of the connection, which it closes or not.
+    async fn answered(
+        answer: &str,
+        closes: bool,
+        deadline: Instant,
+    ) -> (Result<(), Failed>, Option<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let target =
+            Pool::new(Secure::new(Tcp::default(), None), Config::default()).target(&address).unwrap();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(br#"{"version":2}"#) {
+                assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            (!closes).then_some(stream)
+        };
+        let http = Http::new("host", "/", false).unwrap();
+        let batch = [state("a", 2)];
+        tokio::join!(http.post(&target, &batch, deadline), server)
+    }
+
+    /// Enough for what comes at once, however busy the machine.
+    fn patience() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    #[tokio::test]
+    async fn a_server_that_closes_behind_its_answer_has_answered() {
+        for answer in [
+            "HTTP/1.0 200 OK\r\n\r\nok",
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
+            "HTTP/1.1 200 OK\r\nConnection: Close\r\n\r\nok",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            // More than was asked for, and less than was promised.
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nok",
+        ] {
+            let (outcome, _) = answered(answer, true, patience()).await;
+            assert!(outcome.is_ok(), "{answer}: {outcome:?}");
+        }
+        let (outcome, _) = answered("HTTP/1.0 422 Never\r\n\r\nno", true, patience()).await;
+        assert!(
+            matches!(&outcome, Err(Failed::Rejected(why)) if why.to_string().ends_with("no")),
+            "{outcome:?}"
+        );
+        for answer in ["", "HTTP/1.1 20"] {
+            let (outcome, _) = answered(answer, true, patience()).await;
+            assert!(matches!(outcome, Err(Failed::Later(_))), "{answer}: {outcome:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_status_counts_though_the_body_is_long_or_never_ends() {
+        let long = format!("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{}", "x".repeat(100_000));
+        let (outcome, _server) = answered(&long, false, patience()).await;
+        assert!(outcome.is_ok(), "{outcome:?}");
+        let endless = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok";
+        let (outcome, _server) = answered(endless, false, Instant::now() + Duration::from_millis(500)).await;
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
 
     #[tokio::test]
     async fn one_item_is_the_body_and_a_batch_an_array() {

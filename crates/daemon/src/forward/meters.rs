@@ -4,7 +4,9 @@ use anyhow::Context as _;
 use nyx_protocol::control;
 use nyx_stream::metrics::{Counter, Gauge, Metric, Registry, Unit};
 
+use super::settings::Destination;
 use super::spool::{Reason, Spool};
+use crate::exit::{Failure, Outcome};
 
 /// Handles of a forwarder's metrics, by its destination.
 pub(super) struct Meters {
@@ -17,7 +19,12 @@ pub(super) struct Meters {
 }
 
 impl Meters {
-    pub(super) fn new(registry: &Registry, to: &str) -> anyhow::Result<Self> {
+    /// Those of the forwarder to `to`, of which there can be one.
+    pub(super) fn named(registry: &Registry, to: &Destination) -> Outcome<Self> {
+        Self::new(registry, &to.to_string()).context("a forwarder can't be counted").map_err(Failure::usage)
+    }
+
+    fn new(registry: &Registry, to: &str) -> anyhow::Result<Self> {
         let metric = |name: &str, help: &str| Metric::new(name, help).with_label("to", to);
         let taken = "two forwarders have the same destination: give their topics to one, or their paths a `?` and a name";
         let mut drops = Vec::new();

@@ -20,11 +20,12 @@ use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use nyx_core::Instant;
+use nyx_stream::metrics::Registry;
 
 pub(crate) use settings::Forward;
 
+use crate::config::Config;
 use crate::exit::Outcome;
 use crate::serve::App;
 use meters::Meters;
@@ -36,6 +37,17 @@ use spool::{Reason, Spool};
 /// The forwarders that are configured, each to be run as a task.
 pub(crate) fn start(app: &Arc<App>) -> Outcome<Vec<Forwarder>> {
     app.config.forwards.iter().map(|settings| Forwarder::new(app, settings)).collect()
+}
+
+/// Whether those of a configuration could be started.
+pub(crate) fn check(config: &Config) -> Outcome {
+    let registry = Registry::new();
+    for settings in &config.forwards {
+        settings.check(&config.listen)?;
+        settings.tls.connector(&settings.to.0, b"")?;
+        Meters::named(&registry, &settings.to.0)?;
+    }
+    Ok(())
 }
 
 /// One `[[forward]]`.
@@ -59,7 +71,7 @@ impl Forwarder {
     fn new(app: &Arc<App>, settings: &Forward) -> Outcome<Self> {
         settings.check(&app.config.listen)?;
         let name = settings.to.0.to_string();
-        let meters = Meters::new(&app.meters.registry, &name).context("a forwarder can't be counted")?;
+        let meters = Meters::named(&app.meters.registry, &settings.to.0)?;
         Ok(Self {
             app: Arc::clone(app),
             source: Source::open(app, settings)?,

@@ -1,7 +1,7 @@
 //! What `[[forward]]` may say.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -76,12 +76,23 @@ impl Forward {
         self.tls.resolve(folder);
     }
 
-    /// Refuses to forward to this server itself: what it forwards it would get again, without end.
+    /// Refuses to forward to this server itself, as what it forwards it would get again, without end; and by settings with which nothing arrives.
     pub(super) fn check(&self, listen: &Listen) -> Outcome {
+        let zero = [
+            ("timeout", self.timeout().is_zero()),
+            ("spool", self.spool.0.bytes() == 0),
+            ("batch", self.batch == 0),
+        ];
+        if let Some((name, _)) = zero.into_iter().find(|(_, is_zero)| *is_zero) {
+            return Err(Failure::usage(anyhow!(
+                "forwarding to {}: with a {name} of 0 nothing would arrive",
+                self.to.0
+            )));
+        }
         let address = self.to.0.address();
-        let own = [listen.native, listen.http].into_iter().any(|own| {
-            own.port() == address.port() && address.host().parse().is_ok_and(|host: IpAddr| host == own.ip())
-        });
+        let own = [listen.native, listen.http]
+            .into_iter()
+            .any(|own| own.port() == address.port() && reaches(address.host(), own.ip()));
         if own {
             return Err(Failure::usage(anyhow!(
                 "forwarding to {} would be to this server itself",
@@ -115,7 +126,7 @@ impl Forward {
 
     pub(super) fn spool(&self) -> spool::Config {
         spool::Config {
-            batch: self.batch.max(1),
+            batch: self.batch,
             batch_bytes: self.batch_bytes.0.len(),
             linger: self.linger.0.into(),
             bytes: self.spool.0.len(),
@@ -187,6 +198,27 @@ impl FromStr for Destination {
     }
 }
 
+/// Whether who connects to `host` reaches what listens on `own`, as far as that can be told without asking for names.
+fn reaches(host: &str, own: IpAddr) -> bool {
+    let here = |ip: IpAddr| match ip.to_canonical() {
+        ip if own.is_unspecified() => ip.is_unspecified() || is_of_this_machine(ip),
+        ip => ip == own.to_canonical() || ip.is_unspecified() && own.is_loopback(),
+    };
+    match host.parse::<IpAddr>() {
+        Ok(ip) => here(ip),
+        // RFC 6761, section 6.3.
+        Err(_) if host.trim_end_matches('.').eq_ignore_ascii_case("localhost") => {
+            here(Ipv4Addr::LOCALHOST.into()) || here(Ipv6Addr::LOCALHOST.into())
+        }
+        Err(_) => false,
+    }
+}
+
+/// Only what is this machine's can be bound.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
+}
+
 /// What is wrong with a destination.
 #[derive(Debug, PartialEq, Error)]
 pub(crate) enum DestinationError {
@@ -203,6 +235,36 @@ pub(crate) enum DestinationError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_server_itself_is_known_by_all_its_addresses() {
+        let own = |to: &str, native: &str| {
+            let settings = format!("topics = '**'\nto = '{to}'");
+            let listen = format!("native = '{native}'\nhttp = '127.0.0.1:6991'");
+            toml::from_str::<Forward>(&settings).unwrap().check(&toml::from_str(&listen).unwrap()).is_err()
+        };
+        for to in [
+            "nyx://127.0.0.1",
+            "nyx://localhost",
+            "nyxs://LocalHost.:6990",
+            "tcp://0.0.0.0:6990",
+            "http://localhost:6991/x",
+        ] {
+            assert!(own(to, "127.0.0.1:6990"), "{to}");
+            assert!(own(to, "0.0.0.0:6990"), "{to}");
+        }
+        assert!(own("nyx://[::1]", "[::1]:6990") && own("nyx://localhost", "[::1]:6990"));
+        for to in [
+            "nyx://localhost:7000",
+            "nyx://127.0.0.2",
+            "nyx://198.51.100.7",
+            "nyx://localhost.example",
+            "http://localhost:6990/",
+        ] {
+            assert_eq!(own(to, "127.0.0.1:6990"), to.starts_with("http:"), "{to}");
+        }
+        assert!(!own("nyx://198.51.100.7", "0.0.0.0:6990"));
+    }
 
     #[test]
     fn destinations_are_told_by_their_scheme() {

@@ -73,14 +73,16 @@ impl Outlet {
 
     /// Delivers a batch, and gives it back with what became of it.
     pub(super) async fn deliver(self, batch: Vec<Parcel>) -> (Vec<Parcel>, Result<(), Failed>) {
+        // Its deadline, which is far away where the sum can't be told.
+        let deadline = tokio::time::sleep(self.timeout).deadline();
         let exchange = async {
             match &self.way {
-                Way::Http(http, target) => http.post(target, &batch).await,
+                Way::Http(http, target) => http.post(target, &batch, deadline).await,
                 Way::Lines(target) => lines::write(target, &batch).await,
                 Way::Hub(hub) => hub.publish(&batch).await,
             }
         };
-        let result = match tokio::time::timeout(self.timeout, exchange).await {
+        let result = match tokio::time::timeout_at(deadline, exchange).await {
             Ok(result) => result,
             Err(_) => Err(Failed::Later(anyhow::anyhow!("no answer within {:?}", self.timeout))),
         };

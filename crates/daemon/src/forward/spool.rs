@@ -1,9 +1,10 @@
 //! What waits for a sink, as a value: in batches, within bounds, again after a failure.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use nyx_core::Instant;
+use nyx_protocol::topic::Name;
 use nyx_transport::pool::backoff::{self, Backoff};
 
 use super::parcel::Parcel;
@@ -53,6 +54,9 @@ impl Reason {
 pub(super) struct Spool {
     config: Config,
     queue: VecDeque<(Instant, Parcel)>,
+    /// The place of the first of them, counted through, and those of the states among them, by topic.
+    front: u64,
+    states: HashMap<Name, u64>,
     queued_bytes: usize,
     /// Of the batch that is on its way.
     sent_bytes: usize,
@@ -68,6 +72,9 @@ impl Spool {
             backoff: Backoff::new(config.retry, seed),
             config,
             queue: VecDeque::new(),
+            // What comes back in front counts down from here.
+            front: u64::MAX / 2,
+            states: HashMap::new(),
             queued_bytes: 0,
             sent_bytes: 0,
             sent_items: 0,
@@ -76,19 +83,49 @@ impl Spool {
         }
     }
 
-    /// Takes an item in. A state that waits is replaced by a newer one of its topic; where there is no room the oldest goes.
+    /// Takes an item in. A state takes the place of the one of its topic that waits, so that it waits no longer for being changed again and again;
+    /// where there is no room the oldest goes.
     pub(super) fn push(&mut self, now: Instant, parcel: Parcel) {
-        let older = parcel
-            .is_state()
-            .then(|| self.queue.iter().position(|(_, other)| other.is_state() && other.topic == parcel.topic))
-            .flatten();
-        if let Some((_, older)) = older.and_then(|place| self.queue.remove(place)) {
-            self.queued_bytes -= older.bytes();
-            self.count(Reason::Conflated, 1);
-        }
         self.queued_bytes += parcel.bytes();
-        self.queue.push_back((now, parcel));
+        match self.waiting_state(&parcel) {
+            Some(place) => {
+                let older = std::mem::replace(&mut self.queue[place].1, parcel);
+                self.queued_bytes -= older.bytes();
+                self.count(Reason::Conflated, 1);
+            }
+            None => {
+                if parcel.is_state() {
+                    self.states.insert(parcel.topic.clone(), self.front + self.queue.len() as u64);
+                }
+                self.queue.push_back((now, parcel));
+            }
+        }
         self.shrink();
+    }
+
+    /// Where the state of the topic of this one waits, which is a state as well.
+    fn waiting_state(&self, parcel: &Parcel) -> Option<usize> {
+        let place = self.states.get(&parcel.topic).filter(|_| parcel.is_state())?;
+        Some((place - self.front) as usize)
+    }
+
+    fn pop(&mut self) -> Option<Parcel> {
+        let (_, parcel) = self.queue.pop_front()?;
+        self.front += 1;
+        self.queued_bytes -= parcel.bytes();
+        if parcel.is_state() {
+            self.states.remove(&parcel.topic);
+        }
+        Some(parcel)
+    }
+
+    fn put_back(&mut self, now: Instant, parcel: Parcel) {
+        self.front -= 1;
+        self.queued_bytes += parcel.bytes();
+        if parcel.is_state() {
+            self.states.insert(parcel.topic.clone(), self.front);
+        }
+        self.queue.push_front((now, parcel));
     }
 
     /// The next batch, if there is one to send now. It is on its way until one of the three below says what became of it.
@@ -105,8 +142,7 @@ impl Spool {
             if batch.len() >= self.config.batch || !fits {
                 break;
             }
-            let Some((_, parcel)) = self.queue.pop_front() else { break };
-            self.queued_bytes -= parcel.bytes();
+            let Some(parcel) = self.pop() else { break };
             self.sent_bytes += parcel.bytes();
             batch.push(parcel);
         }
@@ -139,14 +175,10 @@ impl Spool {
     pub(super) fn failed(&mut self, now: Instant, batch: Vec<Parcel>, pause: Duration) {
         (self.sent_bytes, self.sent_items) = (0, 0);
         for parcel in batch.into_iter().rev() {
-            let newer = parcel.is_state()
-                && self.queue.iter().any(|(_, other)| other.is_state() && other.topic == parcel.topic);
-            if newer {
-                self.count(Reason::Conflated, 1);
-                continue;
+            match self.waiting_state(&parcel) {
+                Some(_) => self.count(Reason::Conflated, 1),
+                None => self.put_back(now, parcel),
             }
-            self.queued_bytes += parcel.bytes();
-            self.queue.push_front((now, parcel));
         }
         self.shrink();
         let _ = self.backoff.begin(self.retry_at.unwrap_or(now).max(now));
@@ -160,6 +192,7 @@ impl Spool {
         let items = self.queue.len() + self.sent_items;
         self.count(reason, items);
         self.queue.clear();
+        self.states.clear();
         (self.queued_bytes, self.sent_bytes, self.sent_items) = (0, 0, 0);
         items
     }
@@ -185,8 +218,9 @@ impl Spool {
 
     fn shrink(&mut self) {
         while self.bytes() > self.config.bytes {
-            let Some((_, oldest)) = self.queue.pop_front() else { return };
-            self.queued_bytes -= oldest.bytes();
+            if self.pop().is_none() {
+                return;
+            }
             self.count(Reason::Overrun, 1);
         }
     }
@@ -198,6 +232,9 @@ impl Spool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::super::parcel::tests::{event, state};
     use super::*;
 
@@ -279,11 +316,71 @@ mod tests {
             spool.push(at_millis(0), state(topic, version));
         }
         let batch = spool.poll_batch(at_millis(9), false).unwrap();
-        assert_eq!(sequences(&batch), [1, 3]);
+        assert_eq!(sequences(&batch), [3, 1]);
         // One that failed and has become old meanwhile.
         spool.push(at_millis(9), state("a", 4));
         spool.failed(at_millis(9), batch, Duration::ZERO);
         assert_eq!((spool.queue.len(), spool.drops(Reason::Conflated)), (2, 3));
+    }
+
+    #[test]
+    fn a_state_that_changes_all_the_time_goes_when_its_first_change_has_waited() {
+        let mut spool = spool(|_| {});
+        for millis in 0..5 {
+            spool.push(at_millis(millis), state("a", millis));
+            assert!(spool.poll_batch(at_millis(millis), false).is_none());
+        }
+        assert_eq!(sequences(&spool.poll_batch(at_millis(5), false).unwrap()), [4]);
+    }
+
+    #[test]
+    fn a_state_that_changes_all_the_time_is_not_put_behind_what_came_after_it() {
+        let mut spool = spool(|config| config.linger = Duration::ZERO);
+        spool.push(at_millis(0), state("a", 0));
+        for sequence in 1..9 {
+            spool.push(at_millis(0), event("b", sequence, 10));
+            spool.push(at_millis(0), state("a", sequence));
+        }
+        assert_eq!(sequences(&spool.poll_batch(at_millis(0), false).unwrap()), [8, 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_list_that_is_looked_through(steps in vec((0..6u8, 0..4u8), 0..60)) {
+            let mut spool = spool(|config| {
+                (config.linger, config.batch) = (Duration::ZERO, 3);
+                config.bytes = 8 * event("a", 0, 0).bytes();
+            });
+            let mut model: Vec<(bool, String, u64)> = Vec::new();
+            let is_same = |one: &(bool, String, u64), other: &Parcel| one.0 && other.is_state() && one.1 == other.topic.as_str();
+            let mut now = Instant::ZERO;
+            for (sequence, (step, topic)) in (0u64..).zip(steps) {
+                now = now + Duration::from_secs(100);
+                let topic = topic.to_string();
+                if step < 4 {
+                    let parcel = if step < 2 { state(&topic, sequence) } else { event(&topic, sequence, 0) };
+                    match model.iter_mut().find(|one| is_same(one, &parcel)) {
+                        Some(one) => one.2 = sequence,
+                        None => model.push((parcel.is_state(), topic, sequence)),
+                    }
+                    spool.push(now, parcel);
+                } else if let Some(batch) = spool.poll_batch(now, false) {
+                    model.drain(..batch.len());
+                    if step == 4 {
+                        spool.delivered();
+                    } else {
+                        let back = batch.iter().map(|it| (it.is_state(), it.topic.to_string(), it.sequence));
+                        model.splice(0..0, back.collect::<Vec<_>>());
+                        spool.failed(now, batch, Duration::ZERO);
+                    }
+                }
+                model.drain(..model.len() - spool.queue.len());
+                let queue: Vec<_> = spool.queue.iter().map(|(_, it)| (it.is_state(), it.topic.to_string(), it.sequence)).collect();
+                prop_assert_eq!(&queue, &model);
+                prop_assert_eq!(spool.queued_bytes, spool.queue.iter().map(|(_, it)| it.bytes()).sum::<usize>());
+                prop_assert_eq!(spool.states.len(), spool.queue.iter().filter(|(_, it)| it.is_state()).count());
+            }
+        }
     }
 
     #[test]

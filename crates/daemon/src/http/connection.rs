@@ -121,7 +121,10 @@ async fn admit_and_answer(connection: Connection, mut request: Request<Incoming>
         .and_then(|()| guard::admit(&request, config.listen.http, &config.http.allowed_origins));
     let admitted = match admitted {
         Ok(admitted) => admitted,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => {
+            connection.app.audit.refuse(connection.peer.ip(), "", &problem.message);
+            return problem.into_response();
+        }
     };
     let asks = connection.app.access.is_some();
     request.extensions_mut().insert(connection);

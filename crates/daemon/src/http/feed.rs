@@ -36,7 +36,8 @@ impl Feed {
     pub(super) fn open(asker: &Asker, name: &str, by: nyx_hub::Transport) -> Result<Self, AdmitError> {
         let (app, peer) = (asker.connection.app.clone(), asker.connection.peer);
         let entry = app.entry(peer.ip(), asker.permit().cloned());
-        let session = app.hub.session_with(app.now(), asker.connection.as_peer(by), entry)?;
+        let session = app.hub.session_with(app.now(), asker.connection.as_peer(by), entry);
+        let session = session.inspect_err(|error| app.audit.refuse(peer.ip(), "", error))?;
         Ok(Self::new(app, session, name))
     }
 

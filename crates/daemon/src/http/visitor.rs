@@ -72,8 +72,11 @@ fn visitor(connection: &Connection, headers: &HeaderMap) -> Result<Visitor, Prob
     if app.access.is_none() {
         return Ok(Visitor::Anybody);
     }
-    let Some(token) = token(headers, app)? else { return Ok(Visitor::Unknown) };
-    let permit = app.judge(connection.peer.ip(), token)?;
+    let peer = connection.peer.ip();
+    let token =
+        token(headers, app).inspect_err(|_| app.audit.refuse(peer, "", "authorization of another kind"))?;
+    let Some(token) = token else { return Ok(Visitor::Unknown) };
+    let permit = app.judge(peer, token)?;
     Ok(permit.map_or(Visitor::Anybody, |permit| Visitor::Bearer(Arc::new(permit))))
 }
 
@@ -121,7 +124,14 @@ impl Asker {
     pub(super) fn admit_publish(&self, bytes: usize) -> Result<(), Problem> {
         let (app, peer) = (&self.connection.app, self.connection.peer.ip());
         let subject = self.permit().map(|permit| &*permit.subject);
-        Ok(app.gate.admit_publish(app.now(), peer, subject, bytes)?)
+        let admitted = app.gate.admit_publish(app.now(), peer, subject, bytes);
+        Ok(admitted.inspect_err(|over| {
+            app.audit.refuse(
+                peer,
+                subject.unwrap_or_default(),
+                format_args!("publishes too much ({})", over.setting),
+            );
+        })?)
     }
 
     fn allow(self, allowed: bool, what: Forbidden<'_>) -> Result<Self, Problem> {

@@ -35,8 +35,8 @@ impl Audit {
         if self.lines.check().is_ok() {
             let others = refused.saturating_sub(self.told.swap(refused, Ordering::Relaxed) + 1);
             // Quoted: a subject may come from a JWT, and a topic from anybody.
-            let what = what.to_string();
-            tracing::warn!(%peer, subject = ?subject, refused = ?what, others, "refused");
+            let (subject, what) = (cut(subject), what.to_string());
+            tracing::warn!(%peer, ?subject, refused = ?cut(&what), others, "refused");
         }
     }
 
@@ -51,6 +51,13 @@ impl Audit {
     }
 }
 
+/// Bytes of what a peer may have chosen in one line: more than any good topic, host or id has.
+const TEXT_MAX: usize = 300;
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_MAX)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +68,12 @@ mod tests {
         (0..1000).for_each(|_| audit.refuse(IpAddr::from([198, 51, 100, 7]), "", "x"));
         assert_eq!(audit.refused(), 1000);
         assert!(audit.untold() >= 900, "{}", audit.untold());
+    }
+
+    #[test]
+    fn what_a_peer_chose_makes_no_long_lines() {
+        assert_eq!(cut("a host"), "a host");
+        assert_eq!(cut(&"é".repeat(10_000)).len(), TEXT_MAX);
+        assert_eq!(cut(&format!("x{}", "é".repeat(10_000))).len(), TEXT_MAX - 1);
     }
 }

@@ -13,7 +13,7 @@ mod signals;
 mod stats;
 mod training;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -37,7 +37,7 @@ use crate::http;
 
 pub(crate) use driver::drive;
 pub(crate) use gate::OverQuota;
-pub(crate) use secure::Listener;
+pub(crate) use secure::{Listener, Secure};
 pub(crate) use signals::Signals;
 pub(crate) use stats::STATISTICS;
 
@@ -46,7 +46,6 @@ use audit::Audit;
 use doorstep::Doorstep;
 use gate::Gate;
 use meters::Meters;
-use secure::Secure;
 
 /// Run the hub.
 #[derive(clap::Args)]
@@ -99,7 +98,11 @@ pub(crate) fn run(args: Args) -> Outcome {
 /// Runs a command's future on a runtime of its own, with logs on stderr.
 pub(crate) fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
     let filter = tracing_subscriber::EnvFilter::try_from_env("NYX_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+    // Colours are for who looks on: in a file, or for a collector, their codes only hide what is said. (https://no-color.org)
+    let is_coloured =
+        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    log.with_ansi(is_coloured).with_target(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("can't start")?;
     let outcome = runtime.block_on(command);
     // Reads of stdin that block must not keep the process.
@@ -194,9 +197,7 @@ impl Server {
         let mut hub = config.hub();
         hub.compression.stopwatch = Stopwatch::Clock(Arc::new(clock.clone()));
         let hub = Hub::new(hub);
-        for topic in &config.topics {
-            hub.create(&topic.name, &topic.spec()?).map_err(Failure::usage)?;
-        }
+        config.create_topics(&hub)?;
         let (stop, stopping) = watch::channel(false);
         let started = clock.now();
         let gate = Gate::new(&config.limits, &clock)?;

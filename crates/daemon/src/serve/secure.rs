@@ -34,7 +34,7 @@ pub(crate) enum Listener {
 
 impl Secure {
     /// Reads the certificates, if there are any.
-    pub(super) fn load(tls: &Tls) -> Outcome<Option<Self>> {
+    pub(crate) fn load(tls: &Tls) -> Outcome<Option<Self>> {
         let Some(files) = tls.files()? else { return Ok(None) };
         if crate::token::store::is_open_to_others(&files.key, 4) {
             tracing::warn!(

@@ -9,7 +9,8 @@ use clap::Subcommand;
 use nyx_protocol::topic::Pattern;
 use serde_json::json;
 
-use super::file::{Entry, Revoked, Time};
+use super::book::TOKEN_BYTES_MAX;
+use super::file::{Entry, PATTERNS_MAX, Revoked, Time};
 use super::jwt::{Algo, Claims, Grant, Signer};
 use super::secret::{Id, Secret};
 use super::store;
@@ -167,7 +168,7 @@ impl Mint {
 fn create(mint: &Mint, now: SystemTime) -> Outcome {
     let [publish, subscribe] = mint.patterns()?;
     let secret = Secret::generate()?;
-    let expires = mint.expires.map(|lasts| Time(now + Duration::from(lasts)));
+    let expires = mint.expires.map(|lasts| end(now, lasts.into())).transpose()?;
     let entry = Entry {
         id: secret.id().clone(),
         name: mint.name.clone(),
@@ -184,6 +185,16 @@ fn create(mint: &Mint, now: SystemTime) -> Outcome {
     mint.tell(secret.id().as_str(), secret.expose(), expires)
 }
 
+/// When a token ends that lasts so long. Its end is told to the second.
+fn end(now: SystemTime, lasts: Duration) -> Outcome<Time> {
+    let end = if lasts < Duration::from_secs(1) { None } else { Time::after(now, lasts) };
+    end.ok_or_else(|| {
+        Failure::usage(anyhow!(
+            "a token lasts for 1s at least, and until the year 9999 at most: see --expires"
+        ))
+    })
+}
+
 /// How long a JWT lasts unless one says: it can't be taken back as easily.
 const JWT_LASTS: Duration = Duration::from_secs(3600);
 
@@ -192,7 +203,7 @@ fn sign(mint: &Mint, key: &Path, now: SystemTime) -> Outcome {
     let key_file = std::fs::read(key).with_context(|| format!("can't read {}", key.display()))?;
     let signer = Signer::new(mint.jwt.algorithm, &key_file).with_context(|| key.display().to_string())?;
     let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let expires = now + mint.expires.map_or(JWT_LASTS, Duration::from);
+    let expires = end(now, mint.expires.map_or(JWT_LASTS, Duration::from))?;
     let texts = |patterns: Vec<Pattern>| patterns.iter().map(ToString::to_string).collect();
     let id = Secret::generate()?.id().to_string();
     let claims = Claims {
@@ -200,12 +211,17 @@ fn sign(mint: &Mint, key: &Path, now: SystemTime) -> Outcome {
         jti: Some(id.clone()),
         iss: mint.jwt.issuer.clone(),
         aud: mint.jwt.audience.clone().map(Into::into),
-        exp: seconds(expires) as f64,
+        exp: seconds(expires.0) as f64,
         nbf: Some(seconds(now) as f64),
         nyx: Grant { publish: texts(publish), subscribe: texts(subscribe) },
     };
     let token = signer.sign(&claims, mint.jwt.kid.clone()).context("the JWT can't be signed")?;
-    mint.tell(&id, &token, Some(Time(expires)))
+    if claims.nyx.patterns().is_err() || token.len() > TOKEN_BYTES_MAX {
+        return Err(Failure::usage(anyhow!(
+            "no hub would take it: a JWT has at most {PATTERNS_MAX} patterns each way and {TOKEN_BYTES_MAX} bytes; use wildcards"
+        )));
+    }
+    mint.tell(&id, &token, Some(expires))
 }
 
 fn list(path: &Path, as_json: bool, now: SystemTime) -> Outcome {
@@ -299,6 +315,13 @@ fn revoke(revoke: &Revoke, now: SystemTime) -> Outcome {
     let path = &revoke.store.path;
     if revoke.id.is_some() && !path.exists() {
         return Err(Failure::usage(anyhow!("there is no token file {}: say --tokens FILE", path.display())));
+    }
+    if let Some(until) = revoke.until
+        && until.0 <= now
+    {
+        return Err(Failure::usage(anyhow!(
+            "{until} has passed, and a revocation is forgotten when its time is over: say when the JWT expires, or leave --until out"
+        )));
     }
     let told = store::change(path, now, |file| {
         if let Some(jti) = &revoke.jti {

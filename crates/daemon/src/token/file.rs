@@ -18,7 +18,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nyx_protocol::topic::Pattern;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -77,6 +77,15 @@ pub(crate) struct Revoked {
 /// A moment, to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Time(pub(crate) SystemTime);
+
+impl Time {
+    /// So long after `now`; `None` where that can't be written.
+    pub(crate) fn after(now: SystemTime, time: Duration) -> Option<Self> {
+        /// The year 10000, in seconds of the Unix epoch.
+        const UNWRITABLE: Duration = Duration::from_secs(253_402_300_800);
+        now.checked_add(time).filter(|at| *at < UNIX_EPOCH + UNWRITABLE).map(Self)
+    }
+}
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

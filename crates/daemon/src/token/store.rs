@@ -19,13 +19,14 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<File> {
     File::parse(&text).with_context(|| path.display().to_string())
 }
 
-/// Changes the file, which need not exist. Who changes it at the same time waits; who reads it sees it as it was, or as it is
+/// Changes the file, which need not exist; where it is a link, what that leads to, which is what a hub reads that knows it by another name. Who changes it at the same time waits; who reads it sees it as it was, or as it is
 /// after, since the new one takes the place of the old in one step.
 pub(crate) fn change<T>(
     path: &Path,
     now: SystemTime,
     change: impl FnOnce(&mut File) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let lock_path = beside(path, "lock");
     let lock = OpenOptions::new().create(true).append(true).open(&lock_path);
     let lock = lock.with_context(|| format!("can't write {}", lock_path.display()))?;
@@ -52,10 +53,32 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut file = options.open(&draft)?;
     file.write_all(text.as_bytes())?;
     if let Ok(present) = fs::metadata(path) {
+        keep_owner(&file, &present)?;
         file.set_permissions(present.permissions())?;
     }
     file.sync_all()?;
     fs::rename(&draft, path)
+}
+
+/// Leaves the file to whom it belongs: a hub that could not read it any more would take what is revoked for good. Who may not give it away
+/// changes it only where its group may read it as well.
+#[cfg(unix)]
+fn keep_owner(file: &fs::File, present: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) == (present.uid(), present.gid()) {
+        return Ok(());
+    }
+    let group = || fchown(file, None, Some(present.gid()));
+    fchown(file, Some(present.uid()), Some(present.gid())).or_else(|error| match present.mode() & 0o040 {
+        0 => Err(error),
+        _ => group(),
+    })
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &fs::File, _: &fs::Metadata) -> io::Result<()> {
+    Ok(())
 }
 
 /// `tokens.toml.lock` for `tokens.toml`.
@@ -200,6 +223,34 @@ mod tests {
             assert!(followed.look(present.clone(), false, || load(&path)).is_some_and(|read| read.is_err()));
             assert!(followed.look(present, false, || load(&path)).is_none());
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_one_and_what_it_leads_to_is_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("tokens.toml"), folder.path().join("link.toml"));
+        change(&path, UNIX_EPOCH, revoke("1")).unwrap();
+        std::os::unix::fs::symlink("tokens.toml", &link).unwrap();
+        change(&link, UNIX_EPOCH, revoke("2")).unwrap();
+        assert_eq!(load(&path).unwrap().revoked.len(), 2);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_stays_with_its_owner_and_its_group() {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.toml");
+        change(&path, UNIX_EPOCH, revoke("1")).unwrap();
+        // Only root can give a file away; for others there is nothing to see here.
+        if chown(&path, Some(4001), Some(4002)).is_err() {
+            return;
+        }
+        change(&path, UNIX_EPOCH, revoke("2")).unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o777), (4001, 4002, 0o600));
     }
 
     #[test]

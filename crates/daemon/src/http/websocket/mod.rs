@@ -73,7 +73,8 @@ pub(super) async fn native(
     };
     let entry = app.entry(connection.peer.ip(), permit);
     let peer = connection.as_peer(Transport::WebSocket);
-    let session = app.hub.session_with(app.now(), peer, entry)?;
+    let session = app.hub.session_with(app.now(), peer, entry);
+    let session = session.inspect_err(|error| app.audit.refuse(connection.peer.ip(), "", error))?;
     *connection.handover.0.lock() = Some(Upgrade { stream, then: Then::Native(Box::new(session)) });
     Ok(response)
 }

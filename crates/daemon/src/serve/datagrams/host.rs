@@ -181,9 +181,8 @@ impl<R: Reception> Host<R> {
         };
         let bell = Arc::new(Bell { peer, ready: self.ready.clone(), has_rung: AtomicBool::new(false) });
         session.register(&Waker::from(bell.clone()));
-        let mut connection = Connection::server(now, id, self.config);
-        let _ = connection.handle_datagram(now, datagram);
-        let peer_state = Peer::new(connection, session, local);
+        let mut peer_state = Peer::new(Connection::server(now, id, self.config), session, local);
+        let _ = peer_state.connection.handle_datagram(now, datagram);
         let told = Stats::default();
         let mut guest = Guest { peer: peer_state, bell, visit, due: None, is_touched: false, told };
         guest.touch(peer, &mut self.touched);

@@ -18,6 +18,10 @@ const LINGER: Duration = Duration::from_secs(2);
 /// than a window.
 const INPUT_MAX: usize = 64 * 1024;
 
+/// Bytes of items that are kept of a peer until it has said who it is: those that came ahead of its greeting. A piece of a byte can take a page of
+/// memory, so what others may take would be a lot for who has not shown a token.
+const UNKNOWN_BYTES: usize = 64 * 1024;
+
 /// A connection and a session, and what is on its way between them.
 pub(super) struct Peer {
     pub(super) connection: Connection,
@@ -30,6 +34,8 @@ pub(super) struct Peer {
     item: BytesMut,
     out: Vec<Bytes>,
     parcels: Vec<Parcel>,
+    /// It has said who it is.
+    is_known: bool,
     give_up: Option<Instant>,
 }
 
@@ -44,7 +50,8 @@ pub(super) enum State {
 }
 
 impl Peer {
-    pub(super) fn new(connection: Connection, session: Session, local: Option<IpAddr>) -> Self {
+    pub(super) fn new(mut connection: Connection, session: Session, local: Option<IpAddr>) -> Self {
+        connection.limit_incoming(Some(UNKNOWN_BYTES));
         Self {
             connection,
             session,
@@ -53,6 +60,7 @@ impl Peer {
             item: BytesMut::new(),
             out: Vec::new(),
             parcels: Vec::new(),
+            is_known: false,
             give_up: None,
         }
     }
@@ -122,6 +130,10 @@ impl Peer {
 
     fn take_input(&mut self, now: Instant) {
         while self.take_stream(now) && self.take_item(now) {}
+        if !self.is_known && self.session.is_greeted() {
+            self.is_known = true;
+            self.connection.limit_incoming(None);
+        }
         self.connection.set_unconsumed((self.input.len() + self.item.len()) as u64);
     }
 

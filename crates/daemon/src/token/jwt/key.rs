@@ -57,6 +57,10 @@ impl Algo {
 pub(crate) enum BadKey {
     /// Fewer bytes than the hash has: RFC 7518, section 3.2.
     ShortSecret,
+    /// A key of another kind: who knows a public one could sign with it.
+    NoSecret,
+    /// Bits of an RSA key, which are too few or too many.
+    Bits(usize),
     NoPublicKey(Algo),
     NoPrivateKey(Algo),
     /// This program does not sign with it.
@@ -69,6 +73,13 @@ impl fmt::Display for BadKey {
             Self::ShortSecret => f.write_str(
                 "a secret for HS256 has at least 32 bytes: make one with `head -c 48 /dev/urandom | base64`",
             ),
+            Self::NoSecret => f.write_str(
+                "the file is a PEM file, and no secret for HS256: say EdDSA or RS256 for its key, or make a secret with \
+                 `head -c 48 /dev/urandom | base64`",
+            ),
+            Self::Bits(bits) => {
+                write!(f, "a key for RS256 has 2048 to 8192 bits, and the one in the file has {bits}: make a new pair")
+            }
             Self::NoPublicKey(algo) => write!(
                 f,
                 "the file has no public key for {algo:?}: it begins with `-----BEGIN PUBLIC KEY-----`, as \
@@ -105,6 +116,11 @@ pub(crate) fn verifying(algo: Algo, file: &[u8]) -> Result<DecodingKey, BadKey> 
                     der.as_deref().and_then(rsa_of).map(<[u8]>::to_vec).ok_or(BadKey::NoPublicKey(algo))?
                 }
             };
+            let bits = rsa_bits(&key).ok_or(BadKey::NoPublicKey(algo))?;
+            // What ring takes; others would be found out with the first token, whose signature would be blamed.
+            if !(2048..=8192).contains(&bits) {
+                return Err(BadKey::Bits(bits));
+            }
             Ok(DecodingKey::from_rsa_der(&key))
         }
     }
@@ -130,6 +146,9 @@ pub(crate) fn signing(algo: Algo, file: &[u8]) -> Result<(EncodingKey, DecodingK
 /// The file's bytes without the line's end that editors add.
 fn secret(file: &[u8]) -> Result<&[u8], BadKey> {
     let secret = file.trim_ascii();
+    if secret.starts_with(b"-----BEGIN ") {
+        return Err(BadKey::NoSecret);
+    }
     if secret.len() < 32 { Err(BadKey::ShortSecret) } else { Ok(secret) }
 }
 
@@ -157,6 +176,17 @@ fn rsa_of(spki: &[u8]) -> Option<&[u8]> {
     (algorithm == RSA_ALGORITHM).then_some(())?;
     let (bits, _) = der(rest, BIT_STRING)?;
     bits.strip_prefix(&[0])
+}
+
+/// Bits of the modulus of an `RSAPublicKey` (RFC 8017, appendix A.1.1).
+fn rsa_bits(key: &[u8]) -> Option<usize> {
+    const SEQUENCE: u8 = 0x30;
+    const INTEGER: u8 = 0x02;
+    let (numbers, _) = der(key, SEQUENCE)?;
+    let (modulus, rest) = der(numbers, INTEGER)?;
+    der(rest, INTEGER)?;
+    let modulus = &modulus[modulus.iter().position(|byte| *byte != 0)?..];
+    Some(8 * modulus.len() - modulus[0].leading_zeros() as usize)
 }
 
 /// The content of the element of this tag at the front, and what follows it (X.690, definite lengths).
@@ -201,6 +231,32 @@ pub(crate) mod tests {
         assert_eq!(verifying(Algo::HS256, b"short\n").err(), Some(BadKey::ShortSecret));
         assert_eq!(signing(Algo::RS256, &private).err(), Some(BadKey::VerifiesOnly(Algo::RS256)));
         assert!(signing(Algo::EdDSA, &private).is_ok());
+    }
+
+    #[test]
+    fn a_public_key_is_no_secret() {
+        for key in [ed25519().1, to_pem("RSA PUBLIC KEY", &[7; 270]), [&b"\n "[..], &ed25519().1].concat()] {
+            assert_eq!(verifying(Algo::HS256, &key).err(), Some(BadKey::NoSecret));
+            assert_eq!(signing(Algo::HS256, &key).err(), Some(BadKey::NoSecret));
+        }
+    }
+
+    #[test]
+    fn an_rsa_key_that_verifies_nothing_is_refused_at_the_start() {
+        let rsa = |modulus: &[u8]| {
+            let element = |tag, content: &[u8]| {
+                let length = (content.len() as u16).to_be_bytes();
+                [&[tag, 0x82][..], &length, content].concat()
+            };
+            let numbers = [element(0x02, modulus), element(0x02, &[1, 0, 1])].concat();
+            verifying(Algo::RS256, &to_pem("RSA PUBLIC KEY", &element(0x30, &numbers))).err()
+        };
+        assert_eq!(rsa(&[&[0, 0xff][..], &[7; 255]].concat()), None);
+        assert_eq!(rsa(&[&[0, 0x7f][..], &[7; 255]].concat()), Some(BadKey::Bits(2047)));
+        assert_eq!(rsa(&[0xff; 128]), Some(BadKey::Bits(1024)));
+        assert_eq!(rsa(&[0; 256]), Some(BadKey::NoPublicKey(Algo::RS256)));
+        let garbage = verifying(Algo::RS256, &to_pem("RSA PUBLIC KEY", b"ABC")).err();
+        assert_eq!(garbage, Some(BadKey::NoPublicKey(Algo::RS256)));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) struct Bounds {
 #[derive(Debug)]
 pub(super) struct Incoming {
     bounds: Bounds,
+    /// Memory, and flows, of a peer that nobody knows yet.
+    limit: Option<(u64, usize)>,
     flows: HashMap<u32, Flow>,
     /// Memory of all that is not ready, in bytes.
     bytes: u64,
@@ -53,16 +55,25 @@ impl Part {
         self.bytes.len() as u64 == piece.total && self.in_order == piece.in_order
     }
 
-    /// Whether what has arrived may have another hole. Full pieces never make so many; where tiny ones do, those that fill holes come first.
-    fn has_room(&self, piece: &Piece<'_>) -> bool {
-        let holes_max = HOLES_MIN + self.bytes.len() / HOLE_EVERY;
-        let range = piece.offset..piece.offset + piece.bytes.len() as u64;
-        self.arrived.len() < holes_max || self.arrived.touches(&range)
+    /// Whether a piece makes no hole that is not there.
+    fn touches(&self, piece: &Piece<'_>) -> bool {
+        self.arrived.touches(&(piece.offset..piece.offset + piece.bytes.len() as u64))
     }
 
     fn memory(&self) -> u64 {
         self.bytes.len() as u64 + PART_COST
     }
+}
+
+/// What the pieces of a datagram will take that were admitted and are not taken in, as all of them are looked at before any counts.
+#[derive(Debug, Default)]
+pub(super) struct Promised {
+    /// Memory of items that begin with it.
+    memory: u64,
+    /// The last of these.
+    begun: Option<(u32, u64)>,
+    /// Pieces that may make another hole, of whatever item.
+    holes: usize,
 }
 
 /// Why a piece is not taken in.
@@ -77,7 +88,16 @@ pub(super) enum Unfit {
 impl Incoming {
     pub(super) fn new(mut bounds: Bounds) -> Self {
         bounds.bytes = bounds.bytes.max(bounds.item_bytes + PART_COST);
-        Self { bounds, flows: HashMap::new(), bytes: 0, ready: VecDeque::new(), ready_bytes: 0 }
+        Self { bounds, limit: None, flows: HashMap::new(), bytes: 0, ready: VecDeque::new(), ready_bytes: 0 }
+    }
+
+    /// Holds it to less than its bounds, or does so no more.
+    pub(super) fn set_limit(&mut self, bytes: Option<u64>) {
+        self.limit = bytes.map(|bytes| (bytes.min(self.bounds.bytes), FLOWS_UNKNOWN_MAX));
+    }
+
+    fn limits(&self) -> (u64, usize) {
+        self.limit.unwrap_or((self.bounds.bytes, FLOWS_MAX))
     }
 
     /// Bytes of whole items that wait to be taken.
@@ -85,8 +105,8 @@ impl Incoming {
         self.ready_bytes
     }
 
-    /// Whether a piece may be taken in.
-    pub(super) fn admits(&self, piece: &Piece<'_>) -> Result<(), Unfit> {
+    /// Whether a piece may be taken in beside what is `promised` to others of its datagram.
+    pub(super) fn admits(&self, piece: &Piece<'_>, promised: &mut Promised) -> Result<(), Unfit> {
         if piece.total > self.bounds.item_bytes {
             return Err(Unfit::Contradiction);
         }
@@ -94,17 +114,33 @@ impl Incoming {
         if flow.is_some_and(|flow| piece.number < flow.next) {
             return Ok(());
         }
-        if let Some(part) = flow.and_then(|flow| flow.parts.get(&piece.number)) {
-            return match part.fits(piece) {
-                false => Err(Unfit::Contradiction),
-                true if !part.has_room(piece) => Err(Unfit::NoRoom),
-                true => Ok(()),
-            };
+        let part = flow.and_then(|flow| flow.parts.get(&piece.number));
+        if part.is_some_and(|part| !part.fits(piece)) {
+            return Err(Unfit::Contradiction);
         }
-        let has_room = self.memory() + piece.total + PART_COST <= self.bounds.bytes
-            && (flow.is_some() || self.flows.len() < FLOWS_MAX)
-            && flow.is_none_or(|flow| flow.parts.len() < PARTS_MAX);
+        let begun = Some((piece.flow, piece.number));
+        let has_room = if part.is_none() && promised.begun != begun {
+            promised.memory += piece.total + PART_COST;
+            promised.begun = begun;
+            let (bytes_max, flows_max) = self.limits();
+            self.memory() + promised.memory + self.reserve(flow, piece) <= bytes_max
+                && (flow.is_some() || self.flows.len() < flows_max)
+                && flow.is_none_or(|flow| flow.parts.len() < PARTS_MAX)
+        } else if part.is_some_and(|part| part.touches(piece)) {
+            true
+        } else {
+            // Full pieces never make so many holes; where tiny ones do, those that fill holes come first.
+            promised.holes += 1;
+            part.map_or(1, |part| part.arrived.len()) + promised.holes <= holes_max(piece.total)
+        };
         if has_room { Ok(()) } else { Err(Unfit::NoRoom) }
+    }
+
+    /// Room that is to be left when an item begins. One that has to wait for others that have not begun would else keep them away, for whom it waits.
+    fn reserve(&self, flow: Option<&Flow>, piece: &Piece<'_>) -> u64 {
+        let (next, begun) = flow.map_or((0, 0), |flow| (flow.next, flow.parts.len() as u64));
+        let waits = piece.in_order && piece.number != next && piece.number - next != begun;
+        if waits { self.bounds.item_bytes + PART_COST } else { 0 }
     }
 
     fn memory(&self) -> u64 {
@@ -143,7 +179,7 @@ impl Incoming {
 
     /// Those below `below` that are not whole will not come; whole ones are delivered.
     pub(super) fn handle_skip(&mut self, number: u32, below: u64) {
-        if self.flows.len() < FLOWS_MAX {
+        if self.flows.len() < self.limits().1 {
             // Of what comes later nothing waits for what was given up, though nothing of it was ever seen.
             self.flows.entry(number).or_default();
         }
@@ -199,6 +235,9 @@ impl Incoming {
 /// Flows of one connection, at some hundred bytes each: as many as there are aliases.
 const FLOWS_MAX: usize = 65_536;
 
+/// The same of a peer that nobody knows yet.
+const FLOWS_UNKNOWN_MAX: usize = 64;
+
 /// What an item takes beside its own bytes, in bytes: alone in its flow 208 for the node of the tree, 80 for the part, 80 for the ranges that
 /// have arrived, and 32 for that the allocator hands out no less. Many of one flow share nodes, and those that are ready have none.
 pub(super) const PART_COST: u64 = 400;
@@ -209,6 +248,11 @@ const HOLES_MIN: usize = 4;
 /// In how many bytes of an item there may be another one. Its 16 bytes, or 32 as they are allotted, are an eighth of that at most.
 const HOLE_EVERY: usize = 256;
 
+/// Holes, or ranges that have arrived, of an item of so many bytes.
+const fn holes_max(total: u64) -> usize {
+    HOLES_MIN + total as usize / HOLE_EVERY
+}
+
 /// Items of one flow that are not delivered.
 const PARTS_MAX: usize = 1024;
 
@@ -217,11 +261,16 @@ mod tests {
     use super::*;
 
     fn incoming() -> Incoming {
-        Incoming::new(Bounds { item_bytes: 1000, bytes: 2000 + 2 * PART_COST })
+        Incoming::new(Bounds { item_bytes: 1000, bytes: 3000 + 3 * PART_COST })
     }
 
     fn piece(number: u64, in_order: bool, bytes: &[u8]) -> Piece<'_> {
         Piece { flow: 1, number, in_order, after: 0, total: bytes.len() as u64, offset: 0, bytes }
+    }
+
+    /// Of a datagram that has nothing else.
+    fn admits(incoming: &Incoming, piece: &Piece<'_>) -> Result<(), Unfit> {
+        incoming.admits(piece, &mut Promised::default())
     }
 
     fn taken(incoming: &mut Incoming) -> Vec<Bytes> {
@@ -273,7 +322,7 @@ mod tests {
             missing.retain(|&at| {
                 let bytes = &whole[at..=at];
                 let piece = Piece { total: 1000, offset: at as u64, ..piece(0, true, bytes) };
-                let admitted = incoming.admits(&piece);
+                let admitted = admits(&incoming, &piece);
                 if admitted.is_ok() {
                     incoming.handle(&piece);
                 }
@@ -293,20 +342,56 @@ mod tests {
         let large = vec![0; 900];
         for number in 1..3 {
             let piece = piece(number, true, &large);
-            assert_eq!(incoming.admits(&piece), Ok(()));
+            assert_eq!(admits(&incoming, &piece), Ok(()));
             incoming.handle(&piece);
         }
-        assert_eq!(incoming.admits(&piece(3, true, &large)), Err(Unfit::NoRoom));
-        assert_eq!(incoming.admits(&piece(1, true, &large)), Ok(()));
-        assert_eq!(incoming.admits(&piece(1, false, &large)), Err(Unfit::Contradiction));
-        assert_eq!(incoming.admits(&piece(1, true, b"x")), Err(Unfit::Contradiction));
+        assert_eq!(admits(&incoming, &piece(3, true, &large)), Err(Unfit::NoRoom));
+        assert_eq!(admits(&incoming, &piece(1, true, &large)), Ok(()));
+        assert_eq!(admits(&incoming, &piece(1, false, &large)), Err(Unfit::Contradiction));
+        assert_eq!(admits(&incoming, &piece(1, true, b"x")), Err(Unfit::Contradiction));
         assert_eq!(
-            incoming.admits(&Piece { total: 1001, ..piece(4, true, b"x") }),
+            admits(&incoming, &Piece { total: 1001, ..piece(4, true, b"x") }),
             Err(Unfit::Contradiction)
         );
         // As in one datagram, of which all was admitted before any of it counts.
         incoming.handle(&piece(1, true, b"x"));
         incoming.handle_skip(1, 9);
         assert_eq!(taken(&mut incoming), [&large[..], &large[..]]);
+    }
+
+    #[test]
+    fn who_waits_for_others_leaves_room_for_them() {
+        let mut incoming = incoming();
+        let begin = |number| Piece { total: 1000, ..piece(number, true, b"x") };
+        let mut begins = |number| {
+            let admitted = admits(&incoming, &begin(number));
+            if admitted.is_ok() {
+                incoming.handle(&begin(number));
+            }
+            admitted.is_ok()
+        };
+        assert!(begins(2) && begins(3), "there is room for them and one more");
+        assert!(!begins(4));
+        assert!(begins(0), "the first needs to leave none");
+        let latest = Piece { in_order: false, ..begin(9) };
+        assert_eq!(admits(&incoming, &latest), Err(Unfit::NoRoom), "all is taken");
+    }
+
+    #[test]
+    fn pieces_of_one_datagram_share_what_room_there_is() {
+        let mut incoming = incoming();
+        let of = |number, offset| Piece { total: 1000, offset, ..piece(number, true, b"x") };
+        let mut promised = Promised::default();
+        for (number, room) in [(0, Ok(())), (1, Ok(())), (1, Ok(())), (2, Err(Unfit::NoRoom))] {
+            assert_eq!(incoming.admits(&of(number, 0), &mut promised), room);
+        }
+        // The first two begin the item, and the others make holes.
+        for is_begun in [false, true] {
+            let mut promised = Promised::default();
+            let offsets =
+                (0..500).step_by(2).take_while(|at| incoming.admits(&of(0, *at), &mut promised).is_ok());
+            assert_eq!(offsets.count(), HOLES_MIN + 3, "{is_begun}");
+            incoming.handle(&of(0, 0));
+        }
     }
 }

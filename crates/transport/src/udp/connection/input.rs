@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nyx_core::Instant;
 
-use super::assembly::Unfit;
+use super::assembly::{Promised, Unfit};
 use super::packet::{Ack, Frame, Frames, Packet, PacketError};
 use super::recovery::{Content, Outcome, Recovery};
 use super::{Connection, Event, Reason, Stage};
@@ -69,6 +69,7 @@ impl Connection {
         // All of it is looked at before any of it counts.
         let mut has_room = true;
         let mut is_eliciting = false;
+        let mut promised = Promised::default();
         for frame in Frames::new(frames) {
             let frame = frame?;
             is_eliciting |= frame.is_eliciting();
@@ -79,7 +80,7 @@ impl Connection {
                 Frame::Stream { offset, bytes } => {
                     has_room &= self.stream_in.admits(offset, bytes.len()).is_ok()
                 }
-                Frame::Item(piece) => match self.items_in.admits(&piece) {
+                Frame::Item(piece) => match self.items_in.admits(&piece, &mut promised) {
                     Ok(()) => {}
                     Err(Unfit::NoRoom) => has_room = false,
                     Err(Unfit::Contradiction) => return Err(PacketError::Piece),

@@ -68,6 +68,16 @@ struct Flow {
     skip_is_due: bool,
 }
 
+/// A piece on its way.
+pub(super) struct Taken<'a> {
+    pub(super) frame: Frame<'a>,
+    /// Of which item, and of which bytes.
+    pub(super) id: u64,
+    pub(super) range: Range<u64>,
+    /// Whether it was sent before.
+    pub(super) is_again: bool,
+}
+
 /// Items that have not arrived.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
@@ -126,12 +136,17 @@ impl Outgoing {
         self.sending.len() >= ITEMS_MAX
     }
 
-    /// The next piece to send, which with its head takes at most `room` bytes, and which item and bytes it is of.
-    pub(super) fn take(&mut self, room: usize) -> Option<(Frame<'_>, u64, Range<u64>)> {
+    /// The next piece to send, which with its head takes at most `room` bytes. An item that does not fit is taken where it `may_be_cut`, by its number
+    /// and its size.
+    pub(super) fn take(&mut self, room: usize, may_be_cut: impl Fn(u64, usize) -> bool) -> Option<Taken<'_>> {
         let max = room.checked_sub(HEAD_MAX).filter(|max| *max > 0)?;
         let id = *self.unsent.first()?;
         let item = self.sending.get_mut(&id)?;
-        let range = item.pieces.take(max, u64::MAX)?;
+        let size = item.bytes.len();
+        if size > max && !may_be_cut(id, size) {
+            return None;
+        }
+        let (range, is_again) = item.pieces.take(max, u64::MAX)?;
         if !item.pieces.has_unsent() {
             self.unsent.remove(&id);
         }
@@ -141,11 +156,11 @@ impl Outgoing {
             number: item.number,
             in_order: item.order == Order::InOrder,
             after,
-            total: item.bytes.len() as u64,
+            total: size as u64,
             offset: range.start,
             bytes: &item.bytes[range.start as usize..range.end as usize],
         };
-        Some((Frame::Item(piece), id, range))
+        Some(Taken { frame: Frame::Item(piece), id, range, is_again })
     }
 
     /// The next notice that items will not come.
@@ -256,7 +271,8 @@ mod tests {
     }
 
     fn sent(outgoing: &mut Outgoing) -> Vec<(u64, Range<u64>)> {
-        std::iter::from_fn(|| outgoing.take(HEAD_MAX + 60).map(|(_, id, range)| (id, range))).collect()
+        std::iter::from_fn(|| outgoing.take(HEAD_MAX + 60, |_, _| true).map(|taken| (taken.id, taken.range)))
+            .collect()
     }
 
     #[test]

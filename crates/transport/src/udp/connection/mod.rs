@@ -264,6 +264,12 @@ impl Connection {
         }
     }
 
+    /// Takes in so many bytes of items at most, and few flows, until it is told `None`: of a peer that nobody knows yet. What does not fit comes
+    /// again, as what is over [`Config::incoming_bytes`] does.
+    pub fn limit_incoming(&mut self, bytes: Option<usize>) {
+        self.items_in.set_limit(bytes.map(|bytes| bytes as u64));
+    }
+
     /// Its number.
     pub const fn id(&self) -> u64 {
         self.id

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nyx_core::Instant;
 
+use super::items::Taken;
 use super::packet::{Ack, Frame, Packet};
 use super::recovery::Content;
 use super::{Connection, DATAGRAM_MIN, Stage};
@@ -19,6 +20,10 @@ const STREAM_HEAD: usize = 16;
 
 /// Below so little room nothing is begun: it would only be cut up.
 const ROOM_MIN: usize = 64;
+
+/// The largest item that is begun where others are in the datagram already, in bytes. It is small beside what a receiver has room for, and wastes
+/// most where it is not.
+const BEHIND_OTHERS_MAX: usize = 32 * 1024;
 
 /// Notices in one datagram.
 const SKIPS_MAX: usize = 16;
@@ -143,25 +148,39 @@ impl Connection {
         }
     }
 
+    /// Fills what is left of a datagram.
+    ///
+    /// A receiver that has no room for an item refuses the datagram whole. So what would make room there, a skip or what was missing, must not go with the
+    /// beginning of another item each time that it is sent; nor does a large item begin behind others.
     fn put_contents(&mut self, out: &mut Vec<u8>, contents: &mut Vec<Content>) {
         let limit = self.size.size();
+        let mut has_others = false;
+        let mut is_again = false;
         for _ in 0..SKIPS_MAX {
             let Some((flow, below)) = self.items_out.take_skip() else { break };
             Frame::Skip { flow, below }.encode(out);
             contents.push(Content::Skip(flow, below));
+            (has_others, is_again) = (true, true);
         }
         let peer_backlog = self.receipts.peer_backlog.1;
         while let Some(room) = room(limit, out)
-            && let Some((offset, bytes)) = self.stream_out.take(room - STREAM_HEAD, peer_backlog)
+            && let Some((offset, bytes, again)) = self.stream_out.take(room - STREAM_HEAD, peer_backlog)
         {
             Frame::Stream { offset, bytes }.encode(out);
             contents.push(Content::Stream(offset..offset + bytes.len() as u64));
+            (has_others, is_again) = (true, is_again | again);
         }
+        let mut last = None;
         while let Some(room) = room(limit, out)
-            && let Some((frame, id, range)) = self.items_out.take(room)
+            && let Some(taken) = self.items_out.take(room, |id, size| {
+                let is_alone = last.map_or(!has_others, |last| last == id);
+                is_alone || (!is_again && size <= BEHIND_OTHERS_MAX)
+            })
         {
+            let Taken { frame, id, range, is_again: again } = taken;
             frame.encode(out);
             contents.push(Content::Item(id, range));
+            (last, is_again) = (Some(id), is_again | again);
         }
     }
 

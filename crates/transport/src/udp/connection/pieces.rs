@@ -9,6 +9,8 @@ use super::ranges::Ranges;
 pub(super) struct Pieces {
     unsent: Ranges,
     arrived: Ranges,
+    /// All below have been sent.
+    reached: u64,
 }
 
 impl Pieces {
@@ -21,8 +23,8 @@ impl Pieces {
         !self.unsent.is_empty()
     }
 
-    /// The lowest bytes that are to be sent and lie below `below`, at most `max` of them: they count as sent.
-    pub(super) fn take(&mut self, max: usize, below: u64) -> Option<Range<u64>> {
+    /// The lowest bytes that are to be sent and lie below `below`, at most `max` of them, and whether they are sent again: they count as sent.
+    pub(super) fn take(&mut self, max: usize, below: u64) -> Option<(Range<u64>, bool)> {
         let first = self.unsent.first()?;
         let end = first.end.min(first.start.saturating_add(max as u64)).min(below);
         let piece = first.start..end;
@@ -30,7 +32,9 @@ impl Pieces {
             return None;
         }
         self.unsent.remove(&piece);
-        Some(piece)
+        let is_again = piece.start < self.reached;
+        self.reached = self.reached.max(piece.end);
+        Some((piece, is_again))
     }
 
     pub(super) fn handle_arrived(&mut self, range: Range<u64>) {

@@ -40,12 +40,12 @@ impl Outgoing {
         self.pieces.has_unsent()
     }
 
-    /// The next piece, where `backlog` bytes wait at the other end.
-    pub(super) fn take(&mut self, max: usize, backlog: u64) -> Option<(u64, &[u8])> {
+    /// The next piece, where `backlog` bytes wait at the other end, and whether it is sent again.
+    pub(super) fn take(&mut self, max: usize, backlog: u64) -> Option<(u64, &[u8], bool)> {
         let below = self.base + WINDOW.saturating_sub(backlog);
-        let piece = self.pieces.take(max, below)?;
+        let (piece, is_again) = self.pieces.take(max, below)?;
         let (start, end) = ((piece.start - self.base) as usize, (piece.end - self.base) as usize);
-        Some((piece.start, &self.buffer[start..end]))
+        Some((piece.start, &self.buffer[start..end], is_again))
     }
 
     pub(super) fn handle_arrived(&mut self, range: Range<u64>) {
@@ -167,13 +167,22 @@ mod tests {
     fn lost_pieces_are_sent_again_and_arrived_ones_let_go() {
         let mut outgoing = Outgoing::default();
         outgoing.write(&[7; 100]);
-        assert_eq!(outgoing.take(60, 0).map(|(at, bytes)| (at, bytes.len())), Some((0, 60)));
-        assert_eq!(outgoing.take(60, 0).map(|(at, bytes)| (at, bytes.len())), Some((60, 40)));
+        assert_eq!(
+            outgoing.take(60, 0).map(|(at, bytes, again)| (at, bytes.len(), again)),
+            Some((0, 60, false))
+        );
+        assert_eq!(
+            outgoing.take(60, 0).map(|(at, bytes, again)| (at, bytes.len(), again)),
+            Some((60, 40, false))
+        );
         assert!(!outgoing.has_unsent());
         outgoing.handle_arrived(60..100);
         assert_eq!(outgoing.unsettled(), 100);
         outgoing.handle_lost(0..60);
-        assert_eq!(outgoing.take(100, 0).map(|(at, bytes)| (at, bytes.len())), Some((0, 60)));
+        assert_eq!(
+            outgoing.take(100, 0).map(|(at, bytes, again)| (at, bytes.len(), again)),
+            Some((0, 60, true))
+        );
         outgoing.handle_arrived(0..60);
         assert_eq!((outgoing.unsettled(), outgoing.end()), (0, 100));
         outgoing.write(b"x");

@@ -88,6 +88,32 @@ fn who_says_no_hello_is_told_and_gone_and_who_is_silent_too() {
 }
 
 #[test]
+fn who_has_not_said_hello_gets_no_room_for_large_items() {
+    let mut sim = Sim::new();
+    let place = sim.join(|_| {});
+    let mut stranger = Connection::client(sim.now, 99, Config::default());
+    let mut pings = BytesMut::new();
+    (0..10_000).for_each(|nonce| control::put(&mut pings, control::Ping { nonce }));
+    let bytes = pings.freeze();
+    let large = bytes.len() as u64;
+    assert!(large > 100_000);
+    stranger.send(Item { flow: 0, bytes, order: Order::InOrder, deadline: None });
+    sim.clients[place].connection = stranger;
+    sim.run(Duration::from_secs(2), |_, _| {});
+    let counted =
+        |sim: &Sim, what: fn(&Stats) -> u64| sim.host.reception.counts.iter().map(what).sum::<u64>();
+    assert_eq!(sim.clients[place].connection.unsettled_bytes(), large);
+    assert!(counted(&sim, |stats| stats.refused) > 0);
+
+    // Once it has, what was refused comes again.
+    let mut hello = BytesMut::new();
+    control::put(&mut hello, Hello { version: 1, name: "x".into(), acknowledges: true, ..Hello::default() });
+    sim.clients[place].connection.write(&hello);
+    sim.run(Duration::from_secs(10), |_, _| {});
+    assert_eq!(sim.clients[place].connection.unsettled_bytes(), 0);
+}
+
+#[test]
 fn at_the_end_peers_get_what_is_there_and_a_goodbye() {
     let mut sim = Sim::new();
     sim.publish_state("world", 1, "x");
