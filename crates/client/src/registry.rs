@@ -65,7 +65,7 @@ impl Registry {
             let is_idle = Arc::strong_count(publisher) == 1
                 && entry.is_accepted
                 && !entry.is_withdrawn
-                && !publisher.is_gone();
+                && publisher.is_at_rest();
             is_idle
                 && publisher.compression == wanted.compression
                 && publisher.topic == wanted.topic
@@ -73,6 +73,7 @@ impl Registry {
                     == control::Advertise { alias: publisher.alias, ..wanted.advertise.clone() }
         });
         if let Some(entry) = idle {
+            entry.publisher.begin_anew(wanted);
             let _ = answer.send(Ok(()));
             return Some((entry.publisher.clone(), false));
         }

@@ -229,6 +229,50 @@ async fn state_that_the_hub_refused_goes_out_whole_next() {
 }
 
 #[tokio::test]
+async fn who_publishes_a_document_anew_has_rules_of_its_own_and_sends_the_first_value_whole() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (first, _) = publisher!(link, client.state(name("s"), Options::default()));
+    first.set(Value::map([("a", 1)])).await.unwrap();
+    assert_eq!(patch(&mut link).await, Patch::Set(Value::map([("a", 1)])));
+    drop(first);
+
+    // The hub knows the topic, and others may have changed it meanwhile.
+    let mut options = Options::default();
+    options.rules = nyx_client::Rules::default().ignore("secret").unwrap();
+    let second = client.state(name("s"), options).await.unwrap();
+    second.set(Value::map([("a", 1), ("secret", 2)])).await.unwrap();
+    assert_eq!(patch(&mut link).await, Patch::Set(Value::map([("a", 1)])));
+    drop(second);
+
+    let third = client.state(name("s"), Options::default()).await.unwrap();
+    let change = Patch::merge(Value::map([("b", 3)]));
+    third.patch(change.clone()).await.unwrap();
+    assert_eq!(patch(&mut link).await, change);
+    drop(link);
+    let mut link = peer.accept().await;
+    link.advertised().await;
+    third.patch(change.clone()).await.unwrap();
+    assert_eq!(patch(&mut link).await, change, "what another had set is not sent again");
+}
+
+#[tokio::test]
+async fn what_was_refused_of_a_publisher_that_is_gone_is_told_once_and_not_to_the_next() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (first, advertise) = publisher!(link, client.events(name("e"), Options::default()));
+    first.send("one").await.unwrap();
+    link.data().await;
+    link.send(error(ErrorCode::Limit, advertise.alias)).await;
+    let (flushed, ()) = tokio::join!(client.flush(), flush_answered(&mut link));
+    assert!(matches!(flushed, Err(FlushError::Refused(_))));
+    drop(first);
+    let second = client.events(name("e"), Options::default()).await.unwrap();
+    second.send("two").await.unwrap();
+    assert_eq!(link.data().await.1, "two");
+}
+
+#[tokio::test]
 async fn flush_waits_for_the_hub_and_tells_of_a_lost_connection() {
     let peer = Peer::new().await;
     let (client, mut link) = peer.client().await;

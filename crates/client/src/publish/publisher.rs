@@ -90,6 +90,19 @@ impl Publisher {
         self.slot.lock().forget_session();
     }
 
+    /// Whether those who held it have left nothing: no value that is to be sent later, and no refusal that nobody was told of.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let is_told = |refused: &Refused| refused.told_by_flush && !refused.is_final;
+        self.refused.lock().as_ref().is_none_or(is_told) && !self.slot.lock().keeps_back()
+    }
+
+    /// Who holds it from now on has sent nothing yet, and has the rules of `wanted`.
+    pub(crate) fn begin_anew(&self, wanted: Self) {
+        *self.slot.lock() = wanted.slot.into_inner();
+        *self.refused.lock() = None;
+        self.is_refused.store(false, Ordering::Release);
+    }
+
     /// Sends the value of a state publisher whole, if the present connection does not have it.
     pub(crate) fn resend(&self, outgoing: &Outgoing) {
         let session = outgoing.session();

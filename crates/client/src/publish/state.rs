@@ -203,6 +203,11 @@ impl Slot {
         self.value.is_some()
     }
 
+    /// Whether something that was set is to be sent later.
+    pub(crate) const fn keeps_back(&self) -> bool {
+        self.kept_back.is_some()
+    }
+
     /// Whatever the hub holds, it is not known to be `value`.
     pub(crate) const fn forget_session(&mut self) {
         self.session = 0;
