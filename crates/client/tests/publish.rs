@@ -229,6 +229,34 @@ async fn state_that_the_hub_refused_goes_out_whole_next() {
 }
 
 #[tokio::test]
+async fn a_document_that_has_grown_over_what_the_hub_takes_at_once_costs_nobody_the_connection() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (state, _) = publisher!(link, client.state(name("s"), Options::default()));
+    let (events, _) = publisher!(link, client.events(name("e"), Options::default()));
+    let mut value = std::collections::BTreeMap::new();
+    for key in ["a", "b", "c"] {
+        value.insert(key.to_owned(), Value::from(key.repeat(400_000)));
+        state.set(Value::Map(value.clone())).await.unwrap();
+        patch(&mut link).await;
+    }
+    drop(link);
+    let mut link = peer.accept().await;
+    link.advertised().await;
+    link.advertised().await;
+    events.send("here").await.unwrap();
+    assert_eq!(link.data().await.1, "here");
+    let too_large = state.set(Value::Map(value.clone())).await.unwrap_err();
+    assert!(matches!(too_large.cause, SendCause::TooLarge { .. }), "{too_large:?}");
+    // What was not restored is told, too.
+    value.remove("a");
+    let before = state.set(Value::Map(value.clone())).await.unwrap_err();
+    assert!(matches!(before.cause, SendCause::Refused(refusal) if refusal.code == ErrorCode::TooLarge));
+    state.set(Value::Map(value.clone())).await.unwrap();
+    assert_eq!(patch(&mut link).await, Patch::Set(Value::Map(value)));
+}
+
+#[tokio::test]
 async fn who_publishes_a_document_anew_has_rules_of_its_own_and_sends_the_first_value_whole() {
     let peer = Peer::new().await;
     let (client, mut link) = peer.client().await;

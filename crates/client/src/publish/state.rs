@@ -56,7 +56,7 @@ impl State {
                 let needs_timer =
                     slot.filter.due().is_some() && !std::mem::replace(&mut slot.has_timer, true);
                 drop(slot);
-                self.0.publisher.resend(&shared.outgoing);
+                self.0.publisher.resend(shared);
                 if needs_timer {
                     let (publisher, shared) =
                         (Arc::downgrade(&self.0.publisher), Arc::downgrade(&self.0.open.shared));
@@ -109,7 +109,7 @@ impl State {
                 if !(slot.session == session && self.transmit(session, payload)) {
                     slot.forget_session();
                     drop(slot);
-                    self.0.publisher.resend(&self.0.shared().outgoing);
+                    self.0.publisher.resend(self.0.shared());
                 }
                 Ok(())
             }
@@ -156,7 +156,7 @@ async fn send_kept_back(publisher: Weak<Publisher>, shared: Weak<Shared>) {
                     let patch = slot.patch_to(&value, session);
                     slot.hold(value, session);
                     if let Some(patch) = patch {
-                        publisher.put(&shared.outgoing, &mut slot, session, &patch);
+                        publisher.put(&shared, slot, session, &patch);
                     }
                     continue;
                 }
