@@ -194,6 +194,12 @@ impl Registry {
         (id, inbox)
     }
 
+    pub(crate) fn remove_subscription(&mut self, id: u32) -> Option<Subscribed> {
+        let removed = self.subscriptions.remove(&id)?;
+        self.dispatch.unsubscribe(id, self.subscriptions.values().map(|entry| &entry.pattern));
+        Some(removed)
+    }
+
     pub(crate) fn subscribed(&mut self, id: u32) {
         if let Some(answer) = self.subscriptions.get_mut(&id).and_then(|entry| entry.answer.take()) {
             let _ = answer.send(Ok(()));
@@ -213,9 +219,8 @@ impl Registry {
                 entry.publisher.refuse(refusal, !entry.is_accepted);
             }
         } else if let Some(id) = error.subscription
-            && let Some(entry) = self.subscriptions.remove(&id)
+            && let Some(entry) = self.remove_subscription(id)
         {
-            self.dispatch.unsubscribe(id);
             let refusal = Refusal::new(error, entry.pattern.as_str());
             if let Some(answer) = entry.answer {
                 let _ = answer.send(Err(refusal.clone()));

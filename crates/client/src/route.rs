@@ -17,6 +17,8 @@ pub(crate) struct Route {
     pub(crate) inboxes: Vec<(u32, Arc<Inbox>)>,
     pub(crate) known: Known,
     pub(crate) prompt: bool,
+    /// The first item that the hub sends since it announced the topic.
+    pub(crate) begins: u64,
     /// Whether the topic goes on under another id. Only over datagrams is something still to come under this one.
     pub(crate) is_former: bool,
     /// Of frames: whether the one before the next was received.
