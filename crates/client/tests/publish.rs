@@ -8,7 +8,7 @@ use nyx_client::{
 };
 use nyx_protocol::control::{self, Body, Pong};
 use nyx_protocol::state::Limits;
-use nyx_protocol::wire::{Flags, Kind, codec};
+use nyx_protocol::wire::{Flags, Header, Kind, codec};
 use peer::{Link, Peer, Sent};
 
 fn name(name: &str) -> Name {
@@ -298,6 +298,39 @@ async fn what_was_refused_of_a_publisher_that_is_gone_is_told_once_and_not_to_th
     let second = client.events(name("e"), Options::default()).await.unwrap();
     second.send("two").await.unwrap();
     assert_eq!(link.data().await.1, "two");
+}
+
+#[tokio::test]
+async fn publishers_that_are_gone_make_room_for_others() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (held, _) = publisher!(link, client.events(name("held"), Options::default()));
+    let mut topics = std::collections::HashMap::new();
+    for n in 0..1_000 {
+        let topic = format!("topic/{n}");
+        let making = client.events(name(&topic), Options::default());
+        let (events, alias) = tokio::join!(making, async {
+            let advertise = loop {
+                match link.control().await {
+                    Body::Unadvertise(ended) => assert!(topics.remove(&ended.alias).is_some()),
+                    Body::Advertise(advertise) => break advertise,
+                    other => panic!("nothing else is due: {other:?}"),
+                }
+            };
+            let alias = advertise.alias;
+            assert_eq!(topics.insert(alias, advertise.topic), None, "the alias was ended before");
+            link.send(control::Advertised { alias, ..Default::default() }).await;
+            alias
+        });
+        let events = events.unwrap();
+        events.send(topic.clone()).await.unwrap();
+        let (header, payload) = link.data().await;
+        assert_eq!((header.topic, &payload[..]), (alias, topic.as_bytes()));
+        // Of the last few it is not known yet that what they published was taken in.
+        assert!(topics.len() <= 256 + 50, "{} topics after {n}", topics.len());
+    }
+    held.send("held").await.unwrap();
+    assert_eq!(link.data().await, (Header { length: 4, ..Header::data(Kind::Event) }, "held".into()));
 }
 
 #[tokio::test]
