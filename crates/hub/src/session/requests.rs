@@ -117,6 +117,8 @@ impl Session {
 
     fn handle_advertise(&mut self, now: Instant, advertise: control::Advertise) {
         let alias = advertise.alias;
+        // With it an alias begins anew: what became of what came before is told before.
+        self.results.write(&mut self.outbox);
         let limit = self.hub.inner.config.aliases.min(ALIAS_MAX as usize + 1);
         if alias as usize >= limit {
             let text = format!("aliases are numbers below {limit} here: reuse them, or raise limits.aliases");
