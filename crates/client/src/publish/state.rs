@@ -87,6 +87,18 @@ impl State {
     /// Changes the document. Where this publisher has not [`set`](Self::set) a value, the patch waits for a connection, and is
     /// lost with it if the hub had not taken it in yet (see [`Stats::maybe_lost`](crate::Stats::maybe_lost)).
     ///
+    /// ```
+    /// use nyx_client::state::{ListOp, Patch};
+    ///
+    /// // One more line behind the third.
+    /// let line = ListOp::Splice { index: 3, removed: 0, inserted: vec!["the gate opens at noon".into()] };
+    /// let patch = Patch::Map([("lines".to_owned(), Patch::List(vec![line]))].into());
+    /// # async fn example(state: nyx_client::publish::State, patch: Patch) -> Result<(), Box<dyn std::error::Error>> {
+    /// state.patch(patch).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     /// A future that is dropped before it is ready has not changed anything.
     ///
