@@ -256,6 +256,8 @@ impl Session {
             .resume
             .iter()
             .find(|resume| resume.topic == topic.name.as_str())
+            // Of another topic of this name it says nothing. A document knows its epoch itself, as that may have begun anew.
+            .filter(|resume| resume.epoch == topic.epoch || topic.spec.kind == Kind::State)
             .map(|resume| Start::Resume { epoch: resume.epoch, position: resume.position });
         let follows = topic.begins.filter(|begins| self.leave_former(&topic, *begins)).map(Start::After);
         let start = follows.or(resume).unwrap_or(start);
