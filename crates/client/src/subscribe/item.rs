@@ -196,6 +196,8 @@ pub enum Reason {
     RateLimited,
     /// Its publisher sent what does not decode.
     Unreadable,
+    /// A document takes more than this subscription's [limits](super::Options::limits): raise them. When it fits again it comes whole.
+    OverLimits,
     /// It was published while there was no connection, or the hub gives a reason that this version does not know.
     Unknown,
 }
@@ -210,6 +212,7 @@ impl Reason {
             Self::PredictedLate => "predicted_late",
             Self::RateLimited => "rate_limited",
             Self::Unreadable => "unreadable",
+            Self::OverLimits => "over_limits",
             Self::Unknown => "unknown",
         }
     }
