@@ -69,7 +69,7 @@ impl Dispatch {
         Ok(())
     }
 
-    /// A topic of sound has this id now. Returns where it stood under another one, if all that came under that is here.
+    /// A topic of sound has this id now. Returns where it stood under another one, if all that came under that is here and somebody listened.
     fn replace_sound(&mut self, topic: &Topic, id: u32) -> Option<Known> {
         if topic.kind != Kind::Audio {
             return None;
@@ -77,7 +77,8 @@ impl Dispatch {
         let former = self.sounds.insert(topic.name.clone(), id).filter(|former| *former != id)?;
         self.unpacking.forget(former);
         if !self.is_unordered {
-            return self.routes.remove(&former).map(|route| route.known);
+            let route = self.routes.remove(&former).filter(|route| !route.inboxes.is_empty());
+            return route.map(|route| route.known);
         }
         if let Some(route) = self.routes.get_mut(&former) {
             route.is_former = true;

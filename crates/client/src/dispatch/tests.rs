@@ -117,6 +117,18 @@ fn sound_that_goes_on_under_another_id_joins_to_what_was_before() {
 }
 
 #[test]
+fn sound_that_went_on_while_nobody_listened_is_no_gap() {
+    let mut fixture = Fixture::new();
+    fixture.announce_as(7, Kind::Audio, 5, 10);
+    fixture.take(7, Kind::Audio, 10).unwrap();
+    fixture.dispatch.unsubscribe(1, std::iter::empty());
+    fixture.inbox = Arc::default();
+    fixture.announce_as(8, Kind::Audio, 5, 5_000);
+    fixture.take(8, Kind::Audio, 5_000).unwrap();
+    assert_eq!(fixture.received(), [(5_000, 0)]);
+}
+
+#[test]
 fn over_datagrams_sound_of_a_format_that_is_over_is_told_as_missing_however_late_it_comes() {
     let mut fixture = Fixture::new();
     fixture.dispatch.is_unordered = true;
