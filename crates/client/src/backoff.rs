@@ -15,6 +15,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn new(min: Duration, max: Duration) -> Self {
+        let (min, max) = (min.max(FLOOR), max.max(FLOOR));
         Self { min, max, ceiling: min.min(max) }
     }
 
@@ -31,6 +32,9 @@ impl Backoff {
     }
 }
 
+/// The least ceiling: no doubling leads away from none, and a client that waits for nothing keeps a processor busy while there is no hub.
+const FLOOR: Duration = Duration::from_millis(1);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +47,14 @@ mod tests {
         assert_eq!(waits, [second, 2 * second, 4 * second, 5 * second, 5 * second]);
         backoff.reset();
         assert_eq!(backoff.next(0.5), second / 2);
+    }
+
+    #[test]
+    fn who_wants_to_wait_for_nothing_waits_longer_each_time_all_the_same() {
+        let mut backoff = Backoff::new(Duration::ZERO, Duration::from_secs(1));
+        let waits: Vec<_> = (0..12).map(|_| backoff.next(1.0)).collect();
+        assert!(waits.is_sorted() && waits[11] == Duration::from_secs(1), "{waits:?}");
+        assert_ne!(Backoff::new(Duration::ZERO, Duration::ZERO).next(1.0), Duration::ZERO);
     }
 
     #[test]

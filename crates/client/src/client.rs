@@ -140,11 +140,20 @@ impl Client {
             for alias in audio.into_iter().flat_map(|audio| registry.withdraw_other_formats(&name, audio)) {
                 shared.outgoing.put_control(Unadvertise { alias });
             }
-            let (publisher, is_new) = registry.advertise(make, answer).ok_or(AdvertiseError::TooMany)?;
-            if is_new {
-                shared.outgoing.put_control(publisher.advertise.clone());
+            let appended = shared.outgoing.messages();
+            let place = registry.advertise(appended, make, answer).ok_or(AdvertiseError::TooMany)?;
+            if place.is_taken_over {
+                shared.outgoing.put_control(Unadvertise { alias: place.publisher.alias });
             }
-            publisher
+            if place.is_new {
+                shared.outgoing.put_control(place.publisher.advertise.clone());
+            }
+            if registry.is_crowded() && !registry.pings.covers(appended) {
+                // Publishers that nobody holds make room when all of theirs is known to have been taken in.
+                let ping = registry.pings.add(appended, shared.outgoing.session() != 0, None);
+                shared.outgoing.put_control(ping);
+            }
+            place.publisher
         };
         match answered.await {
             Ok(Ok(())) => Ok(Handle { open: self.open.clone(), publisher }),

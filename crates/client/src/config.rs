@@ -21,7 +21,7 @@ pub struct Config {
     /// How long one attempt may take, until the hub has answered. Default 5 s.
     pub connect_timeout: Duration,
     /// The longest wait before the first new attempt; each further one may wait twice as long. The wait is drawn at
-    /// random from zero to this, so that a thousand clients do not return to a restarted hub at once. Default 100 ms.
+    /// random from zero to this, so that a thousand clients do not return to a restarted hub at once. Default 100 ms, at least 1 ms.
     pub backoff_min: Duration,
     /// Where the doubling ends. Default 5 s.
     pub backoff_max: Duration,

@@ -98,7 +98,7 @@ fn begin(shared: &Shared, number: u64) {
     let mut prelude = registry.prelude();
     prelude.extend(shared.services.lock().prelude().map(Body::from));
     shared.outgoing.begin(number, prelude);
-    registry.publishers().for_each(|publisher| publisher.resend(&shared.outgoing));
+    registry.publishers().for_each(|publisher| publisher.resend(shared));
     for ping in registry.pings.connect() {
         shared.outgoing.put_control(ping);
     }

@@ -42,6 +42,24 @@ struct Advertised {
     is_plain: bool,
     /// Whether the hub was told that nothing more comes.
     is_withdrawn: bool,
+    /// How many messages had been appended when it was first seen, on this connection, that nobody holds it.
+    left_at: Option<u64>,
+}
+
+impl Advertised {
+    /// Whether nobody holds it, and who did have left nothing to be done.
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.publisher) == 1 && self.is_accepted && self.publisher.is_at_rest()
+    }
+}
+
+/// A publisher that was advertised.
+pub(crate) struct Place {
+    pub(crate) publisher: Arc<Publisher>,
+    /// Whether the hub has to be told.
+    pub(crate) is_new: bool,
+    /// Whether the hub has to be told before that its alias means nothing any more.
+    pub(crate) is_taken_over: bool,
 }
 
 #[derive(Debug)]
@@ -53,37 +71,31 @@ pub(crate) struct Subscribed {
 }
 
 impl Registry {
-    /// Adds what `make` makes with a free alias, or finds one that is like it and that nobody holds any more.
+    /// Adds what `make` makes with a free alias, or finds one that is like it and that nobody holds any more. `appended` are the messages that
+    /// were appended so far.
     pub(crate) fn advertise(
         &mut self,
+        appended: u64,
         make: impl Fn(u32) -> Publisher,
         answer: Answer,
-    ) -> Option<(Arc<Publisher>, bool)> {
+    ) -> Option<Place> {
         let wanted = make(0);
         let idle = self.publishers.iter_mut().flatten().find(|entry| {
             let publisher = &entry.publisher;
-            let is_idle = Arc::strong_count(publisher) == 1
-                && entry.is_accepted
+            entry.is_idle()
                 && !entry.is_withdrawn
-                && !publisher.is_gone();
-            is_idle
                 && publisher.compression == wanted.compression
                 && publisher.topic == wanted.topic
                 && publisher.advertise
                     == control::Advertise { alias: publisher.alias, ..wanted.advertise.clone() }
         });
         if let Some(entry) = idle {
+            entry.publisher.begin_anew(wanted);
+            entry.left_at = None;
             let _ = answer.send(Ok(()));
-            return Some((entry.publisher.clone(), false));
+            return Some(Place { publisher: entry.publisher.clone(), is_new: false, is_taken_over: false });
         }
-        let alias =
-            match self.publishers.iter().position(|entry| entry.as_ref().is_none_or(is_unused_refusal)) {
-                Some(free) => free,
-                None => self.publishers.len(),
-            };
-        if alias >= ALIASES {
-            return None;
-        }
+        let (alias, is_taken_over) = self.free_alias(appended)?;
         let publisher = Arc::new(make(alias as u32));
         let entry = Advertised {
             publisher: publisher.clone(),
@@ -91,13 +103,39 @@ impl Registry {
             is_accepted: false,
             is_plain: false,
             is_withdrawn: false,
+            left_at: None,
         };
         if alias == self.publishers.len() {
             self.publishers.push(Some(entry));
         } else {
             self.publishers[alias] = Some(entry);
         }
-        Some((publisher, true))
+        Some(Place { publisher, is_new: true, is_taken_over })
+    }
+
+    /// An alias that means nothing, or, where there are many, nothing that anybody needs; and whether the hub takes it for something still. Of
+    /// such a publisher everything must have been taken in: what waits would be published as what takes its place, and be refused in its name.
+    fn free_alias(&mut self, appended: u64) -> Option<(usize, bool)> {
+        let is_free = |entry: &Option<Advertised>| entry.as_ref().is_none_or(is_unused_refusal);
+        if let Some(free) = self.publishers.iter().position(is_free) {
+            return Some((free, false));
+        }
+        if self.is_crowded() {
+            let confirmed = self.pings.confirmed();
+            let mut idle = self.publishers.iter_mut().flatten().filter(|entry| entry.is_idle());
+            if let Some(entry) = idle.find_map(|entry| {
+                let is_settled = *entry.left_at.get_or_insert(appended) <= confirmed;
+                is_settled.then_some(entry)
+            }) {
+                return Some((entry.publisher.alias as usize, !entry.is_withdrawn));
+            }
+        }
+        (self.publishers.len() < ALIASES).then_some((self.publishers.len(), false))
+    }
+
+    /// Whether publishers that nobody holds are to make room.
+    pub(crate) const fn is_crowded(&self) -> bool {
+        self.publishers.len() >= IDLE_MAX
     }
 
     /// Withdraws the publishers of this topic that nobody holds any more and that are of another format: while they are advertised, the topic
@@ -193,6 +231,12 @@ impl Registry {
         (id, inbox)
     }
 
+    pub(crate) fn remove_subscription(&mut self, id: u32) -> Option<Subscribed> {
+        let removed = self.subscriptions.remove(&id)?;
+        self.dispatch.unsubscribe(id, self.subscriptions.values().map(|entry| &entry.pattern));
+        Some(removed)
+    }
+
     pub(crate) fn subscribed(&mut self, id: u32) {
         if let Some(answer) = self.subscriptions.get_mut(&id).and_then(|entry| entry.answer.take()) {
             let _ = answer.send(Ok(()));
@@ -212,9 +256,8 @@ impl Registry {
                 entry.publisher.refuse(refusal, !entry.is_accepted);
             }
         } else if let Some(id) = error.subscription
-            && let Some(entry) = self.subscriptions.remove(&id)
+            && let Some(entry) = self.remove_subscription(id)
         {
-            self.dispatch.unsubscribe(id);
             let refusal = Refusal::new(error, entry.pattern.as_str());
             if let Some(answer) = entry.answer {
                 let _ = answer.send(Err(refusal.clone()));
@@ -255,6 +298,8 @@ impl Registry {
     pub(crate) fn disconnect(&mut self, unconfirmed: u64) {
         self.dispatch.disconnect();
         self.pings.disconnect(unconfirmed);
+        // What of theirs was not sent is sent on the next connection.
+        self.publishers.iter_mut().flatten().for_each(|entry| entry.left_at = None);
     }
 
     /// Nothing happens any more.
@@ -271,6 +316,10 @@ impl Registry {
 fn is_unused_refusal(entry: &Advertised) -> bool {
     Arc::strong_count(&entry.publisher) == 1 && entry.publisher.is_gone()
 }
+
+/// Publishers from which on those that nobody holds any more make room for others. Until then they are kept: who publishes such a topic again need not
+/// wait for the hub.
+const IDLE_MAX: usize = 256;
 
 /// Aliases that the protocol has.
 const ALIASES: usize = 1 << 16;

@@ -17,6 +17,8 @@ pub(crate) struct Route {
     pub(crate) inboxes: Vec<(u32, Arc<Inbox>)>,
     pub(crate) known: Known,
     pub(crate) prompt: bool,
+    /// The first item that the hub sends since it announced the topic.
+    pub(crate) begins: u64,
     /// Whether the topic goes on under another id. Only over datagrams is something still to come under this one.
     pub(crate) is_former: bool,
     /// Of frames: whether the one before the next was received.
@@ -91,12 +93,15 @@ impl Route {
     pub(crate) fn tell_hole(&mut self, sequence: u64) {
         let first = self.known.position;
         let count = sequence.saturating_sub(first);
-        let reached: Vec<Missing> =
-            self.ahead.range(first..sequence).flat_map(|(_, missing)| missing).copied().collect();
-        let mut missing = if total(&reached) <= count { reached } else { Vec::new() };
+        let mut missing = Vec::new();
+        let reached = self.ahead.range(first..sequence).flat_map(|(_, missing)| missing);
+        reached.for_each(|reached| reached.add_to(&mut missing));
+        if total(&missing) > count {
+            missing.clear();
+        }
         let unknown = count - total(&missing);
         if unknown > 0 {
-            missing.push(Missing { reason: Reason::Unknown, count: unknown });
+            Missing { reason: Reason::Unknown, count: unknown }.add_to(&mut missing);
         }
         self.is_in_step = false;
         self.gap(first, missing);

@@ -115,8 +115,7 @@ impl Shared {
 
     pub(crate) fn unsubscribe(&self, id: u32) {
         let mut registry = self.registry.lock();
-        if registry.subscriptions.remove(&id).is_some() {
-            registry.dispatch.unsubscribe(id);
+        if registry.remove_subscription(id).is_some() {
             self.outgoing.put_control(Unsubscribe { id });
         }
     }

@@ -8,7 +8,7 @@ use nyx_client::{
 };
 use nyx_protocol::control::{self, Body, Pong};
 use nyx_protocol::state::Limits;
-use nyx_protocol::wire::{Flags, Kind, codec};
+use nyx_protocol::wire::{Flags, Header, Kind, codec};
 use peer::{Link, Peer, Sent};
 
 fn name(name: &str) -> Name {
@@ -226,6 +226,111 @@ async fn state_that_the_hub_refused_goes_out_whole_next() {
     assert!(matches!(error.cause, SendCause::Refused(refusal) if refusal.code == ErrorCode::BadDocument));
     state.set(error.payload).await.unwrap();
     assert_eq!(patch(&mut link).await, Patch::Set(Value::map([("a", 2)])));
+}
+
+#[tokio::test]
+async fn a_document_that_has_grown_over_what_the_hub_takes_at_once_costs_nobody_the_connection() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (state, _) = publisher!(link, client.state(name("s"), Options::default()));
+    let (events, _) = publisher!(link, client.events(name("e"), Options::default()));
+    let mut value = std::collections::BTreeMap::new();
+    for key in ["a", "b", "c"] {
+        value.insert(key.to_owned(), Value::from(key.repeat(400_000)));
+        state.set(Value::Map(value.clone())).await.unwrap();
+        patch(&mut link).await;
+    }
+    drop(link);
+    let mut link = peer.accept().await;
+    link.advertised().await;
+    link.advertised().await;
+    events.send("here").await.unwrap();
+    assert_eq!(link.data().await.1, "here");
+    let too_large = state.set(Value::Map(value.clone())).await.unwrap_err();
+    assert!(matches!(too_large.cause, SendCause::TooLarge { .. }), "{too_large:?}");
+    // What was not restored is told, too.
+    value.remove("a");
+    let before = state.set(Value::Map(value.clone())).await.unwrap_err();
+    assert!(matches!(before.cause, SendCause::Refused(refusal) if refusal.code == ErrorCode::TooLarge));
+    state.set(Value::Map(value.clone())).await.unwrap();
+    assert_eq!(patch(&mut link).await, Patch::Set(Value::Map(value)));
+}
+
+#[tokio::test]
+async fn who_publishes_a_document_anew_has_rules_of_its_own_and_sends_the_first_value_whole() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (first, _) = publisher!(link, client.state(name("s"), Options::default()));
+    first.set(Value::map([("a", 1)])).await.unwrap();
+    assert_eq!(patch(&mut link).await, Patch::Set(Value::map([("a", 1)])));
+    drop(first);
+
+    // The hub knows the topic, and others may have changed it meanwhile.
+    let mut options = Options::default();
+    options.rules = nyx_client::Rules::default().ignore("secret").unwrap();
+    let second = client.state(name("s"), options).await.unwrap();
+    second.set(Value::map([("a", 1), ("secret", 2)])).await.unwrap();
+    assert_eq!(patch(&mut link).await, Patch::Set(Value::map([("a", 1)])));
+    drop(second);
+
+    let third = client.state(name("s"), Options::default()).await.unwrap();
+    let change = Patch::merge(Value::map([("b", 3)]));
+    third.patch(change.clone()).await.unwrap();
+    assert_eq!(patch(&mut link).await, change);
+    drop(link);
+    let mut link = peer.accept().await;
+    link.advertised().await;
+    third.patch(change.clone()).await.unwrap();
+    assert_eq!(patch(&mut link).await, change, "what another had set is not sent again");
+}
+
+#[tokio::test]
+async fn what_was_refused_of_a_publisher_that_is_gone_is_told_once_and_not_to_the_next() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (first, advertise) = publisher!(link, client.events(name("e"), Options::default()));
+    first.send("one").await.unwrap();
+    link.data().await;
+    link.send(error(ErrorCode::Limit, advertise.alias)).await;
+    let (flushed, ()) = tokio::join!(client.flush(), flush_answered(&mut link));
+    assert!(matches!(flushed, Err(FlushError::Refused(_))));
+    drop(first);
+    let second = client.events(name("e"), Options::default()).await.unwrap();
+    second.send("two").await.unwrap();
+    assert_eq!(link.data().await.1, "two");
+}
+
+#[tokio::test]
+async fn publishers_that_are_gone_make_room_for_others() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (held, _) = publisher!(link, client.events(name("held"), Options::default()));
+    let mut topics = std::collections::HashMap::new();
+    for n in 0..1_000 {
+        let topic = format!("topic/{n}");
+        let making = client.events(name(&topic), Options::default());
+        let (events, alias) = tokio::join!(making, async {
+            let advertise = loop {
+                match link.control().await {
+                    Body::Unadvertise(ended) => assert!(topics.remove(&ended.alias).is_some()),
+                    Body::Advertise(advertise) => break advertise,
+                    other => panic!("nothing else is due: {other:?}"),
+                }
+            };
+            let alias = advertise.alias;
+            assert_eq!(topics.insert(alias, advertise.topic), None, "the alias was ended before");
+            link.send(control::Advertised { alias, ..Default::default() }).await;
+            alias
+        });
+        let events = events.unwrap();
+        events.send(topic.clone()).await.unwrap();
+        let (header, payload) = link.data().await;
+        assert_eq!((header.topic, &payload[..]), (alias, topic.as_bytes()));
+        // Of the last few it is not known yet that what they published was taken in.
+        assert!(topics.len() <= 256 + 50, "{} topics after {n}", topics.len());
+    }
+    held.send("held").await.unwrap();
+    assert_eq!(link.data().await, (Header { length: 4, ..Header::data(Kind::Event) }, "held".into()));
 }
 
 #[tokio::test]

@@ -346,3 +346,34 @@ async fn told(events: &mut Subscription, words: &str) {
     let Item::Refused(refusal) = events.recv().await.unwrap() else { panic!("a refusal is due") };
     assert_eq!((refusal.code, &refusal.message[..]), (ErrorCode::Unauthorized, words));
 }
+
+#[tokio::test]
+async fn a_document_over_the_limits_of_its_subscription_is_told_as_missing() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let mut options = subscribe::Options::default();
+    options.limits.bytes = 100;
+    let topics = [announce(1, "s", Kind::State)];
+    let pattern = Pattern::new("s").unwrap();
+    let (made, _) = tokio::join!(client.subscribe(pattern, options), link.subscribed(&topics));
+    let mut state = made.unwrap();
+    let mut document = Document::new(5, Limits::default());
+    for (text, fits) in [("small".to_owned(), true), ("large".repeat(100), false), ("small".to_owned(), true)]
+    {
+        document.patch(&Patch::Set(Value::map([("text", text)]))).unwrap();
+        let mut snapshot = BytesMut::new();
+        document.snapshot(&mut snapshot);
+        let sequence = document.version() as u32;
+        let header = Header { topic: 1, codec: codec::STATE_DELTA, sequence, ..Header::data(Kind::State) };
+        link.message(Header { flags: Flags::SNAPSHOT, ..header }, &snapshot).await;
+        match state.recv().await.unwrap() {
+            Item::State(state) => assert!(fits && state.version == document.version()),
+            Item::Gap(gap) => {
+                assert!(!fits);
+                assert_eq!((&*gap.topic.name.to_string(), gap.first_sequence), ("s", document.version()));
+                assert_eq!(gap.missing, [Missing { reason: Reason::OverLimits, count: 1 }]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -25,7 +25,8 @@ use common::native_websocket::{Heard, NativeWebSocket};
 use common::slow_link::SlowLink;
 use common::wait::{alone, within};
 use common::websocket::WebSocket;
-use nyx_client::{Item, Pattern, Subscription, Value, subscribe};
+use nyx_client::publish::Options;
+use nyx_client::{Item, Name, Pattern, Subscription, Value, subscribe};
 use nyx_protocol::control::Body;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -40,6 +41,25 @@ const LINK_BYTES_PER_SECOND: f64 = 500_000.0;
 const DURATION: Duration = Duration::from_secs(20);
 
 const MILLISECOND: Duration = Duration::from_millis(1);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_item_that_takes_longer_than_a_peer_may_be_silent_arrives() {
+    let _alone = alone().await;
+    let daemon = Daemon::with_config("[limits]\nsilence = \"2s\"");
+    let link = SlowLink::to(daemon.native, Some(LINK));
+    let publisher = daemon.client("publisher").await;
+    let name = Name::new("large").expect("a name");
+    let events = publisher.events(name, Options::default()).await.expect("the topic is accepted");
+    let subscriber = connect(link.address, "slow").await;
+    let mut large = subscriber
+        .subscribe(Pattern::new("large").expect("a pattern"), subscribe::Options::default())
+        .await
+        .expect("the subscription is accepted");
+    // Five seconds of the link.
+    events.send(vec![0; 2_500_000]).await.expect("it is sent");
+    let item = within(PATIENCE, "the item arrives", large.recv()).await.expect("the subscription goes on");
+    assert!(matches!(&item, Item::Event(event) if event.payload.len() == 2_500_000), "{item:?}");
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_acknowledging_subscriber_behind_a_slow_link_stays_fresh_and_misses_nothing_silently() {

@@ -40,9 +40,7 @@ impl Shelf {
             Ok(true) => Ok(Patched::Changed),
             Err(PatchError::TooManyKeys) => {
                 // Keys that are gone count until the epoch ends: if only they are too many, a new one begins.
-                let mut renewed = self.document.renewed(random_epoch());
-                renewed.patch(patch)?;
-                self.document = renewed;
+                self.document = self.document.renewed_by(random_epoch(), patch)?;
                 Ok(Patched::Renewed)
             }
             Err(error) => Err(error),

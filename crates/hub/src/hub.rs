@@ -159,7 +159,8 @@ impl Hub {
     }
 
     /// Ends the sessions whose permit is of a subject that `is_meant` names, with this message for their peers: their permit is
-    /// worth nothing any more. Returns how many there are. O(sessions).
+    /// worth nothing any more. Returns how many there are. One that is being let in just now by what its gatekeeper knew before is none of them yet: do it
+    /// once more a little later. O(sessions).
     pub fn expel(&self, message: &str, is_meant: impl Fn(&str) -> bool) -> usize {
         let sessions = self.inner.sessions.lock();
         sessions.values().filter(|session| session.expel_if(message, &is_meant)).count()

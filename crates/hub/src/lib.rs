@@ -5,7 +5,8 @@
 //! and the clock and follows one rule:
 //!
 //! > Register the waker. Then, until nothing moves: write what is waiting; when all of it is written, call `poll_transmit`; read, and call
-//! > `handle_input`; when `poll_timeout` has passed, call `handle_timeout`. When `is_finished` and all is written, close.
+//! > `handle_input`; when `poll_timeout` has passed, call `handle_timeout`. When a socket that was full has taken more, call `handle_written`. When
+//! > `is_finished` and all is written, close.
 //!
 //! Who may do what is said by [`access`]; a hub asks nobody unless it is told to.
 //!

@@ -342,3 +342,22 @@ fn an_adapter_is_told_when_to_try_again() {
     assert_eq!(until, sim.now + ms(1000));
     assert!(sim.hub.publish(until, &topic, 0, None, &[0; 1000]).is_ok());
 }
+
+#[test]
+fn who_comes_back_before_its_topic_does_misses_nothing_of_what_is_published_first() {
+    for resume in [None, Some(Resume { topic: "log".to_owned(), epoch: 7, position: 3 })] {
+        let mut sim = Sim::new(Config::default());
+        let subscriber = sim.peer(fast(), true);
+        // What it has is of a hub that is no more.
+        let resume = resume.into_iter().collect();
+        sim[subscriber].send(Subscribe { id: 1, pattern: "log".to_owned(), resume, ..Default::default() });
+        sim.settle();
+        let publisher = sim.peer(fast(), true);
+        sim[publisher].advertise(1, "log", Kind::Event);
+        for _ in 0..5 {
+            sim[publisher].publish_numbered(1, Kind::Event, 10);
+        }
+        sim.settle();
+        assert_eq!(sim[subscriber].numbers(), [0, 1, 2, 3, 4]);
+    }
+}

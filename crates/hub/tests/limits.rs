@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nyx_core::limit::Quota;
 use nyx_hub::Config;
+use nyx_protocol::control::Body;
 use nyx_protocol::wire::Kind;
 use sim::{Sim, fast, ms};
 
@@ -63,4 +64,20 @@ fn who_is_slowed_for_long_is_not_taken_to_be_gone() {
     let (mut sim, reader) = flood(config, 1);
     sim.run_for(Duration::from_secs(100));
     assert_eq!(of_topic(&sim, reader, "greedy").len(), FLOOD);
+}
+
+#[test]
+fn who_is_not_read_from_hears_all_the_same_that_the_hub_is_there() {
+    let pings = |config| {
+        let (sim, _) = flood(config, 100);
+        sim[0].control.iter().filter(|body| matches!(body, Body::Ping(_))).count()
+    };
+    let mut config = Config::default();
+    config.publish_messages = Quota::per_second(10).ok();
+    (config.ping_after, config.silence) = (ms(300), ms(900));
+    assert!(pings(config) >= 300, "it owes a little again and again");
+    // It owes a thousand bytes less than 100 s bring.
+    let mut config = Config::default();
+    config.publish_bytes = Quota::per_second(10).and_then(|quota| quota.with_burst(16)).ok();
+    assert!(pings(config) >= 9, "it owes for long");
 }

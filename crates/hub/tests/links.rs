@@ -7,7 +7,7 @@ use std::time::Duration;
 use nyx_core::Instant;
 use nyx_hub::Config;
 use nyx_netem::Impairment;
-use nyx_protocol::control::{Resume, Subscribe};
+use nyx_protocol::control::{ErrorCode, Resume, Subscribe};
 use nyx_protocol::state::{Patch, Value};
 use nyx_protocol::wire::Kind;
 use proptest::prelude::*;
@@ -154,4 +154,25 @@ fn a_clock_that_steps_costs_no_session_and_no_event() {
     sim.run_for(ms(5_000));
     assert_eq!(sim[reader].numbers(), (0..sent).collect::<Vec<u64>>());
     assert_eq!(sim.hub.stats(sim.now).sessions.len(), 2);
+}
+
+#[test]
+fn an_item_may_take_longer_than_a_peer_may_say_nothing() {
+    let mut sim = Sim::new(Config::default());
+    let publisher = sim.peer(fast(), true);
+    sim[publisher].advertise(1, "large", Kind::Event);
+    sim.settle();
+    let subscriber = sim.subscriber(slow(100_000, 64 * 1024), "large");
+    sim[publisher].publish_numbered(1, Kind::Event, 9_000_000);
+    // The hub's ping stands behind 90 s of it, and the subscriber has nothing to say before it is whole.
+    sim.run_for(Duration::from_secs(100));
+    assert_eq!(sim[subscriber].numbers(), [0]);
+    assert!(!sim.node(subscriber).is_closed());
+
+    sim[publisher].publish_numbered(1, Kind::Event, 9_000_000);
+    sim.run_for(Duration::from_secs(10));
+    let now = sim.now;
+    sim.node(subscriber).stall(now, true);
+    sim.run_for(Duration::from_secs(60));
+    assert_eq!(sim.refused(ErrorCode::Timeout), 1, "who takes nothing any more is gone");
 }

@@ -54,6 +54,19 @@ fn what_was_read_together_is_told_in_one_outcome() {
 }
 
 #[test]
+fn what_came_before_an_alias_begins_anew_is_told_before_that() {
+    let (mut sim, publisher) = sim();
+    sim.settle();
+    sim[publisher].control.clear();
+    sim[publisher].publish(1, Kind::Event, b"x");
+    sim[publisher].advertise_with_results(1, "b", Kind::Event);
+    sim[publisher].publish(1, Kind::Event, b"y");
+    sim.settle();
+    let told = &sim[publisher].control;
+    assert!(matches!(&told[..], [Body::Results(_), Body::Advertised(_), Body::Results(_)]), "{told:?}");
+}
+
+#[test]
 fn who_does_not_ask_is_not_told() {
     let (mut sim, publisher) = sim();
     sim[publisher].advertise(2, "a", Kind::Event);

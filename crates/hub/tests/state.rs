@@ -5,7 +5,7 @@ mod sim;
 use bytes::Bytes;
 use nyx_core::Instant;
 use nyx_hub::{Config, Hub, Peer, Spec, Transport};
-use nyx_protocol::control::{Body, Resume, Resync, Subscribe};
+use nyx_protocol::control::{Body, ErrorCode, Resume, Resync, Subscribe};
 use nyx_protocol::state::{Patch, Value};
 use nyx_protocol::topic::{Name, Pattern};
 use nyx_protocol::wire::Kind;
@@ -134,6 +134,24 @@ fn a_renewed_epoch_reaches_every_subscriber_and_those_who_come_back() {
         (sim[again].topic("world").announce.position, sim[again].topic("world").snapshots),
         (position, 0)
     );
+}
+
+#[test]
+fn a_document_with_all_other_keys_takes_the_place_of_one_that_is_full() {
+    let mut config = Config::default();
+    config.document.keys = 8;
+    let mut sim = Sim::new(config);
+    let publisher = publisher(&mut sim);
+    let subscriber = sim.subscriber(fast(), "world");
+    let of = |letter: &str| Value::map((0..8i64).map(|n| (format!("{letter}{n}"), n)));
+    for letter in ["a", "b", "c"] {
+        sim[publisher].patch(1, &Patch::Set(of(letter)));
+        sim.run_for(ms(30));
+        assert_eq!(sim[subscriber].value("world"), of(letter));
+    }
+    sim[publisher].patch(1, &set("one more", 1));
+    sim.settle();
+    assert_eq!(sim[publisher].errors(), [ErrorCode::BadDocument]);
 }
 
 #[test]

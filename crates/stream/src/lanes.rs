@@ -118,11 +118,11 @@ impl<T> Lanes<T> {
         let rounds = Lane::ALL
             .into_iter()
             .filter(|lane| waiting(*lane as usize))
-            .map(|lane| (-self.credit[lane as usize]).max(0) / (lane.weight() * QUANTUM) + 1)
+            .map(|lane| self.credit[lane as usize].saturating_neg().max(0) / (lane.weight() * QUANTUM) + 1)
             .min()
             .unwrap_or(1);
         for lane in Lane::ALL {
-            let share = lane.weight() * QUANTUM * rounds;
+            let share = (lane.weight() * QUANTUM).saturating_mul(rounds);
             let credit = self.credit[lane as usize].saturating_add(share);
             // A lane pays its debts while it rests, but saves nothing up.
             self.credit[lane as usize] = if waiting(lane as usize) { credit } else { credit.min(0) };
@@ -149,5 +149,16 @@ mod tests {
             lanes.charge(Lane::Low, 10_000_000);
         }
         assert_eq!(lanes.pop(), None);
+    }
+
+    #[test]
+    fn a_debt_beyond_all_bounds_is_paid_all_the_same() {
+        let mut lanes = Lanes::new();
+        for lane in Lane::ALL {
+            lanes.push(lane, lane);
+            (0..3).for_each(|_| lanes.charge(lane, usize::MAX));
+        }
+        let paid = [(); 3].map(|()| lanes.pop().map(|(lane, _)| lane));
+        assert_eq!(paid, Lane::ALL.map(Some));
     }
 }

@@ -22,16 +22,30 @@ pub(crate) enum Verdict {
 pub(crate) struct Keepalive {
     heard: Instant,
     pinged: Instant,
+    /// Whether the socket took no more when it was last asked.
+    is_full: bool,
 }
 
 impl Keepalive {
     pub(crate) const fn new(now: Instant) -> Self {
-        Self { heard: now, pinged: now }
+        Self { heard: now, pinged: now, is_full: false }
     }
 
     /// Something came from the hub.
     pub(crate) const fn hear(&mut self, now: Instant) {
         self.heard = now;
+    }
+
+    /// The socket takes no more, and something waits.
+    pub(crate) const fn handle_full(&mut self) {
+        self.is_full = true;
+    }
+
+    /// The socket took something. If it was full the hub has made room, and is there: what it would say answers what stands behind that.
+    pub(crate) fn handle_written(&mut self, now: impl FnOnce() -> Instant) {
+        if std::mem::take(&mut self.is_full) {
+            self.heard = now();
+        }
     }
 
     /// What is to be done every second: asks whether the hub is there, and has it confirm what it was sent.
@@ -98,6 +112,19 @@ mod tests {
         keepalive.hear(at(11));
         assert_eq!(keepalive.tick(at(20), false), Verdict::Fine);
         assert_eq!(keepalive.tick(at(21), false), Verdict::Ping);
+    }
+
+    #[test]
+    fn a_hub_that_goes_on_reading_what_waits_is_there() {
+        let mut keepalive = Keepalive::new(at(0));
+        for ten in 1..=12 {
+            keepalive.handle_full();
+            assert_ne!(keepalive.tick(at(10 * ten), false), Verdict::Dead);
+            keepalive.handle_written(|| at(10 * ten + 5));
+        }
+        // What a socket takes that was not full has reached nobody yet.
+        keepalive.handle_written(|| at(150));
+        assert_eq!(keepalive.tick(at(155), false), Verdict::Dead);
     }
 
     #[test]

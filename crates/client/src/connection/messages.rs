@@ -81,9 +81,7 @@ fn handle_control(
         Body::Error(error) => registry.refuse(error),
         Body::Advertised(advertised) => {
             registry.accepted(advertised.alias, advertised.plain);
-            if advertised.plain {
-                packing.forbid(advertised.alias);
-            }
+            packing.forget(advertised.alias);
         }
         Body::Results(results) => registry.results(results, &shared.outgoing)?,
         Body::Subscribed(subscribed) => registry.subscribed(subscribed.id),

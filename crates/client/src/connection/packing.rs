@@ -62,11 +62,10 @@ impl Packing {
         Self { is_allowed, drain: Drain::default(), clock, packer: Packer::new(), choosers: HashMap::new() }
     }
 
-    /// The hub wants no blocks on an alias. What was sent on it before it could say so may have been packed.
-    pub(crate) fn forbid(&mut self, alias: u32) {
-        if let Some(chooser) = self.choosers.get_mut(&alias) {
-            chooser.set_pin(Pin::Off);
-        }
+    /// The hub has said what it takes on an alias, which may have been another publisher's: its terms are asked for again. What was sent on it before
+    /// the hub could say that it wants no blocks may have been packed.
+    pub(crate) fn forget(&mut self, alias: u32) {
+        self.choosers.remove(&alias);
     }
 
     /// Whether everything passes through as it is. `pinned`: a publisher wants blocks however fast the connection is.
@@ -367,9 +366,9 @@ mod tests {
         let (mut packing, now) = slow();
         let run = || Segment::plain(events(3, 200).freeze());
         assert!(pack(&mut packing, now, run(), Pin::Auto).iter().any(|packed| packed.plain.is_some()));
-        packing.forbid(3);
-        // The registry would say off from now on; what is remembered counts.
-        let after = pack(&mut packing, now, run(), Pin::Auto);
+        packing.forget(3);
+        // The registry says so from now on.
+        let after = pack(&mut packing, now, run(), Pin::Off);
         assert!(after.iter().all(|packed| packed.plain.is_none()), "{after:?}");
     }
 

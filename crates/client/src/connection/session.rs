@@ -150,11 +150,13 @@ impl<'a> Session<'a> {
         }
         match self.queue.poll_write(cx, &mut self.link.stream) {
             Poll::Pending => {
+                self.keepalive.handle_full();
                 self.packing.drain.handle_full(self.shared.clock.now());
                 Ok((false, true))
             }
             Poll::Ready(Err(error)) => Err(error.into()),
             Poll::Ready(Ok(written)) => {
+                self.keepalive.handle_written(|| self.shared.clock.now());
                 self.packing.drain.handle_written(written, self.queue.is_empty());
                 self.pending.wrote(written);
                 self.shared.outgoing.written(written);

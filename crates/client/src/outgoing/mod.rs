@@ -22,6 +22,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use buffer::Buffer;
+use ledger::Ledger;
 pub(crate) use ledger::{Entry, Excess, Fate};
 pub(crate) use segment::Segment;
 
@@ -209,26 +210,30 @@ impl Outgoing {
         alias: u32,
         outcomes: impl IntoIterator<Item = (u64, Fate)>,
     ) -> Result<(), Excess> {
+        let mut outcomes = outcomes.into_iter();
+        self.settle(|ledger, wakers| {
+            outcomes.try_for_each(|(count, fate)| ledger.resolve(alias, count, fate, wakers))
+        })
+    }
+
+    /// What waits of `alias` will never be sent.
+    pub(crate) fn give_up(&self, alias: u32, fate: &Fate) {
+        self.settle(|ledger, wakers| ledger.give_up(alias, fate, wakers));
+    }
+
+    /// Wakes those whose records have met their fate, and those who waited for that to publish more.
+    fn settle<R>(&self, settle: impl FnOnce(&mut Ledger, &mut Vec<Waker>) -> R) -> R {
         let mut wakers = Vec::new();
-        let (resolved, has_room) = {
+        let (settled, has_room) = {
             let mut buffer = self.buffer.lock();
-            let mut outcomes = outcomes.into_iter();
-            let resolved =
-                outcomes.try_for_each(|(count, fate)| buffer.ledger.resolve(alias, count, fate, &mut wakers));
-            (resolved, buffer.answered())
+            let settled = settle(&mut buffer.ledger, &mut wakers);
+            (settled, buffer.answered())
         };
         wakers.into_iter().for_each(Waker::wake);
         if has_room {
             self.room.notify_waiters();
         }
-        resolved
-    }
-
-    /// What waits of `alias` will never be sent.
-    pub(crate) fn give_up(&self, alias: u32, fate: &Fate) {
-        let mut wakers = Vec::new();
-        self.buffer.lock().ledger.give_up(alias, fate, &mut wakers);
-        wakers.into_iter().for_each(Waker::wake);
+        settled
     }
 
     /// Appends a message if the connection is still number `session`.

@@ -21,8 +21,8 @@ impl Audio {
         self.handle.name()
     }
 
-    /// Sends one chunk of interleaved samples, captured at `unix_micros` (microseconds since the Unix epoch; `None`:
-    /// the hub takes its arrival). Waits while 64 KiB wait to be written.
+    /// Sends one chunk of interleaved samples, captured at `unix_micros` (microseconds since the Unix epoch), which subscribers are told. Its
+    /// age counts from its arrival at the hub all the same. Waits while 64 KiB wait to be written.
     ///
     /// # Cancel safety
     /// A future that is dropped before it is ready has not sent anything.

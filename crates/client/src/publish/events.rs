@@ -35,7 +35,8 @@ impl Events {
         self.handle.send(BULK, &self.envelope, payload).await
     }
 
-    /// Sends one event that happened at `unix_micros`, microseconds since the Unix epoch: what the hub takes for its age.
+    /// Sends one event that happened at `unix_micros`, microseconds since the Unix epoch, which subscribers are told. Its age counts from its
+    /// arrival at the hub all the same.
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).

@@ -23,7 +23,8 @@ pub struct Frame {
     pub codec: FrameCodec,
     /// Whether it can be decoded alone. The hub never sends a frame that can't without the one that it needs.
     pub keyframe: bool,
-    /// When it was captured, in microseconds since the Unix epoch. `None`: the hub takes its arrival.
+    /// When it was captured, in microseconds since the Unix epoch, which subscribers are told. Its age counts from its arrival at the hub
+    /// all the same.
     pub unix_micros: Option<u64>,
 }
 

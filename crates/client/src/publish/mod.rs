@@ -43,12 +43,11 @@ pub struct Options {
     pub content_type: String,
     /// What [`Events::send`] and [`Events::send_batch`] say that the payloads are. Default: bytes.
     pub codec: EventCodec,
-    /// What [`State::set`] publishes less exactly, less often or not at all. Default: everything as it is. Where several handles
-    /// publish one topic, the rules of the first hold.
+    /// What [`State::set`] publishes less exactly, less often or not at all. Default: everything as it is.
     pub rules: Rules,
     /// What this publisher may compress by. Default: whatever the measurements of the connection say is best, which is nothing
     /// while it takes more than 4 MB/s. A level is used on any. Sound is packed without loss wherever that makes it smaller, unless
-    /// this says that nothing may be packed. Where several handles publish one topic, that of the first holds.
+    /// this says that nothing may be packed.
     pub compression: Compression,
 }
 

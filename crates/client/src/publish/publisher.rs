@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::BytesMut;
 use nyx_core::Lane;
-use nyx_protocol::control::Advertise;
+use nyx_protocol::control::{self, Advertise, ErrorCode};
 use nyx_protocol::state::Patch;
 use nyx_protocol::wire::{Header, Kind, TIMESTAMP_LEN, codec};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::state::Slot;
 use super::{Options, Payload, SendCause, SendError};
-use crate::outgoing::{Blocked, Envelope, Outgoing};
+use crate::outgoing::{Blocked, Envelope};
 use crate::shared::{Open, Shared};
 use crate::{AudioFormat, Compression, Name, Refusal};
 
@@ -49,7 +49,7 @@ impl Publisher {
         results: bool,
         options: &Options,
     ) -> Self {
-        let audio = audio.map(|format| nyx_protocol::control::AudioFormat {
+        let audio = audio.map(|format| control::AudioFormat {
             sample_rate: format.sample_rate,
             channels: format.channels,
         });
@@ -57,7 +57,7 @@ impl Publisher {
         let advertise = Advertise {
             alias,
             topic: topic.as_str().to_owned(),
-            kind: nyx_protocol::control::Kind::from(kind) as i32,
+            kind: control::Kind::from(kind) as i32,
             content_type: cut(&options.content_type, CONTENT_TYPE_MAX).to_owned(),
             audio,
             max_age_ms: max_age,
@@ -90,20 +90,41 @@ impl Publisher {
         self.slot.lock().forget_session();
     }
 
-    /// Sends the value of a state publisher whole, if the present connection does not have it.
-    pub(crate) fn resend(&self, outgoing: &Outgoing) {
-        let session = outgoing.session();
-        let mut slot = self.slot.lock();
-        let Some(patch) = (session != 0).then(|| slot.take_due(session)).flatten() else { return };
-        self.put(outgoing, &mut slot, session, &patch);
+    /// Whether those who held it have left nothing: no value that is to be sent later, and no refusal that nobody was told of.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let is_told = |refused: &Refused| refused.told_by_flush && !refused.is_final;
+        self.refused.lock().as_ref().is_none_or(is_told) && !self.slot.lock().keeps_back()
     }
 
-    /// Sends a patch on connection `session`, after which that has the value of `slot`; or forgets that it has it.
-    pub(crate) fn put(&self, outgoing: &Outgoing, slot: &mut Slot, session: u64, patch: &Patch) {
+    /// Who holds it from now on has sent nothing yet, and has the rules of `wanted`.
+    pub(crate) fn begin_anew(&self, wanted: Self) {
+        *self.slot.lock() = wanted.slot.into_inner();
+        *self.refused.lock() = None;
+        self.is_refused.store(false, Ordering::Release);
+    }
+
+    /// Sends the value of a state publisher whole, if the present connection does not have it.
+    pub(crate) fn resend(&self, shared: &Shared) {
+        let session = shared.outgoing.session();
+        let mut slot = self.slot.lock();
+        let Some(patch) = (session != 0).then(|| slot.take_due(session)).flatten() else { return };
+        self.put(shared, slot, session, &patch);
+    }
+
+    /// Sends a patch on connection `session`, after which that has the value of `slot`; or forgets that it has it. A document that has grown over
+    /// what the hub takes at once is refused here: the hub would end the session, and the next one in turn.
+    pub(crate) fn put(&self, shared: &Shared, mut slot: MutexGuard<'_, Slot>, session: u64, patch: &Patch) {
         let mut payload = BytesMut::new();
         patch.encode(&mut payload);
+        let (length, limit) = (payload.len(), shared.max_message_bytes());
+        if length > limit {
+            drop(slot);
+            let message = SendCause::TooLarge { length, limit }.to_string();
+            let error = control::Error { code: ErrorCode::TooLarge.into(), message, ..Default::default() };
+            return self.refuse(Refusal::new(error, self.topic.as_str()), false);
+        }
         let envelope = self.envelope(codec::STATE_PATCH, None);
-        if !outgoing.append_in_session(session, &envelope, payload.freeze()) {
+        if !shared.outgoing.append_in_session(session, &envelope, payload.freeze()) {
             slot.forget_session();
         }
     }

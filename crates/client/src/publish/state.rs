@@ -56,7 +56,7 @@ impl State {
                 let needs_timer =
                     slot.filter.due().is_some() && !std::mem::replace(&mut slot.has_timer, true);
                 drop(slot);
-                self.0.publisher.resend(&shared.outgoing);
+                self.0.publisher.resend(shared);
                 if needs_timer {
                     let (publisher, shared) =
                         (Arc::downgrade(&self.0.publisher), Arc::downgrade(&self.0.open.shared));
@@ -87,6 +87,18 @@ impl State {
     /// Changes the document. Where this publisher has not [`set`](Self::set) a value, the patch waits for a connection, and is
     /// lost with it if the hub had not taken it in yet (see [`Stats::maybe_lost`](crate::Stats::maybe_lost)).
     ///
+    /// ```
+    /// use nyx_client::state::{ListOp, Patch};
+    ///
+    /// // One more line behind the third.
+    /// let line = ListOp::Splice { index: 3, removed: 0, inserted: vec!["the gate opens at noon".into()] };
+    /// let patch = Patch::Map([("lines".to_owned(), Patch::List(vec![line]))].into());
+    /// # async fn example(state: nyx_client::publish::State, patch: Patch) -> Result<(), Box<dyn std::error::Error>> {
+    /// state.patch(patch).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     /// A future that is dropped before it is ready has not changed anything.
     ///
@@ -109,7 +121,7 @@ impl State {
                 if !(slot.session == session && self.transmit(session, payload)) {
                     slot.forget_session();
                     drop(slot);
-                    self.0.publisher.resend(&self.0.shared().outgoing);
+                    self.0.publisher.resend(self.0.shared());
                 }
                 Ok(())
             }
@@ -156,7 +168,7 @@ async fn send_kept_back(publisher: Weak<Publisher>, shared: Weak<Shared>) {
                     let patch = slot.patch_to(&value, session);
                     slot.hold(value, session);
                     if let Some(patch) = patch {
-                        publisher.put(&shared.outgoing, &mut slot, session, &patch);
+                        publisher.put(&shared, slot, session, &patch);
                     }
                     continue;
                 }
@@ -201,6 +213,11 @@ impl Slot {
     /// Whether a lost connection can be made good from here.
     pub(crate) const fn holds_value(&self) -> bool {
         self.value.is_some()
+    }
+
+    /// Whether something that was set is to be sent later.
+    pub(crate) const fn keeps_back(&self) -> bool {
+        self.kept_back.is_some()
     }
 
     /// Whatever the hub holds, it is not known to be `value`.

@@ -151,12 +151,7 @@ impl Gap {
 
     /// Adds a later gap of the same topic.
     pub(crate) fn merge(&mut self, other: Self) {
-        for missing in other.missing {
-            match self.missing.iter_mut().find(|m| m.reason == missing.reason) {
-                Some(m) => m.count = m.count.saturating_add(missing.count),
-                None => self.missing.push(missing),
-            }
-        }
+        other.missing.into_iter().for_each(|missing| missing.add_to(&mut self.missing));
     }
 }
 
@@ -167,6 +162,16 @@ pub struct Missing {
     pub reason: Reason,
     /// How many.
     pub count: u64,
+}
+
+impl Missing {
+    /// Adds these to others, each reason once.
+    pub(crate) fn add_to(self, others: &mut Vec<Self>) {
+        match others.iter_mut().find(|other| other.reason == self.reason) {
+            Some(other) => other.count = other.count.saturating_add(self.count),
+            None => others.push(self),
+        }
+    }
 }
 
 impl From<&control::Drop> for Missing {
@@ -191,6 +196,8 @@ pub enum Reason {
     RateLimited,
     /// Its publisher sent what does not decode.
     Unreadable,
+    /// A document takes more than this subscription's [limits](super::Options::limits): raise them. When it fits again it comes whole.
+    OverLimits,
     /// It was published while there was no connection, or the hub gives a reason that this version does not know.
     Unknown,
 }
@@ -205,6 +212,7 @@ impl Reason {
             Self::PredictedLate => "predicted_late",
             Self::RateLimited => "rate_limited",
             Self::Unreadable => "unreadable",
+            Self::OverLimits => "over_limits",
             Self::Unknown => "unknown",
         }
     }

@@ -15,7 +15,7 @@ use thiserror::Error;
 pub(crate) use acks::{Acks, Credit, Share};
 pub(crate) use inbox::{Delivery, Inbox};
 pub use item::{Audio, Batch, Event, Frame, Gap, Item, Messages, Missing, Reason, Reconnected, State, Topic};
-pub(crate) use replica::Replica;
+pub(crate) use replica::{Replica, Update};
 pub(crate) use run::{Run, Unpacked};
 pub use subscription::Subscription;
 
@@ -28,7 +28,8 @@ pub struct Options {
     /// How old an item may be when it is sent to this subscriber, in whole milliseconds. Default: the topic's own, which it
     /// never exceeds.
     pub max_age: Option<Duration>,
-    /// What a state document may take here. Default: the hub's defaults; raise them if the hub's were raised.
+    /// What a state document may take here. Default: the hub's defaults; raise them if the hub's were raised. A document that takes more is not
+    /// had, which a [`Gap`] with [`Reason::OverLimits`] tells once.
     pub limits: Limits,
 }
 

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use nyx_protocol::state::{ApplyError, Document, Limits, base_of};
+use nyx_protocol::state::{ApplyError, DecodeError, Document, Limits, base_of};
 use nyx_protocol::wire::{Flags, Message};
 
-use super::{State, Topic};
+use super::{Reason, State, Topic};
 
 /// A document that follows the hub's.
 #[derive(Debug)]
@@ -18,12 +18,26 @@ pub(crate) struct Replica {
     /// Whether anything has been applied.
     has_content: bool,
     sync: Sync,
+    /// Deltas to pass over before a snapshot is asked for again, after snapshots that did not fit.
+    patience: u32,
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Update {
+    Changed(State),
+    /// There is nothing to tell.
+    Passed,
+    /// The document does not fit, for this reason. Told once, until it has fitted.
+    Refused(Reason),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sync {
     /// Deltas fit.
     Following,
+    /// The last snapshot did not fit: after so many deltas more it is worth asking for another.
+    Refused(u32),
     /// One did not, and nobody has been asked for a snapshot.
     Lost,
     /// A snapshot has been asked for; deltas that come before it are passed over.
@@ -34,7 +48,14 @@ impl Replica {
     /// One that keeps so many earlier versions: none where each delta starts from the last one.
     pub(crate) fn new(limits: Limits, keeps: usize) -> Self {
         let document = Document::new(0, limits);
-        Self { document, past: VecDeque::new(), keeps, has_content: false, sync: Sync::Following }
+        Self {
+            document,
+            past: VecDeque::new(),
+            keeps,
+            has_content: false,
+            sync: Sync::Following,
+            patience: 0,
+        }
     }
 
     /// What it holds, once it holds something.
@@ -43,25 +64,38 @@ impl Replica {
     }
 
     /// Applies a message, which came as `size` bytes, whole, or changes nothing.
-    pub(crate) fn update(&mut self, topic: &Arc<Topic>, message: &Message<'_>, size: usize) -> Option<State> {
+    pub(crate) fn update(&mut self, topic: &Arc<Topic>, message: &Message<'_>, size: usize) -> Update {
         let snapshot = message.header.flags.contains(Flags::SNAPSHOT);
-        if self.apply(message.payload, snapshot).is_err() {
-            // A snapshot that does not fit will not fit when it comes again: asking for it anew would be a busy loop,
-            // so the next delta asks.
-            if self.sync == Sync::Following || snapshot {
-                self.sync = if snapshot { Sync::Following } else { Sync::Lost };
-            }
-            return None;
+        if let Err(error) = self.apply(message.payload, snapshot) {
+            return if snapshot { self.refuse(&error) } else { self.pass_over() };
         }
         self.has_content = true;
-        self.sync = Sync::Following;
-        Some(State {
+        (self.sync, self.patience) = (Sync::Following, 0);
+        Update::Changed(State {
             topic: topic.clone(),
             version: self.document.version(),
             snapshot,
             unix_micros: message.unix_micros,
             encoded_len: size,
         })
+    }
+
+    /// A snapshot does not fit. Another one will not soon: to ask for it with each change would be all that the connection does.
+    fn refuse(&mut self, error: &ApplyError) -> Update {
+        let is_first = self.patience == 0;
+        self.patience = (self.patience * 2).clamp(1, PATIENCE_MAX);
+        self.sync = Sync::Refused(self.patience);
+        if is_first { Update::Refused(reason(error)) } else { Update::Passed }
+    }
+
+    /// A delta does not fit.
+    fn pass_over(&mut self) -> Update {
+        self.sync = match self.sync {
+            Sync::Following | Sync::Refused(0 | 1) => Sync::Lost,
+            Sync::Refused(left) => Sync::Refused(left - 1),
+            asked @ (Sync::Lost | Sync::Asked) => asked,
+        };
+        Update::Passed
     }
 
     fn apply(&mut self, payload: &[u8], snapshot: bool) -> Result<(), ApplyError> {
@@ -92,6 +126,20 @@ impl Replica {
     }
 }
 
+/// Deltas that are passed over at most before a snapshot is asked for again.
+const PATIENCE_MAX: u32 = 1024;
+
+/// Why a snapshot does not fit: its receiver's limits, or what the hub has made of it.
+const fn reason(error: &ApplyError) -> Reason {
+    use DecodeError::{TooDeep, TooManyKeys, TooManyNodes};
+    match error {
+        ApplyError::TooLarge { .. }
+        | ApplyError::TooManyNodes { .. }
+        | ApplyError::Malformed(TooDeep { .. } | TooManyKeys { .. } | TooManyNodes) => Reason::OverLimits,
+        _ => Reason::Unreadable,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
@@ -106,9 +154,13 @@ mod tests {
         Arc::new(Topic::new(&announce).unwrap())
     }
 
-    fn feed(replica: &mut Replica, payload: &[u8], flags: Flags) -> Option<State> {
+    fn update(replica: &mut Replica, payload: &[u8], flags: Flags) -> Update {
         let header = Header { flags, length: payload.len() as u32, ..Header::data(Kind::State) };
         replica.update(&topic(), &Message { header, unix_micros: None, payload }, payload.len())
+    }
+
+    fn feed(replica: &mut Replica, payload: &[u8], flags: Flags) -> Option<State> {
+        if let Update::Changed(state) = update(replica, payload, flags) { Some(state) } else { None }
     }
 
     fn hub(versions: i64) -> Document {
@@ -166,13 +218,42 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_over_the_limits_is_not_asked_for_in_a_loop() {
-        let mut snapshot = BytesMut::new();
-        hub(1).snapshot(&mut snapshot);
+    fn a_document_over_the_limits_is_told_once_and_asked_for_ever_less_often() {
+        let mut hub = hub(1);
         let mut limits = Limits::default();
-        limits.bytes = 10;
+        limits.bytes = 100;
         let mut replica = Replica::new(limits, 0);
-        assert_eq!(feed(&mut replica, &snapshot, Flags::SNAPSHOT), None);
-        assert!(!replica.needs_snapshot());
+        let (mut told, mut asked) = (0, 1);
+        let mut is_asked = true;
+        for n in 0..10_000i64 {
+            let mut message = BytesMut::new();
+            let flags = if std::mem::take(&mut is_asked) {
+                hub.snapshot(&mut message);
+                Flags::SNAPSHOT
+            } else {
+                hub.delta_since(hub.version() - 1, &mut message);
+                Flags::NONE
+            };
+            match update(&mut replica, &message, flags) {
+                Update::Refused(reason) => {
+                    assert_eq!(reason, Reason::OverLimits);
+                    told += 1;
+                }
+                other => assert_eq!(other, Update::Passed),
+            }
+            if replica.needs_snapshot() {
+                (is_asked, asked) = (true, asked + 1);
+            }
+            hub.patch(&Patch::merge(Value::map([("n", n)]))).unwrap();
+        }
+        assert_eq!(told, 1);
+        assert!((10..30).contains(&asked), "{asked}");
+
+        // When it fits again, it is here again.
+        hub.patch(&Patch::Set(Value::map([("n", 0)]))).unwrap();
+        let mut small = BytesMut::new();
+        hub.snapshot(&mut small);
+        assert!(feed(&mut replica, &small, Flags::SNAPSHOT).is_some());
+        assert_eq!(replica.document().unwrap().value(), hub.value());
     }
 }

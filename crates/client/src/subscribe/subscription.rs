@@ -8,7 +8,10 @@ use std::task::{Context, Poll, ready};
 use nyx_protocol::state::{Document, Limits};
 use nyx_protocol::wire::{Flags, Kind, Message};
 
-use super::{Audio, Batch, Delivery, Event, Frame, Inbox, Item, Messages, RecvError, Replica, Run};
+use super::{
+    Audio, Batch, Delivery, Event, Frame, Gap, Inbox, Item, Messages, Missing, RecvError, Replica, Run,
+    Update,
+};
 use crate::shared::Open;
 use crate::{Name, Pattern};
 
@@ -148,11 +151,19 @@ impl Subscription {
                 self.replicas.insert(name.clone(), Replica::new(self.limits.clone(), keeps));
             }
             let replica = self.replicas.get_mut(name)?;
-            let state = replica.update(&run.topic, &message, run.size);
+            let update = replica.update(&run.topic, &message, run.size);
             if replica.needs_snapshot() {
                 self.open.shared.resync(name);
             }
-            state.map(Item::State)
+            match update {
+                Update::Changed(state) => Some(Item::State(state)),
+                Update::Passed => None,
+                Update::Refused(reason) => Some(Item::Gap(Gap {
+                    topic: run.topic.clone(),
+                    first_sequence: run.sequence,
+                    missing: vec![Missing { reason, count: 1 }],
+                })),
+            }
         } else {
             Some(item(run, &message))
         };

@@ -47,6 +47,7 @@ where
         reader: Reader::new(),
         queue: Queue::default(),
         out: Vec::new(),
+        is_full: false,
         alarm: Alarm::default(),
         give_up: None,
     };
@@ -67,6 +68,8 @@ struct Driver<'a, S> {
     queue: Queue,
     /// Kept for its memory.
     out: Vec<Bytes>,
+    /// Whether the socket took no more when it was last asked.
+    is_full: bool,
     alarm: Alarm,
     /// When the session is over: until when its last bytes may be written.
     give_up: Option<Instant>,
@@ -129,9 +132,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
             Poll::Ready(written) => {
                 let written = written?;
                 self.traffic.sent.add(written as u64);
+                if std::mem::take(&mut self.is_full) {
+                    self.session.handle_written(now);
+                }
                 Ok(written > 0)
             }
-            Poll::Pending => Ok(false),
+            Poll::Pending => {
+                self.is_full = true;
+                Ok(false)
+            }
         }
     }
 

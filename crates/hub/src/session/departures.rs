@@ -54,6 +54,7 @@ pub(super) struct Departures {
 
 struct Note {
     slot: u32,
+    serial: u64,
     key: usize,
     topic: Arc<Topic>,
     born: Instant,
@@ -100,9 +101,11 @@ impl Session {
         };
         let Some(update) = slot.topic.pull_update(slot.key) else { return 0 };
         let (topic, key, prompt, bytes) = (slot.topic.clone(), slot.key, slot.prompt, update.message.len());
+        let serial = slot.serial;
         self.shared.counters.add_drops(topic.lane, &update.drops);
         let sequence = Messages::new(&update.message).next().map_or(0, |message| message.header.sequence);
-        let note = Note { slot: number, key, topic, born: now, sequence, ticket: Some(update.ticket) };
+        let note =
+            Note { slot: number, serial, key, topic, born: now, sequence, ticket: Some(update.ticket) };
         departures.add(note, update.message, true, None);
         self.probe_path(now);
         self.flight.handle_sent(now, bytes, prompt);
@@ -127,7 +130,15 @@ impl Session {
                 let is_latest =
                     topic.spec.kind == Kind::Frame && message.header.flags.contains(Flags::KEYFRAME);
                 let (topic, sequence) = (topic.clone(), message.header.sequence);
-                let note = Note { slot: number, key: slot.key, topic, born, sequence, ticket: None };
+                let note = Note {
+                    slot: number,
+                    serial: slot.serial,
+                    key: slot.key,
+                    topic,
+                    born,
+                    sequence,
+                    ticket: None,
+                };
                 departures.add(note, bytes, is_latest, deadline);
             }
         }
@@ -145,16 +156,16 @@ impl Session {
             self.hub.record_age(&note.topic, now, note.born);
             add(&self.shared.counters.delivered, 1);
         }
+        // A subscription that came after it has nothing to do with it, be it of the same topic.
+        let is_read = self.slots.is_still(note.slot, note.serial);
         match note.ticket {
-            Some(ticket) => {
+            Some(ticket) if is_read => {
                 note.topic.settle_update(note.key, ticket, has_arrived);
                 // There may be more that had no room beside it.
-                if self.slots.by_topic(note.topic.id) == Some(note.slot) {
-                    self.slots.enqueue(note.slot);
-                }
+                self.slots.enqueue(note.slot);
             }
-            None if has_arrived => {}
-            None => self.report_lost(&note, fate),
+            None if !has_arrived => self.report_lost(&note, fate, is_read),
+            _ => {}
         }
     }
 
@@ -165,10 +176,10 @@ impl Session {
         }
     }
 
-    fn report_lost(&mut self, note: &Note, fate: Fate) {
+    fn report_lost(&mut self, note: &Note, fate: Fate, is_read: bool) {
         let mut drops = Drops::default();
         drops.add(if fate == Fate::Expired { Reason::Expired } else { Reason::Conflated }, 1);
-        if self.slots.by_topic(note.topic.id) == Some(note.slot) {
+        if is_read {
             note.topic.lose(note.key, &drops);
         } else if note.topic.is_gone() {
             // It was sent before the successor was announced, and is told of under the id that it had.

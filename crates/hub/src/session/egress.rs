@@ -64,6 +64,9 @@ impl Session {
             self.end();
         }
         self.publish_counters();
+        if !(self.outbox.is_empty() && data.is_empty()) {
+            self.told = now;
+        }
         // Announcements stand in front of the data that they are about.
         if !self.outbox.is_empty() {
             out.push(self.outbox.split().freeze());

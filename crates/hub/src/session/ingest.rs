@@ -64,7 +64,7 @@ impl Session {
                     let run = match self.budget.fit(now, buffer, run) {
                         Ok(part) => part,
                         Err(until) => {
-                            self.owe(until);
+                            self.owe(now, until);
                             return Ok(Ingest::Paused);
                         }
                     };
@@ -150,9 +150,10 @@ impl Session {
     }
 
     /// The peer has published what it may. It is not read from meanwhile, so it is not its silence that it is not heard.
-    fn owe(&mut self, until: Instant) {
+    fn owe(&mut self, now: Instant, until: Instant) {
         self.owes_until = Some(until);
         self.heard = self.heard.max(until);
+        self.show_life(now);
         self.hub.inner.slowed.inc();
     }
 

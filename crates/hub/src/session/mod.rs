@@ -25,6 +25,7 @@ mod taking;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use nyx_core::Instant;
@@ -60,6 +61,8 @@ pub struct Session {
     /// If it takes blocks.
     taking: Option<Taking>,
     heard: Instant,
+    /// When it was last told something.
+    told: Instant,
     /// Bytes of input that were left when it was last looked at: the same again are no sign of life.
     left: usize,
     allocation: Allocation,
@@ -124,6 +127,9 @@ struct Probe {
     last: Option<Instant>,
 }
 
+/// How long a peer that waits for the hub hears nothing, at most: clients believe silence after 30 s.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
 /// How much memory a part of the read buffer pins. A buffer knows only what it has from its present start on, so the largest is
 /// remembered until a larger one begins another.
 #[derive(Default)]
@@ -182,6 +188,7 @@ impl Session {
             acknowledges: true,
             taking: None,
             heard: now,
+            told: now,
             left: 0,
             allocation: Allocation::default(),
             paused_until: None,
@@ -225,6 +232,7 @@ impl Session {
                     None => self.heard + config.ping_after,
                 };
                 let alive = silence.min(ping);
+                let alive = self.owes_until.map_or(alive, |_| alive.min(self.shows_life_at()));
                 let alive = self.speaks.then_some(alive);
                 let ends = [self.standing.expires(), self.calls.next_deadline()];
                 let waits = [alive, self.paused_until, self.owes_until];
@@ -241,6 +249,7 @@ impl Session {
         if self.paused_until.is_some_and(|until| until <= now) {
             self.paused_until = None;
         }
+        self.show_life(now);
         if self.owes_until.is_some_and(|until| until <= now) {
             self.owes_until = None;
         }
@@ -276,6 +285,26 @@ impl Session {
         self.probe.sent = Some(now);
         self.probe.last = Some(now);
         control::put(&mut self.outbox, control::Ping { nonce: self.probe.nonce });
+    }
+
+    /// A peer that is not read from has no answer to its pings either: so that it does not take the hub for dead, it is told something all
+    /// the same. What it says to that measures nothing.
+    fn show_life(&mut self, now: Instant) {
+        let is_held_back = self.speaks && self.phase == Phase::Open && self.owes_until.is_some();
+        if is_held_back && now >= self.shows_life_at() {
+            self.told = now;
+            control::put(&mut self.outbox, control::Ping { nonce: 0 });
+        }
+    }
+
+    fn shows_life_at(&self) -> Instant {
+        self.told + self.hub.inner.config.ping_after.min(TOLD_EVERY)
+    }
+
+    /// The peer's connection, which had taken no more for a while, has taken some of what was handed out: it is there, though it can say nothing
+    /// before a large message is whole, and answers no ping that stands behind it.
+    pub fn handle_written(&mut self, now: Instant) {
+        self.heard = self.heard.max(now);
     }
 
     /// Tells the peer about an error that does not end the session.

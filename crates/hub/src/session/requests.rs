@@ -117,6 +117,8 @@ impl Session {
 
     fn handle_advertise(&mut self, now: Instant, advertise: control::Advertise) {
         let alias = advertise.alias;
+        // With it an alias begins anew: what became of what came before is told before.
+        self.results.write(&mut self.outbox);
         let limit = self.hub.inner.config.aliases.min(ALIAS_MAX as usize + 1);
         if alias as usize >= limit {
             let text = format!("aliases are numbers below {limit} here: reuse them, or raise limits.aliases");
@@ -254,6 +256,8 @@ impl Session {
             .resume
             .iter()
             .find(|resume| resume.topic == topic.name.as_str())
+            // Of another topic of this name it says nothing. A document knows its epoch itself, as that may have begun anew.
+            .filter(|resume| resume.epoch == topic.epoch || topic.spec.kind == Kind::State)
             .map(|resume| Start::Resume { epoch: resume.epoch, position: resume.position });
         let follows = topic.begins.filter(|begins| self.leave_former(&topic, *begins)).map(Start::After);
         let start = follows.or(resume).unwrap_or(start);

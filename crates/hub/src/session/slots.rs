@@ -16,6 +16,8 @@ use crate::topic::Topic;
 /// One topic that the session reads.
 pub(super) struct Slot {
     pub(super) topic: Arc<Topic>,
+    /// Tells it from others that had its number before.
+    pub(super) serial: u64,
     /// The reader's key in the topic.
     pub(super) key: usize,
     pub(super) max_age: Option<Duration>,
@@ -45,6 +47,7 @@ impl Slot {
     ) -> Self {
         Self {
             topic,
+            serial: 0,
             key,
             max_age,
             prompt,
@@ -68,6 +71,8 @@ pub(super) struct Slots {
     by_topic: HashMap<u32, u32>,
     lanes: Lanes<u32>,
     fresh: usize,
+    /// How many there have been.
+    added: u64,
 }
 
 impl Slots {
@@ -90,7 +95,9 @@ impl Slots {
     }
 
     /// Adds a slot under the number that [`next`](Self::next) said, and looks into it first.
-    pub(super) fn add(&mut self, slot: Slot) {
+    pub(super) fn add(&mut self, mut slot: Slot) {
+        self.added += 1;
+        slot.serial = self.added;
         self.by_topic.insert(slot.topic.id, self.next());
         self.fresh += usize::from(slot.is_fresh());
         let number = self.slots.insert(slot);
@@ -104,6 +111,11 @@ impl Slots {
     /// The slot of a topic of the same name.
     pub(super) fn by_name(&self, name: &topic::Name) -> Option<&Slot> {
         self.slots.iter().map(|(_, slot)| slot).find(|slot| slot.topic.name == *name)
+    }
+
+    /// Whether number `number` is still what it was.
+    pub(super) fn is_still(&self, number: u32, serial: u64) -> bool {
+        self.slots.get(number as usize).is_some_and(|slot| slot.serial == serial)
     }
 
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Slot> {
@@ -143,7 +155,7 @@ impl Slots {
 
     /// Stops reading the topics that `keep` does not want. Returns the dictionaries that are needed no more, and how many topics had prefixes.
     pub(super) fn retain(&mut self, keep: impl Fn(&Topic) -> bool) -> (Vec<Name>, usize) {
-        let Self { slots, by_topic, lanes, fresh } = self;
+        let Self { slots, by_topic, lanes, fresh, .. } = self;
         let (mut retired, mut prefixes) = (Vec::new(), 0);
         slots.retain(|_, slot| {
             if keep(&slot.topic) {

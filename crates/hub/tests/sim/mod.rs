@@ -61,6 +61,8 @@ pub(crate) struct Node {
     up: Link,
     input: BytesMut,
     paused: bool,
+    /// Whether the kernel took no more when it was last asked.
+    full: bool,
     /// Something happened since the session was last asked for output.
     due: bool,
     closed: bool,
@@ -138,6 +140,7 @@ impl Sim {
             up: Link::new(fast()),
             input: BytesMut::with_capacity(READ_BYTES),
             paused: false,
+            full: false,
             due: true,
             closed: false,
             gone: false,
@@ -332,6 +335,10 @@ impl Node {
         moved |= shift(&mut self.waiting, KERNEL_BYTES.saturating_sub(unsent), |bytes| {
             self.kernel.push_back(bytes)
         });
+        if moved && self.full {
+            self.session.handle_written(now);
+        }
+        self.full = !self.waiting.is_empty();
         let room = self.down.room(now);
         let down = &mut self.down;
         moved |= shift(&mut self.kernel, room, |bytes| down.handle_input(now, bytes).expect("there is room"));

@@ -1,5 +1,6 @@
 //! What a recording holds.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::format::{Fields, put, put_micros};
@@ -145,7 +146,7 @@ pub struct Gap {
     pub at: Duration,
     /// The number of the first one missing.
     pub first_sequence: u64,
-    /// How many, by reason.
+    /// How many, by reason. Of more than 256 parts those of one reason are read again as one.
     pub missing: Vec<Missing>,
 }
 
@@ -168,10 +169,25 @@ impl Gap {
         put(out, self.topic.0.into());
         put_micros(out, self.at);
         put(out, self.first_sequence);
-        for missing in &self.missing {
+        for missing in self.missing_within_bounds().iter() {
             out.push(missing.reason as u8);
             put(out, missing.count);
         }
+    }
+
+    /// No more parts than a reader takes: where there are, each reason once.
+    fn missing_within_bounds(&self) -> Cow<'_, [Missing]> {
+        if self.missing.len() <= REASONS_MAX {
+            return Cow::Borrowed(&self.missing);
+        }
+        let mut told: Vec<Missing> = Vec::new();
+        for missing in &self.missing {
+            match told.iter_mut().find(|earlier| earlier.reason == missing.reason) {
+                Some(earlier) => earlier.count = earlier.count.saturating_add(missing.count),
+                None => told.push(*missing),
+            }
+        }
+        Cow::Owned(told)
     }
 
     pub(super) fn read(fields: &mut Fields<'_>) -> Result<Self, &'static str> {

@@ -102,6 +102,34 @@ impl Document {
         renewed
     }
 
+    /// What the patch makes of this document, in a new epoch as by [`renewed`](Self::renewed): for when [`patch`](Self::patch) finds too many keys.
+    ///
+    /// ```
+    /// use nyx_protocol::state::{Document, Limits, Patch, PatchError, Value};
+    ///
+    /// let mut limits = Limits::default();
+    /// limits.keys = 1;
+    /// let mut document = Document::new(1, limits);
+    /// document.patch(&Patch::Set(Value::map([("old", 1)])))?;
+    /// let patch = Patch::Set(Value::map([("new", 2)]));
+    /// assert_eq!(document.patch(&patch), Err(PatchError::TooManyKeys));
+    /// assert_eq!(document.renewed_by(2, &patch)?.value(), Value::map([("new", 2)]));
+    /// # Ok::<(), PatchError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`patch`](Self::patch). That there are too many keys, as all are in use, is found without making a copy.
+    pub fn renewed_by(&self, epoch: u64, patch: &Patch) -> Result<Self, PatchError> {
+        let mut renewed = match patch {
+            // Nothing of what there was is left.
+            Patch::Set(_) => Self::new(epoch, self.limits.clone()),
+            _ if self.root.uses_all(&self.keys) => return Err(PatchError::TooManyKeys),
+            _ => self.renewed(epoch),
+        };
+        renewed.patch(patch)?;
+        Ok(renewed)
+    }
+
     /// The number that tells this document from another one under the same name.
     pub fn epoch(&self) -> u64 {
         self.epoch

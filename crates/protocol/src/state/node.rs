@@ -106,6 +106,29 @@ impl Node {
         }
     }
 
+    /// Whether each key of the table occurs in it. O(nodes).
+    pub(super) fn uses_all(&self, keys: &KeyTable) -> bool {
+        fn mark(node: &Node, unseen: &mut [bool], left: &mut usize) {
+            match &node.body {
+                Body::Leaf(_) => {}
+                Body::Map(map) => {
+                    for (key, node) in &map.entries {
+                        if let Some(unseen) = unseen.get_mut(*key as usize) {
+                            *left -= usize::from(std::mem::take(unseen));
+                        }
+                        mark(node, unseen, left);
+                    }
+                }
+                Body::List(list) => {
+                    list.elements.values().for_each(|element| mark(&element.node, unseen, left))
+                }
+            }
+        }
+        let mut left = keys.len();
+        mark(self, &mut vec![true; left], &mut left);
+        left == 0
+    }
+
     /// Whether [`value`](Self::value) would be `other`.
     pub(super) fn is(&self, other: &Value, keys: &KeyTable) -> bool {
         match (&self.body, other) {

@@ -107,7 +107,7 @@ pub enum PatchError {
     },
     /// The key table would exceed [`Limits::keys`](super::Limits::keys), or its text
     /// [`Limits::bytes`](super::Limits::bytes). Keys are kept for a whole epoch: when fewer are in use,
-    /// patch [`Document::renewed`](super::Document::renewed) instead; otherwise use lists or fewer different
+    /// use [`Document::renewed_by`](super::Document::renewed_by) instead; otherwise use lists or fewer different
     /// keys.
     #[error("the document would have used too many different keys")]
     TooManyKeys,

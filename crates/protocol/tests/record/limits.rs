@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use nyx_protocol::record::{Data, RECORD_BYTES_MAX, ReadError, Topic, WriteError, Writer};
+use nyx_protocol::control::Reason;
+use nyx_protocol::record::{
+    Data, Gap, Missing, RECORD_BYTES_MAX, ReadError, Reader, Record, Topic, WriteError, Writer,
+};
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::Kind;
 
@@ -34,6 +37,24 @@ fn a_forged_length_allocates_nothing() {
     put_head(&mut file, RECORD_BYTES_MAX, 0);
     let (_, error) = read(&file);
     assert!(matches!(error, Some(ReadError::Torn { at, bytes: 10 }) if at == end), "{error:?}");
+}
+
+#[test]
+fn a_gap_of_any_number_of_parts_can_be_read_again() {
+    let mut writer = Writer::create(Vec::new(), START).unwrap();
+    let topic = writer.topic(&Topic::new(Name::new("a").unwrap(), Kind::Event)).unwrap();
+    let part = |n: usize| Missing { reason: [Reason::Expired, Reason::Overrun][n % 2], count: n as u64 };
+    let missing = (0..1000).map(part).collect();
+    writer.gap(&Gap { topic, at: Duration::ZERO, first_sequence: 7, missing }).unwrap();
+    let file = writer.into_inner();
+    let mut reader = Reader::open(&file[..]).unwrap();
+    let gap = loop {
+        if let Record::Gap { gap, .. } = reader.next_record().unwrap().expect("a gap") {
+            break gap;
+        }
+    };
+    let counts: Vec<_> = gap.missing.iter().map(|missing| (missing.reason, missing.count)).collect();
+    assert_eq!(counts, [(Reason::Expired, 249_500), (Reason::Overrun, 250_000)]);
 }
 
 #[test]

@@ -105,6 +105,30 @@ fn keys_are_kept_for_an_epoch_and_dropped_with_it() {
 }
 
 #[test]
+fn in_a_new_epoch_there_are_too_many_keys_only_if_all_are_in_use() {
+    let mut limits = Limits::default();
+    limits.keys = 100;
+    let mut document = Document::new(1, limits);
+    let all = |from: i64, to: i64| Value::map((from..to).map(|n| (format!("k{n}"), n)));
+    let add = |n: i64| Patch::merge(Value::map([("inside", Value::map([(format!("k{n}"), n)]))]));
+    document.patch(&Patch::Set(all(0, 99))).unwrap();
+    document.patch(&add(50)).unwrap();
+    assert_eq!(document.patch(&add(100)), Err(PatchError::TooManyKeys));
+    assert_eq!(document.renewed_by(2, &add(100)).err(), Some(PatchError::TooManyKeys));
+    // What takes the place of all of it needs none of its keys.
+    let renewed = document.renewed_by(2, &Patch::Set(all(200, 300))).unwrap();
+    assert_eq!((renewed.epoch(), renewed.value()), (2, all(200, 300)));
+    let too_many = Patch::Set(all(200, 301));
+    assert_eq!(document.renewed_by(2, &too_many).err(), Some(PatchError::TooManyKeys));
+    // One that is gone makes room for one.
+    document.patch(&Patch::merge(Value::map([("k7", Value::Null)]))).unwrap();
+    assert_eq!(document.patch(&add(100)), Err(PatchError::TooManyKeys));
+    let renewed = document.renewed_by(2, &add(100)).unwrap();
+    assert_eq!(renewed.get(&["inside", "k100"]).unwrap().value(), Value::from(100));
+    follow(&mut receiver(), &renewed);
+}
+
+#[test]
 fn integers_travel_to_their_very_ends() {
     for n in [i64::MIN, i64::MIN + 1, -65, -64, 63, 64, i64::MAX - 1, i64::MAX] {
         let mut out = BytesMut::new();

@@ -213,3 +213,17 @@ impl tokio::io::AsyncWrite for Calls {
         std::task::Poll::Ready(Ok(()))
     }
 }
+
+#[test]
+fn who_waits_for_results_goes_on_where_others_are_given_up() {
+    use super::super::{BULK, Entry, Fate, Outgoing};
+
+    let outgoing = Outgoing::default();
+    let entry = Entry { promise: std::sync::Arc::default(), first: 0, count: UNRESOLVED_MAX };
+    outgoing.append_block(&event(1), BytesMut::from(&[0; 16][..]), UNRESOLVED_MAX, Some(entry));
+    let mut cx = std::task::Context::from_waker(Waker::noop());
+    let mut waiting = std::pin::pin!(outgoing.has_room(BULK, true));
+    assert!(waiting.as_mut().poll(&mut cx).is_pending());
+    outgoing.give_up(1, &Fate::Closed);
+    assert_eq!(waiting.as_mut().poll(&mut cx), std::task::Poll::Ready(true));
+}
