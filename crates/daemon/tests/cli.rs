@@ -5,6 +5,9 @@ mod common {
     pub(crate) mod wait;
 }
 
+#[path = "shell/streams.rs"]
+mod streams;
+
 #[path = "sound/tone.rs"]
 mod tone;
 
