@@ -42,3 +42,60 @@ fn an_interrupt_ends_the_wait_for_a_hub_that_does_not_answer() {
         drop(connection);
     }
 }
+
+#[test]
+fn a_line_that_is_typed_is_asked_at_once() {
+    let hub = Daemon::start();
+    let server = Server::start(hub.native, "echo", "cat");
+    let mut asking = nyx(hub.native, &["request", "echo"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("nyx starts");
+    let mut stdin = asking.stdin.take().expect("a pipe");
+    let answers = BufReader::new(asking.stdout.take().expect("a pipe")).lines();
+    // Where none comes while stdin is open, this is to fail and not to wait.
+    let (sender, answered) = mpsc::channel();
+    std::thread::spawn(move || answers.map_while(Result::ok).try_for_each(|answer| sender.send(answer)));
+    for line in ["one", "two"] {
+        writeln!(stdin, "{line}").expect("it reads");
+        assert_eq!(answered.recv_timeout(PATIENCE).as_deref(), Ok(line));
+    }
+    drop(stdin);
+    assert_eq!(asking.wait().expect("it ends").code(), Some(0));
+    drop(server);
+}
+
+#[test]
+fn each_line_is_asked_as_it_is_and_one_that_is_too_long_fails_alone() {
+    let hub = Daemon::start();
+    let _server = Server::start(hub.native, "echo", "cat");
+    let long = "x".repeat(100_000);
+    let input = [b"one\n\xff\xfe\r\n", long.as_bytes(), b"\n\nlast"].concat();
+    let output = run(nyx(hub.native, &["request", "echo"]), &input);
+    assert_fails(&output, 1, "line 3: a request of 100000 bytes is over the limit");
+    assert_eq!(output.stdout, b"one\n\xff\xfe\n\nlast\n");
+}
+
+/// A `nyx reply` that serves.
+struct Server(Child);
+
+impl Server {
+    fn start(hub: SocketAddr, service: &str, exec: &str) -> Self {
+        let mut server =
+            nyx(hub, &["reply", service, "--exec", exec]).stderr(Stdio::piped()).spawn().expect("nyx starts");
+        let mut line = String::new();
+        let mut words = BufReader::new(server.stderr.take().expect("a pipe"));
+        words.read_line(&mut line).expect("it says that it serves");
+        assert!(line.contains("serving"), "{line}");
+        Self(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
