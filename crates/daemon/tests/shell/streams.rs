@@ -77,6 +77,14 @@ fn each_line_is_asked_as_it_is_and_one_that_is_too_long_fails_alone() {
     assert_eq!(output.stdout, b"one\n\xff\xfe\n\nlast\n");
 }
 
+#[test]
+fn an_answer_that_is_too_long_is_no_answer_and_ends_its_command() {
+    let hub = Daemon::start();
+    let _server = Server::start(hub.native, "endless", "cat /dev/zero");
+    let output = run(nyx(hub.native, &["request", "endless", "now"]), b"");
+    assert_fails(&output, 1, "over the limit");
+}
+
 /// A `nyx reply` that serves.
 struct Server(Child);
 
