@@ -13,7 +13,6 @@ mod tally;
 mod throttle;
 pub(crate) mod window;
 
-use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -150,7 +149,7 @@ impl Args {
         if let Some(kind) = kind {
             let summary = tally.summary(&self.topic, kind, clock.now() - start);
             if self.json {
-                writeln!(std::io::stdout(), "{}", serde_json::to_string(&summary)?)?;
+                tell::print(serde_json::to_string(&summary)? + "\n")?;
             } else if self.tells_progress() {
                 tell::note(summary);
             }

@@ -28,10 +28,48 @@ fn that_stderr_takes_nothing_changes_no_exit_code() {
 }
 
 #[test]
+fn what_stdout_does_not_take_is_a_failure_that_says_so() {
+    let hub = hub_with_a_document();
+    for args in [
+        &["config"][..],
+        &["completions", "bash"],
+        &["sub", "s", "--count", "1"],
+        &["sub", "s", "--for", "1ms", "--json"],
+        &["pub", "a", "--json"],
+        &["record", "s", "-o", "-", "--for", "1ms"],
+    ] {
+        let output = nyx(hub.native, args).stdout(full()).stderr(Stdio::piped()).output().expect("nyx ends");
+        assert_fails(&output, 1, "can't write");
+        assert!(stderr(&output).contains("stdout"), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_recording_goes_through_pipes() {
+    let hub = hub_with_a_document();
+    let recording = run(nyx(hub.native, &["record", "s", "-o", "-", "--for", "1s"]), b"");
+    assert_done(&recording);
+    assert!(recording.stdout.starts_with(b"\x89NYX"), "{}", recording.stdout.escape_ascii());
+    let list = run(nyx(hub.native, &["play", "-", "--list"]), &recording.stdout);
+    assert_done(&list);
+    assert!(String::from_utf8_lossy(&list.stdout).contains("1 items"), "{list:?}");
+    assert_done(&run(nyx(hub.native, &["play", "-", "--prefix", "again"]), &recording.stdout));
+    let latest = run(nyx(hub.native, &["sub", "again/s", "--count", "1"]), b"");
+    assert_eq!(serde_json::from_slice::<Value>(&latest.stdout).expect("a line")["value"], json!({ "a": 1 }));
+    for (args, saying) in [
+        (&["play", "-", "--loop"][..], "stdin can't be read twice"),
+        (&["record", "s", "-o", "-", "--append"], "--append needs a file"),
+        (&["record", "s", "-o", "-", "--json"], "stdout takes one thing"),
+    ] {
+        assert_fails(&run(nyx(hub.native, args), b""), 2, saying);
+    }
+}
+
+#[test]
 fn an_interrupt_ends_the_wait_for_a_hub_that_does_not_answer() {
     let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let address = silent.local_addr().expect("an address");
-    for args in [&["pub", "a"][..], &["sub", "a"], &["request", "a", "b"]] {
+    for args in [&["pub", "a"][..], &["sub", "a"], &["record", "a", "-o", "-"], &["request", "a", "b"]] {
         let child =
             nyx(address, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("nyx starts");
         let connection = silent.accept().expect("it connects");
