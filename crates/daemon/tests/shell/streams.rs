@@ -123,6 +123,26 @@ fn an_answer_that_is_too_long_is_no_answer_and_ends_its_command() {
     assert_fails(&output, 1, "over the limit");
 }
 
+#[test]
+fn a_bad_network_says_how_bad_it_is_and_what_changes() {
+    let hub = Daemon::start();
+    let schedule = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(schedule.path(), "0s delay=40ms\n0s cut\n").expect("written");
+    let schedule = schedule.path().to_str().expect("UTF-8");
+    let server = hub.native.to_string();
+    let bad = ["--loss", "burst:1%,25%", "--duplicate", "7%", "--reorder", "2%:50", "--mtu", "1200"];
+    let args = ["netem", "--udp", "--listen", "127.0.0.1:0", "--upstream", &server, "--schedule", schedule];
+    let mut netem =
+        nyx(hub.native, &[&args[..], &bad].concat()).stderr(Stdio::piped()).spawn().expect("nyx starts");
+    let mut lines = BufReader::new(netem.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+    let first = lines.next().expect("it says what it does");
+    assert!(first.contains(", loss burst:1%,25%, doubles 7%, reorders 2%:50, mtu 1200, as in"), "{first}");
+    let changes: Vec<_> = lines.take(2).collect();
+    assert_eq!(changes, ["nyx: netem: at 0s delay=40ms", "nyx: netem: at 0s cut"]);
+    netem.kill().expect("it is there");
+    netem.wait().expect("it ends");
+}
+
 /// A `nyx reply` that serves.
 struct Server(Child);
 
