@@ -2,7 +2,6 @@
 
 mod compression;
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -20,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::exit::{Failure, Outcome};
 use crate::forward::Forward;
+use crate::tell;
 
 mod auth;
 mod delivery;
@@ -41,16 +41,16 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Outcome {
     let Some(file) = args.file else {
-        return Ok(std::io::stdout().write_all(DEFAULTS.as_bytes())?);
+        return tell::print(DEFAULTS);
     };
     let config = Config::load(Some(&file))?;
     config.check_listen()?;
     config.auth.book()?;
-    config.tls.files()?;
+    config.tls.check()?;
     for topic in &config.topics {
         topic.spec()?;
     }
-    Ok(writeln!(std::io::stdout(), "{}: good", file.display())?)
+    tell::print(format!("{}: good\n", file.display()))
 }
 
 /// What `nyx serve` is told.
@@ -206,7 +206,12 @@ fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|error| serde::de::Error::custom(format_args!("`{text}`: {error}")))
+    text.parse().map_err(|error: T::Err| {
+        let error = error.to_string();
+        // Some quote it themselves.
+        let place = if error.contains(&text) { String::new() } else { format!("`{text}`: ") };
+        serde::de::Error::custom(format_args!("{place}{error}"))
+    })
 }
 
 impl Default for Listen {

@@ -384,4 +384,7 @@ fn completions_and_configuration_are_printed_and_load() {
     std::fs::write(file.path(), "[listen]\nport = 1\n").expect("written");
     let output = Command::new(NYX).arg("config").arg(file.path()).output().expect("nyx starts");
     assert_fails(&output, 2, "port");
+    std::fs::write(file.path(), "[tls]\ncertificate = \"none.pem\"\nkey = \"none.key\"\n").expect("written");
+    let output = Command::new(NYX).arg("config").arg(file.path()).output().expect("nyx starts");
+    assert_fails(&output, 2, "none.pem");
 }

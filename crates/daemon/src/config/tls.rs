@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
+use nyx_transport::tls::server::{Acceptor, Files};
 use serde::Deserialize;
 
 use crate::exit::{Failure, Outcome};
@@ -37,10 +38,16 @@ impl Tls {
         }
     }
 
-    /// The files, if all are there that belong together.
-    pub(crate) fn files(&self) -> Outcome<Option<nyx_transport::tls::server::Files>> {
+    /// Reads what connections would be encrypted with, to see whether it is good.
+    pub(super) fn check(&self) -> Outcome {
+        let Some(files) = self.files()? else { return Ok(()) };
+        Acceptor::load(files, b"nyx/1").map(drop).map_err(Failure::usage)
+    }
+
+    /// The files, if all are named that belong together.
+    pub(crate) fn files(&self) -> Outcome<Option<Files>> {
         match (&self.certificate, &self.key) {
-            (Some(certificate), Some(key)) => Ok(Some(nyx_transport::tls::server::Files {
+            (Some(certificate), Some(key)) => Ok(Some(Files {
                 certificate: certificate.clone(),
                 key: key.clone(),
                 client_ca: self.client_ca.clone(),
