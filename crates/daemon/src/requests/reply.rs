@@ -13,10 +13,12 @@ use crate::exit::Outcome;
 use crate::serve::{Signals, block_on};
 use crate::tell;
 
+use super::group::Group;
+
 /// Serve a service by a command, until it is stopped.
 ///
 /// For each request the command is run by `sh`, with the request on stdin; what it prints is the answer. If it fails, so does the request,
-/// with what it said on stderr. It is killed when nobody waits for the answer any more.
+/// with what it said on stderr. It is killed, with all that it has started, when nobody waits for the answer any more.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The service, such as text/upper
@@ -57,14 +59,12 @@ impl Args {
 }
 
 async fn answer(exec: Arc<str>, request: Incoming) -> Result<Vec<u8>, String> {
-    let mut child = Command::new("sh")
-        .args(["-c", &exec])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("can't start sh: {error}"))?;
+    let mut command = Command::new("sh");
+    command.args(["-c", &exec]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Group::begin(&mut command);
+    let mut child = command.kill_on_drop(true).spawn().map_err(|error| format!("can't start sh: {error}"))?;
+    // Dropped before the child is, and so before anybody waits for that.
+    let group = Group::of(&child);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {
@@ -73,9 +73,10 @@ async fn answer(exec: Arc<str>, request: Incoming) -> Result<Vec<u8>, String> {
         }
         Ok(())
     };
-    // Where one of them fails the child is dropped, and killed.
+    // Where one of them fails the group is dropped, and killed.
     let (answer, words, ()) = tokio::try_join!(answer_of(stdout), words_of(stderr), feed)?;
     let status = child.wait().await.map_err(|error| format!("can't wait for the command: {error}"))?;
+    group.leave();
     if status.success() {
         return Ok(answer);
     }

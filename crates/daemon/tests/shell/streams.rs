@@ -45,6 +45,40 @@ fn what_stdout_does_not_take_is_a_failure_that_says_so() {
 }
 
 #[test]
+fn what_a_command_has_started_ends_with_its_request() {
+    let hub = Daemon::start();
+    let directory = TempDir::new().expect("a directory");
+    let pipe = directory.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+    let _server = Server::start(hub.native, "slow", &format!("sleep 600 > {} | cat", pipe.display()));
+    let mut asking = nyx(hub.native, &["request", "slow", "now"]).spawn().expect("nyx starts");
+    let (sender, seen) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut reader = File::open(pipe).expect("the command opens it");
+        sender.send("begun").expect("somebody waits");
+        reader.read_to_end(&mut Vec::new()).expect("it reads");
+        sender.send("ended").expect("somebody waits");
+    });
+    assert_eq!(seen.recv_timeout(PATIENCE), Ok("begun"));
+    asking.kill().expect("it is there");
+    asking.wait().expect("it ends");
+    // Whoever holds the pipe is gone.
+    assert_eq!(seen.recv_timeout(PATIENCE), Ok("ended"));
+}
+
+#[test]
+fn what_a_command_leaves_in_the_background_stays() {
+    let hub = Daemon::start();
+    let _server = Server::start(hub.native, "start", "sleep 600 > /dev/null 2>&1 & echo $!");
+    let output = run(nyx(hub.native, &["request", "start", "now"]), b"");
+    assert_done(&output);
+    let process = String::from_utf8(output.stdout).expect("a number");
+    let line = std::fs::read(format!("/proc/{}/cmdline", process.trim())).expect("it is there");
+    assert_eq!(line, b"sleep\x00600\x00");
+    assert!(Command::new("kill").arg(process.trim()).status().expect("kill runs").success());
+}
+
+#[test]
 fn a_recording_goes_through_pipes() {
     let hub = hub_with_a_document();
     let recording = run(nyx(hub.native, &["record", "s", "-o", "-", "--for", "1s"]), b"");
