@@ -14,7 +14,7 @@ use crate::tell;
 /// Where the hub is, and how it is reached.
 #[derive(clap::Args)]
 pub(crate) struct Server {
-    /// The hub's address; nyxs:// is encrypted
+    /// The hub's address: nyx://, encrypted nyxs://, or udp:// for datagrams
     #[arg(
         long = "server",
         value_name = "ADDRESS",

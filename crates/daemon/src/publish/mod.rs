@@ -42,8 +42,9 @@ use throttle::Throttle;
 /// What is published follows from the input, unless --kind says it: JPEG, PNG and WebP are frames, WAV is audio, lines that
 /// begin with `{` are state, all other lines are events.
 ///
-/// Lines that are no good are told and left out; what follows is published, and the exit code is 1. When this command
-/// exits with 0 the hub has taken in everything.
+/// Lines that are no text or no JSON, and images that are not whole, are told and left out; what follows is published, and the exit code
+/// is 1. What the hub does not take, such as a line that is too long for it, ends this command, but with --acknowledged. When it exits
+/// with 0 the hub has taken in everything.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
