@@ -154,6 +154,15 @@ fn json_lines_become_the_document_and_patches_change_it() {
 }
 
 #[test]
+fn an_empty_document_is_one() {
+    let hub = Daemon::start();
+    assert_done(&publish(hub.native, &["s"], "{}\n"));
+    let output = run(nyx(hub.native, &["sub", "s", "--count", "1", "--for", "20s"]), b"");
+    assert_done(&output);
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).expect("a line")["value"], json!({}));
+}
+
+#[test]
 fn a_bad_line_is_named_and_left_out_and_the_rest_is_published() {
     let hub = Daemon::start();
     let output = publish(hub.native, &["s", "--json"], "{\"a\":1}\n\n{\"a\":oops}\n{\"a\":3}\n");
