@@ -1,11 +1,9 @@
 //! The command line.
 
-use std::io::Write as _;
-
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::{self, Outcome};
-use crate::{capture, config, demo, netem, play, publish, record, requests, serve, subscribe, token};
+use crate::{capture, config, demo, netem, play, publish, record, requests, serve, subscribe, tell, token};
 
 /// Real-time data, delivered fresh: state, frames, audio and events, to many subscribers at once.
 #[derive(Parser)]
@@ -57,7 +55,7 @@ impl Cli {
                 // Into memory first: the generator panics where its output closes.
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "nyx", &mut script);
-                Ok(std::io::stdout().write_all(&script)?)
+                tell::print(script)
             }
         }
     }

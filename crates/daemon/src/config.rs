@@ -186,7 +186,12 @@ fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|error| serde::de::Error::custom(format_args!("`{text}`: {error}")))
+    text.parse().map_err(|error: T::Err| {
+        let error = error.to_string();
+        // Some quote it themselves.
+        let place = if error.contains(&text) { String::new() } else { format!("`{text}`: ") };
+        serde::de::Error::custom(format_args!("{place}{error}"))
+    })
 }
 
 impl Default for Listen {

@@ -8,12 +8,13 @@ use nyx_client::batch::Policy;
 use nyx_client::{Address, Client, Config, ConnectError, Token, tls};
 
 use crate::exit::{Failure, Outcome};
+use crate::serve::Signals;
 use crate::tell;
 
 /// Where the hub is, and how it is reached.
 #[derive(clap::Args)]
 pub(crate) struct Server {
-    /// The hub's address; nyxs:// is encrypted
+    /// The hub's address: nyx://, encrypted nyxs://, or udp:// for datagrams
     #[arg(
         long = "server",
         value_name = "ADDRESS",
@@ -102,7 +103,15 @@ async fn connect_with(address: Address, mut config: Config, access: &Access) -> 
         .clone()
         .zip(access.key.clone())
         .map(|(certificate, key)| tls::client::Identity { certificate, key });
-    Client::connect(address, config).await.map_err(|error| match error {
+    // Whoever does not answer is waited for; who has asked does not have to be.
+    let mut signals = Signals::new()?;
+    let connected = tokio::select! {
+        connected = Client::connect(address.clone(), config) => connected,
+        () = signals.wait() => {
+            return Err(Failure::unreachable(anyhow!("stopped before {address} had answered")));
+        }
+    };
+    connected.map_err(|error| match error {
         ConnectError::Refused(refusal) => refusal.into(),
         ConnectError::Certificates(error) => Failure::usage(error),
         error @ ConnectError::TokenInClear(_) => Failure::usage(error),

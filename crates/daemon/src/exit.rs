@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use crate::tell;
+
 /// Why a command ends without having done what was asked.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -50,7 +52,7 @@ pub(crate) fn report(outcome: Outcome) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if is_closed_pipe(&failure.error) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("nyx: {}", one_line(&failure.error));
+            tell::note(one_line(&failure.error));
             ExitCode::from(failure.code)
         }
     }
@@ -67,13 +69,15 @@ fn one_line(error: &anyhow::Error) -> impl Display {
     let mut text = String::new();
     for cause in error.chain() {
         let cause = cause.to_string();
-        if text.contains(&cause) {
+        // Those of TOML end their line.
+        let cause = cause.trim_end();
+        if text.contains(cause) {
             continue;
         }
         if !text.is_empty() {
             text.push_str(": ");
         }
-        text.push_str(&cause);
+        text.push_str(cause);
     }
     text
 }

@@ -1,22 +1,37 @@
-//! Notes and progress on stderr. Nobody has to read it: that it can't be written is no failure.
+//! What was asked for on stdout; notes and progress on stderr, which nobody has to read: that it can't be written is no failure.
 
 use std::fmt::Display;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+
+use crate::exit::Outcome;
 
 /// Whether the cursor stands behind a progress line. Changed only while stderr is locked.
 static IN_PROGRESS: AtomicBool = AtomicBool::new(false);
 
+/// Prints what was asked for, all of it at once: what stays in a buffer fails unseen when the process ends.
+pub(crate) fn print(text: impl AsRef<[u8]>) -> Outcome {
+    let mut stdout = io::stdout().lock();
+    written(stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()))
+}
+
+/// Says of an error of stdout that it is one.
+pub(crate) fn written(result: io::Result<()>) -> Outcome {
+    Ok(result.context("can't write to stdout")?)
+}
+
 /// Tells something once.
 pub(crate) fn note(message: impl Display) {
-    let mut stderr = std::io::stderr().lock();
+    let mut stderr = io::stderr().lock();
     let start = if IN_PROGRESS.swap(false, Ordering::Relaxed) { CLEAR_LINE } else { "" };
     let _ = writeln!(stderr, "{start}nyx: {message}");
 }
 
 /// Tells how far things are. On a terminal it takes the place of what was told before.
 pub(crate) fn progress(line: impl Display) {
-    let mut stderr = std::io::stderr().lock();
+    let mut stderr = io::stderr().lock();
     let _ = if stderr.is_terminal() {
         IN_PROGRESS.store(true, Ordering::Relaxed);
         write!(stderr, "{CLEAR_LINE}{line}").and_then(|()| stderr.flush())
@@ -27,12 +42,12 @@ pub(crate) fn progress(line: impl Display) {
 
 /// Shows lines as they are.
 pub(crate) fn show(lines: impl Display) {
-    let _ = write!(std::io::stderr().lock(), "{lines}");
+    let _ = write!(io::stderr().lock(), "{lines}");
 }
 
 /// Leaves the last progress to be read.
 pub(crate) fn end_progress() {
-    let mut stderr = std::io::stderr().lock();
+    let mut stderr = io::stderr().lock();
     if IN_PROGRESS.swap(false, Ordering::Relaxed) {
         let _ = writeln!(stderr);
     }
@@ -40,7 +55,7 @@ pub(crate) fn end_progress() {
 
 /// Whether to tell progress that nobody asked for.
 pub(crate) fn is_watched() -> bool {
-    std::io::stderr().is_terminal()
+    io::stderr().is_terminal()
 }
 
 /// A number of bytes, or of bytes a second, as people read it: three digits, powers of 1000.

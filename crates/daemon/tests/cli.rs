@@ -5,6 +5,9 @@ mod common {
     pub(crate) mod wait;
 }
 
+#[path = "shell/streams.rs"]
+mod streams;
+
 #[path = "sound/tone.rs"]
 mod tone;
 
@@ -148,6 +151,15 @@ fn json_lines_become_the_document_and_patches_change_it() {
     assert_done(&output);
     let patched = json!({ "big": 9_007_199_254_740_993_i64, "x": 2, "list": [1, "two", null, { "y": [] }], "deep": { "er": true } });
     assert_eq!(latest(), patched);
+}
+
+#[test]
+fn an_empty_document_is_one() {
+    let hub = Daemon::start();
+    assert_done(&publish(hub.native, &["s"], "{}\n"));
+    let output = run(nyx(hub.native, &["sub", "s", "--count", "1", "--for", "20s"]), b"");
+    assert_done(&output);
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).expect("a line")["value"], json!({}));
 }
 
 #[test]
@@ -381,6 +393,9 @@ fn completions_and_configuration_are_printed_and_load() {
     std::fs::write(file.path(), "[listen]\nport = 1\n").expect("written");
     let output = Command::new(NYX).arg("config").arg(file.path()).output().expect("nyx starts");
     assert_fails(&output, 2, "port");
+    std::fs::write(file.path(), "[tls]\ncertificate = \"none.pem\"\nkey = \"none.key\"\n").expect("written");
+    let output = Command::new(NYX).arg("config").arg(file.path()).output().expect("nyx starts");
+    assert_fails(&output, 2, "none.pem");
 }
 
 #[test]

@@ -1,12 +1,18 @@
-//! `docs/CONFIG.md` is held to the program: every setting stands there, and every limit with metrics that there are.
+//! Pages of `docs/` are held to the program: every setting stands in CONFIG, and every limit with metrics that there are; every metric in METRICS;
+//! every code of an error in HTTP; every command in the README of the daemon.
 
 mod common;
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
-use common::Server;
+use common::guarded::{Guarded, NYX};
 
 const PAGE: &str = include_str!("../../../docs/CONFIG.md");
+const METRICS: &str = include_str!("../../../docs/METRICS.md");
+const HTTP: &str = include_str!("../../../docs/HTTP.md");
+const README: &str = include_str!("../README.md");
 const DEFAULTS: &str = include_str!("../nyx.toml");
 
 /// The settings of the printed defaults, those that are commented out included, as `section.key`.
@@ -52,31 +58,47 @@ fn every_setting_stands_in_the_page() {
     assert!(gone.is_empty(), "docs/CONFIG.md tells of {gone:?}, which there are not");
 }
 
+/// What `/metrics` says of a hub with tokens, datagrams and a service to forward to.
+fn metrics() -> String {
+    let more = "[listen]\nudp = \"127.0.0.1:0\"\n[[forward]]\ntopics = \"a\"\nto = \"tcp://127.0.0.1:9\"\n";
+    let hub = Guarded::start(more);
+    let minted = hub.mint(&["--all"]);
+    // Some are there when there is something to count.
+    assert_eq!(hub.post("a", &minted.token).status(), 202);
+    let serve = ["reply", "s", "--exec", "cat"];
+    let mut server = nyx(&hub, &minted.token, &serve).stderr(Stdio::piped()).spawn().unwrap();
+    BufReader::new(server.stderr.take().unwrap()).read_line(&mut String::new()).unwrap();
+    assert!(nyx(&hub, &minted.token, &["request", "s", "hello"]).status().unwrap().success());
+    server.kill().unwrap();
+    server.wait().unwrap();
+    hub.get("/metrics", &minted.token).text().to_owned()
+}
+
+fn nyx(hub: &Guarded, token: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(NYX);
+    let server = format!("nyx://{}", hub.server.native());
+    command.args(args).env("NYX_SERVER", server).env("NYX_TOKEN", token).stdout(Stdio::null());
+    command
+}
+
+/// The metrics that there are, without `_total`.
+fn families(page: &str) -> BTreeSet<&str> {
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    // Those of TLS are on the same page where there is TLS.
+    let of_tls = ["nyx_tls_failed", "nyx_certificate_reloads"];
+    types.filter_map(|line| line.split(' ').next()).chain(of_tls).collect()
+}
+
+/// Without labels and `_total`.
+fn family(metric: &str) -> &str {
+    let name = metric.split('{').next().unwrap_or(metric);
+    name.strip_suffix("_total").unwrap_or(name)
+}
+
 #[test]
 fn every_limit_stands_with_a_metric_that_there_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("hub.toml");
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate =
-        rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-    std::fs::write(folder.path().join("hub.pem"), certificate.pem()).unwrap();
-    std::fs::write(folder.path().join("hub.key"), key.serialize_pem()).unwrap();
-    std::fs::write(&config, "").unwrap();
-    // Metrics of TLS are there with TLS alone; their page is the same function.
-    let plain = Server::start_with(&["--config", config.to_str().unwrap()]);
-    let page = plain.get("/metrics");
-    let known: BTreeSet<_> = page
-        .text()
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE "))
-        .filter_map(|line| line.split(' ').next())
-        .collect();
-    let is_known = |metric: &str| {
-        let family = metric.split('{').next().unwrap_or(metric);
-        let only_with_tls = ["nyx_tls_failed", "nyx_certificate_reloads"];
-        let family = family.strip_suffix("_total").unwrap_or(family);
-        known.contains(family) || only_with_tls.contains(&family)
-    };
+    let page = metrics();
+    let known = families(&page);
     let rows = PAGE.lines().filter(|line| line.starts_with("| `limits."));
     let mut limits = 0;
     for row in rows {
@@ -84,8 +106,37 @@ fn every_limit_stands_with_a_metric_that_there_is() {
         let metrics: Vec<_> = quoted(row).into_iter().filter(|text| text.starts_with("nyx_")).collect();
         assert!(!metrics.is_empty(), "no metric in: {row}");
         for metric in metrics {
-            assert!(is_known(metric), "{metric} is not one of {known:?}");
+            assert!(known.contains(family(metric)), "{metric} is not one of {known:?}");
         }
     }
     assert_eq!(limits, settings().iter().filter(|setting| setting.starts_with("limits.")).count());
+}
+
+#[test]
+fn every_metric_and_every_code_of_an_error_stands_in_its_page() {
+    let page = metrics();
+    let told = quoted(METRICS).into_iter().filter(|text| text.starts_with("nyx_")).map(family).collect();
+    assert_eq!(families(&page), told);
+    let codes: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("nyx_http_refused_total{code=\"")?.split('"').next())
+        .collect();
+    assert!(codes.len() > 10, "{codes:?}");
+    let (_, errors) = HTTP.split_once("## Errors").unwrap();
+    let missing: Vec<_> = codes.iter().filter(|code| !quoted(errors).contains(*code)).collect();
+    assert!(missing.is_empty(), "docs/HTTP.md says nothing of {missing:?}");
+}
+
+#[test]
+fn every_command_stands_in_the_readme() {
+    let help = Command::new(NYX).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands = commands.lines().take_while(|line| !line.is_empty());
+    let commands: Vec<_> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.contains(&"serve"), "{commands:?}");
+    let stands = |command: &&str| README.lines().any(|line| line.starts_with(&format!("nyx {command} ")));
+    let missing: Vec<_> =
+        commands.into_iter().filter(|command| *command != "help" && !stands(command)).collect();
+    assert!(missing.is_empty(), "crates/daemon/README.md says nothing of {missing:?}");
 }

@@ -13,6 +13,7 @@
 //! `buffer`, `loss`, `duplicate`, `reorder` and `mtu` (or `off`), written as on the command line of `nyx netem`. `stall` and `go` stop all bytes and let them go on,
 //! `cut` breaks connections and lets nothing through until `return`, and `repeat` begins again from the first line.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -49,11 +50,25 @@ pub enum Change {
     Cut(bool),
 }
 
+/// As it stands in the text.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Set(setting) => &setting.text,
+            Self::Stall(true) => "stall",
+            Self::Stall(false) => "go",
+            Self::Cut(true) => "cut",
+            Self::Cut(false) => "return",
+        })
+    }
+}
+
 /// A setting and its value; its text was checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setting {
     name: Name,
     conditions: Conditions,
+    text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +124,7 @@ impl Setting {
             }
             _ => return Err(format!("there is no setting `{name}`")),
         };
-        Ok(Self { name, conditions })
+        Ok(Self { name, conditions, text: text.to_owned() })
     }
 
     /// Applies it to a path of datagrams.
@@ -230,7 +245,7 @@ pub struct ParseScheduleError {
     what: String,
 }
 
-fn parse<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+fn parse<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| format!("`{text}`: {error}"))
 }
 
@@ -260,6 +275,10 @@ mod tests {
         let schedule: Schedule = text.parse().unwrap();
         assert_eq!((schedule.steps().len(), schedule.repeat()), (4, Some(Duration::from_secs(30))));
         assert_eq!(schedule.steps()[2].changes, [Change::Cut(true)]);
+        let told: Vec<_> =
+            schedule.steps().iter().flat_map(|step| &step.changes).map(ToString::to_string).collect();
+        let said = ["rate=4Mbit/s", "delay=40ms", "loss=5%", "jitter=20ms", "cut", "return", "loss=0%"];
+        assert_eq!(told, said);
         let mut conditions = Conditions::default();
         for change in schedule.steps()[..2].iter().flat_map(|step| &step.changes) {
             if let Change::Set(setting) = change {

@@ -1,6 +1,5 @@
 //! `nyx capture --list --follow`.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use nyx_audio_capture::host::{Control, Event, Follow, Session};
@@ -8,6 +7,7 @@ use serde::Serialize;
 
 use super::list::{self, SessionLine};
 use crate::exit::Outcome;
+use crate::tell;
 
 /// Prints the list, and then a line for each change, until it is interrupted.
 pub(super) fn run(json: bool) -> Outcome {
@@ -18,7 +18,7 @@ pub(super) fn run(json: bool) -> Outcome {
         if let Some(event) = watch.next(Duration::from_secs(60))? {
             let change = Change::of(event, control.sessions()?);
             let line = if json { serde_json::to_string(&change.line())? } else { change.text() };
-            writeln!(std::io::stdout(), "{line}")?;
+            tell::print(format!("{line}\n"))?;
         }
     }
 }

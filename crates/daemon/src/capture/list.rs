@@ -1,12 +1,12 @@
 //! `nyx capture --list`.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use nyx_audio_capture::host::{Device, DeviceKind, Direction, Session, SessionState};
 use serde::Serialize;
 
 use crate::exit::Outcome;
+use crate::tell;
 
 /// Prints devices and sessions on stdout.
 pub(super) fn run(json: bool) -> Outcome {
@@ -18,7 +18,7 @@ pub(super) fn run(json: bool) -> Outcome {
     } else {
         table(&devices, &sessions)
     };
-    Ok(std::io::stdout().write_all(text.as_bytes())?)
+    tell::print(text)
 }
 
 #[cfg(target_os = "linux")]

@@ -7,8 +7,7 @@ mod outputs;
 mod target;
 mod topic;
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -22,7 +21,7 @@ use tokio::time::sleep;
 use crate::connect::Server;
 use crate::exit::{Failure, Outcome};
 use crate::serve::{Signals, block_on};
-use crate::tell;
+use crate::{stdio, tell};
 
 use outputs::Outputs;
 use target::Target;
@@ -160,7 +159,7 @@ impl Args {
         rest?;
         let summary = summary?;
         if self.json {
-            writeln!(std::io::stdout(), "{}", serde_json::to_string(&summary)?)?;
+            tell::print(serde_json::to_string(&summary)? + "\n")?;
         } else {
             tell::note(summary);
         }
@@ -169,7 +168,7 @@ impl Args {
 
     /// What goes to stdout is a stream of WAV and nothing else.
     fn check_stdout(&self) -> Outcome {
-        let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new(outputs::STDOUT));
+        let is_stdout = |path: &Option<PathBuf>| path.as_deref().is_some_and(stdio::is_meant);
         let wrong = if is_stdout(&self.flac) {
             "FLAC needs a file, whose header is written at the end: `--wav -` writes a stream to stdout"
         } else if is_stdout(&self.wav) && self.append {

@@ -1,9 +1,6 @@
 //! Where the chunks go, and what is said of them at the end.
 
 use std::fmt;
-use std::fs::File;
-use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use nyx_audio_capture::queue::Metrics;
@@ -18,6 +15,7 @@ use super::level::Level;
 use super::topic::Topic;
 use crate::exit::Outcome;
 use crate::opus;
+use crate::stdio;
 use crate::tell;
 
 /// File, topic and meter, each where it was asked for.
@@ -129,8 +127,8 @@ impl Outputs {
 /// What is recorded into: a file, or stdout.
 fn recorder(args: &Args, format: Format, config: record::Config) -> Outcome<Option<Recorder>> {
     let Some(path) = args.wav.as_ref().or(args.flac.as_ref()) else { return Ok(None) };
-    let recorder = if path == Path::new(STDOUT) {
-        Recorder::to_pipe(stdout()?, format, config)
+    let recorder = if stdio::is_meant(path) {
+        Recorder::to_pipe(stdio::stdout()?, format, config)
     } else if args.append {
         Recorder::append(path, format, config)
     } else {
@@ -138,23 +136,6 @@ fn recorder(args: &Args, format: Format, config: record::Config) -> Outcome<Opti
     };
     Ok(Some(recorder?))
 }
-
-#[cfg(unix)]
-fn stdout() -> io::Result<File> {
-    use std::os::fd::AsFd as _;
-
-    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
-}
-
-#[cfg(windows)]
-fn stdout() -> io::Result<File> {
-    use std::os::windows::io::AsHandle as _;
-
-    Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
-}
-
-/// The file name that means stdout.
-pub(super) const STDOUT: &str = "-";
 
 impl Meter {
     fn new() -> Self {

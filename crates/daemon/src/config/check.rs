@@ -1,6 +1,5 @@
 //! `nyx config`: whether `nyx serve` would begin with a configuration.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use nyx_hub::Hub;
@@ -9,6 +8,7 @@ use super::{Config, DEFAULTS};
 use crate::exit::Outcome;
 use crate::forward;
 use crate::serve::Secure;
+use crate::tell;
 
 /// Check a configuration, or print one with all defaults.
 #[derive(clap::Args)]
@@ -19,10 +19,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Outcome {
     let Some(file) = args.file else {
-        return Ok(std::io::stdout().write_all(DEFAULTS.as_bytes())?);
+        return tell::print(DEFAULTS);
     };
     Config::load(Some(&file))?.check()?;
-    Ok(writeln!(std::io::stdout(), "{}: good", file.display())?)
+    tell::print(format!("{}: good\n", file.display()))
 }
 
 impl Config {

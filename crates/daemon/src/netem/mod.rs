@@ -4,7 +4,6 @@ mod report;
 mod script;
 mod udp;
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -132,7 +131,7 @@ impl Args {
         drop(background);
         tell::end_progress();
         if self.json {
-            writeln!(std::io::stdout(), "{}", report::json(&counters))?;
+            tell::print(format!("{}\n", report::json(&counters)))?;
         } else {
             tell::note(format_args!("netem: {}", report::describe(&counters)));
         }
@@ -175,6 +174,10 @@ impl Args {
         add("rate", self.rate.map(|rate| format!("{}/s", tell::bytes(rate.bytes_per_second() as f64))));
         add("delay", time(self.delay));
         add("jitter", time(self.jitter));
+        add("loss", self.loss.map(|loss| loss.to_string()));
+        add("doubles", self.duplicate.map(|share| share.to_string()));
+        add("reorders", self.reorder.map(|reorder| reorder.to_string()));
+        add("mtu", self.mtu.map(|bytes| bytes.to_string()));
         add("stalls after", self.stall_after.map(|time| time.to_string()));
         add("for", self.stall_for.map(|time| time.to_string()));
         add("cuts after", self.cut_after.map(|time| time.to_string()));

@@ -26,7 +26,7 @@ pub(super) fn describe(counters: &Counters) -> String {
     let Counters { accepted, open, unreachable, cut, reset, to_client, to_upstream, .. } = counters;
     let bytes = |flow: &Flow| tell::bytes(flow.delivered as f64);
     let mut words = format!(
-        "{accepted} connections, {open} open, {} to clients, {} to the server",
+        "connections: {accepted}, {open} of them open, {} to clients, {} to the server",
         bytes(to_client),
         bytes(to_upstream)
     );

@@ -37,6 +37,7 @@ async fn play(schedule: &Schedule, mut apply: impl FnMut(&Change)) {
     for (at, Step { changes, .. }) in schedule.timeline() {
         tokio::time::sleep_until(start + at).await;
         changes.iter().for_each(&mut apply);
-        tell::note(format_args!("netem: {} after the start, as scheduled", humantime::format_duration(at)));
+        let told: Vec<_> = changes.iter().map(ToString::to_string).collect();
+        tell::note(format_args!("netem: at {} {}", humantime::format_duration(at), told.join(" ")));
     }
 }

@@ -1,6 +1,5 @@
 //! `nyx netem --udp`.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -38,7 +37,7 @@ pub(super) async fn run(
     tell::end_progress();
     let totals = handle.totals();
     if args.json {
-        writeln!(std::io::stdout(), "{}", json(&totals))?;
+        tell::print(format!("{}\n", json(&totals)))?;
     } else {
         tell::note(format_args!("netem: {}", describe(&totals)));
     }
@@ -56,7 +55,7 @@ async fn progress(handle: Handle) {
 fn describe(totals: &Totals) -> String {
     let Totals { clients, refused, to_upstream, to_client, .. } = totals;
     let mut words = format!(
-        "{clients} clients, {} datagrams to them, {} to the server",
+        "clients: {clients}, {} datagrams to them, {} to the server",
         to_client.delivered, to_upstream.delivered
     );
     let both = |count: fn(&Counters) -> u64| count(to_upstream) + count(to_client);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
@@ -25,7 +24,7 @@ pub(super) fn run(path: &Path, patterns: &[Pattern], json: bool) -> Outcome {
     let ending = ending.unwrap_or(Ending::Open);
     list.ending = ending.name();
     let text = if json { serde_json::to_string(&list)? + "\n" } else { list.table(path) };
-    std::io::stdout().write_all(text.as_bytes())?;
+    tell::print(text)?;
     ending.report(path)
 }
 

@@ -6,7 +6,6 @@ mod schedule;
 mod source;
 mod tally;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::connect::{self, Server};
 use crate::exit::{Failure, Outcome};
 use crate::serve::{Signals, block_on};
-use crate::tell;
+use crate::{stdio, tell};
 
 use publishers::Publishers;
 use schedule::{Schedule, Speed};
@@ -34,7 +33,7 @@ use tally::Tally;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The recording
+    /// The recording; `-`: stdin
     file: PathBuf,
     #[command(flatten)]
     server: Server,
@@ -81,6 +80,9 @@ impl Args {
                 "`{prefix}/…` would be the hub's own topics: take another prefix"
             )));
         }
+        if self.looped && stdio::is_meant(&self.file) {
+            return Err(Failure::usage(anyhow!("stdin can't be read twice: --loop takes a file")));
+        }
         source::check(&self.file)?;
         let mut signals = Signals::new()?;
         let client = self.server.connect(format!("nyx play {}", self.file.display())).await?;
@@ -113,7 +115,7 @@ impl Args {
         let ending = played?;
         let summary = tally.summary(&self.file, time, delay, ending.as_ref());
         if self.json {
-            writeln!(std::io::stdout(), "{}", serde_json::to_string(&summary)?)?;
+            tell::print(serde_json::to_string(&summary)? + "\n")?;
         } else {
             tell::note(summary);
         }

@@ -12,7 +12,7 @@ use nyx_protocol::record::{Outage, ReadError, Reader, Record, Session, Topic};
 use tokio::sync::mpsc;
 
 use crate::exit::Outcome;
-use crate::tell;
+use crate::{stdio, tell};
 
 /// What a player does next.
 pub(super) enum Step {
@@ -95,6 +95,9 @@ impl Ending {
 
 /// Refuses a file that is no recording, without reading on.
 pub(super) fn check(path: &Path) -> Outcome {
+    if stdio::is_meant(path) {
+        return Ok(());
+    }
     let is_file = std::fs::metadata(path).with_context(|| unreadable(path))?.is_file();
     // What comes from a pipe can't be read twice.
     if is_file { open(path).map(drop) } else { Ok(()) }
@@ -124,12 +127,14 @@ pub(super) fn each(
 }
 
 fn open(path: &Path) -> Outcome<Reader<File>> {
-    let file = File::open(path).with_context(|| unreadable(path))?;
+    let file = if stdio::is_meant(path) { stdio::stdin() } else { File::open(path) };
+    let file = file.with_context(|| unreadable(path))?;
     Ok(Reader::open(file).with_context(|| unreadable(path))?)
 }
 
 fn unreadable(path: &Path) -> String {
-    format!("can't play {}", path.display())
+    let place = if stdio::is_meant(path) { "stdin".into() } else { path.display().to_string() };
+    format!("can't play {place}")
 }
 
 /// Blocks from a thread of its own, since reading may block.

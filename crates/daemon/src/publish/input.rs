@@ -3,12 +3,13 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 
 use super::guess::Format;
 use crate::exit::Outcome;
+use crate::stdio;
 
 /// A place to read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(crate) enum Place {
 
 impl From<PathBuf> for Place {
     fn from(path: PathBuf) -> Self {
-        if path == Path::new("-") { Self::Stdin } else { Self::File(path) }
+        if stdio::is_meant(&path) { Self::Stdin } else { Self::File(path) }
     }
 }
 
@@ -61,14 +62,7 @@ fn cannot_read(place: &Place) -> String {
 
 /// Whether stdin was redirected from a file, which has no pace of its own.
 fn stdin_is_file() -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::fd::AsFd as _;
-        let file = io::stdin().as_fd().try_clone_to_owned().map(File::from);
-        file.and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.is_file())
-    }
-    #[cfg(not(unix))]
-    false
+    stdio::stdin().and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.is_file())
 }
 
 /// An open input.

@@ -13,7 +13,6 @@ mod tally;
 mod throttle;
 pub(crate) mod window;
 
-use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,8 +42,9 @@ use throttle::Throttle;
 /// What is published follows from the input, unless --kind says it: JPEG, PNG and WebP are frames, WAV is audio, lines that
 /// begin with `{` are state, all other lines are events.
 ///
-/// Lines that are no good are told and left out; what follows is published, and the exit code is 1. When this command
-/// exits with 0 the hub has taken in everything.
+/// Lines that are no text or no JSON, and images that are not whole, are told and left out; what follows is published, and the exit code
+/// is 1. What the hub does not take, such as a line that is too long for it, ends this command, but with --acknowledged. When it exits
+/// with 0 the hub has taken in everything.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -150,7 +150,7 @@ impl Args {
         if let Some(kind) = kind {
             let summary = tally.summary(&self.topic, kind, clock.now() - start);
             if self.json {
-                writeln!(std::io::stdout(), "{}", serde_json::to_string(&summary)?)?;
+                tell::print(serde_json::to_string(&summary)? + "\n")?;
             } else if self.tells_progress() {
                 tell::note(summary);
             }

@@ -4,11 +4,10 @@ mod intake;
 mod output;
 mod tally;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use nyx_client::Pattern;
 use nyx_core::ByteSize;
 use nyx_core::clock::{Clock as _, Monotonic, unix_micros};
@@ -16,9 +15,9 @@ use nyx_protocol::record::WriteError;
 use tokio::task::JoinSet;
 
 use crate::connect::{self, Server};
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 use crate::serve::{Signals, block_on};
-use crate::tell;
+use crate::{stdio, tell};
 
 use intake::Intake;
 pub(crate) use intake::limits;
@@ -36,7 +35,7 @@ pub(crate) struct Args {
     /// Which topics: `*` is one segment, `**` any number
     #[arg(required = true, value_name = "PATTERN")]
     patterns: Vec<Pattern>,
-    /// The file to write; one that exists is refused unless told what to do with it
+    /// The file to write, `-`: to stdout; one that exists is refused unless told what to do with it
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
     /// Go on with the file where it ends; a record that a killed recorder left unfinished is cut off
@@ -65,6 +64,7 @@ Examples:
   nyx record 'logs/**' -o logs.nyxrec --append";
 
 pub(crate) fn run(args: Args) -> Outcome {
+    args.check_stdout()?;
     block_on(args.run())
 }
 
@@ -91,6 +91,19 @@ impl Args {
         let finished = recorder.finish(&self, recorded);
         connect::leave(client).await;
         finished
+    }
+
+    fn check_stdout(&self) -> Outcome {
+        let wrong = if !stdio::is_meant(&self.output) {
+            return Ok(());
+        } else if self.append {
+            "what was written to stdout can't be gone on with: --append needs a file"
+        } else if self.json {
+            "stdout takes one thing: either `-o -` or --json"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::usage(anyhow!(wrong)))
     }
 
     fn tells_progress(&self) -> bool {
@@ -158,7 +171,7 @@ impl Recorder {
         ended?;
         let summary = self.tally.summary(&self.output, self.output.elapsed(now));
         if args.json {
-            writeln!(std::io::stdout(), "{}", serde_json::to_string(&summary)?)?;
+            tell::print(serde_json::to_string(&summary)? + "\n")?;
         } else {
             tell::note(summary);
         }

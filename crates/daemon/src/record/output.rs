@@ -21,7 +21,7 @@ use nyx_protocol::wire::{Flags, codec};
 use super::intake::Received;
 use super::tally::Tally;
 use crate::exit::Outcome;
-use crate::tell;
+use crate::{stdio, tell};
 
 /// What to do with a file that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +130,9 @@ impl Output {
 
     /// What to say when it does not.
     pub(super) fn failure(&self) -> String {
+        if stdio::is_meant(&self.path) {
+            return "can't write to stdout".to_owned();
+        }
         format!("can't write {}, which can be played up to there", self.path.display())
     }
 
@@ -235,9 +238,12 @@ fn reason(reason: Reason) -> control::Reason {
     }
 }
 
-/// The file, unchanged and locked, and how much is in it. A device or a pipe has nothing in it.
+/// The file, unchanged and locked, and how much is in it. A device, a pipe or stdout has nothing in it.
 fn open_file(path: &Path, mode: Mode) -> Outcome<(File, u64)> {
     let place = || format!("can't write {}", path.display());
+    if stdio::is_meant(path) {
+        return Ok((stdio::stdout().context("can't write to stdout")?, 0));
+    }
     let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
     let reads = mode == Mode::Append && is_file;
     let file = File::options()

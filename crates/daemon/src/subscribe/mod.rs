@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::connect::{self, Server};
 use crate::exit::{Failure, Outcome};
 use crate::serve::{Signals, block_on};
-use crate::tell;
+use crate::{stdio, tell};
 
 use files::Directory;
 use recording::Recording;
@@ -80,7 +80,7 @@ pub(crate) fn run(args: Args) -> Outcome {
 
 impl Args {
     fn check(&self) -> Outcome {
-        let to_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+        let to_stdout = |path: &Option<PathBuf>| path.as_deref().is_some_and(stdio::is_meant);
         let uses = [to_stdout(&self.frames), to_stdout(&self.wav), self.json];
         if uses.into_iter().filter(|uses| *uses).count() > 1 {
             return Err(Failure::usage(anyhow!(
@@ -143,10 +143,10 @@ impl Sink {
     fn new(args: &Args) -> Outcome<Self> {
         let frames = match args.frames.as_deref() {
             None => None,
-            Some(path) if path == Path::new("-") => Some(Frames::Stdout),
+            Some(path) if stdio::is_meant(path) => Some(Frames::Stdout),
             Some(path) => Some(Frames::Files(Directory::new(path)?)),
         };
-        let wav_to_stdout = args.wav.as_deref() == Some(Path::new("-"));
+        let wav_to_stdout = args.wav.as_deref().is_some_and(stdio::is_meant);
         let taken = wav_to_stdout || matches!(frames, Some(Frames::Stdout));
         Ok(Self {
             clock: Monotonic::new(),
@@ -262,7 +262,7 @@ impl Sink {
             None => Ok(None),
             Some(Frames::Files(directory)) => directory.write(frame).map(Some),
             Some(Frames::Stdout) => {
-                self.stdout.write_all(&frame.payload)?;
+                tell::written(self.stdout.write_all(&frame.payload))?;
                 self.is_dirty = true;
                 Ok(None)
             }
@@ -270,9 +270,9 @@ impl Sink {
     }
 
     fn print(&mut self, line: serde_json::Result<String>) -> Outcome {
-        writeln!(self.stdout, "{}", line?)?;
+        let line = line?;
         self.is_dirty = true;
-        Ok(())
+        tell::written(writeln!(self.stdout, "{line}"))
     }
 
     fn tick(&mut self, args: &Args, last_tick: &mut Instant) -> Outcome {
@@ -289,8 +289,7 @@ impl Sink {
 
     fn flush(&mut self) -> Outcome {
         self.is_dirty = false;
-        self.stdout.flush()?;
-        Ok(())
+        tell::written(self.stdout.flush())
     }
 
     fn flush_all(&mut self) -> Outcome {

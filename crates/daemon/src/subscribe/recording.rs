@@ -12,7 +12,7 @@ use nyx_client::{AudioFormat, Name, Samples};
 
 use crate::exit::Outcome;
 use crate::sound::{Timeline, Unpacker};
-use crate::tell;
+use crate::{stdio, tell};
 
 /// Writes the first audio topic that comes. What is missing in it becomes silence, so that the rest stays where it belongs. When the topic goes
 /// on in another format, so does the recording in another file.
@@ -49,7 +49,7 @@ impl Recording {
     /// Writes a chunk. Breaks where it can't go on: stdout takes one format.
     pub(crate) fn write(&mut self, audio: &Audio) -> Outcome<ControlFlow<()>> {
         match &self.take {
-            None => self.take = Some(Take::begin(audio, Place::first(&self.path)?)?),
+            None => self.take = Some(self.begin(audio, Place::first(&self.path)?)?),
             Some(take) if take.is_over(audio) => {
                 if self.go_on(audio)?.is_break() {
                     return Ok(ControlFlow::Break(()));
@@ -64,7 +64,7 @@ impl Recording {
             }
             return Ok(ControlFlow::Continue(()));
         };
-        take.append(audio).with_context(|| format!("can't write {}", self.present.display()))?;
+        take.append(audio).with_context(|| unwritable(&self.present))?;
         Ok(ControlFlow::Continue(()))
     }
 
@@ -72,7 +72,7 @@ impl Recording {
     fn go_on(&mut self, audio: &Audio) -> Outcome<ControlFlow<()>> {
         self.flush()?;
         let name = &audio.topic.name;
-        if self.path == Path::new("-") {
+        if stdio::is_meant(&self.path) {
             tell::note(format_args!(
                 "`{name}` goes on in another format, which one WAV file can't hold: it ends here"
             ));
@@ -80,9 +80,13 @@ impl Recording {
         }
         let (present, place) = Place::after(&self.path)?;
         tell::note(format_args!("`{name}` goes on in another format: {}", present.display()));
-        self.take = Some(Take::begin(audio, place)?);
         self.present = present;
+        self.take = Some(self.begin(audio, place)?);
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn begin(&self, audio: &Audio, place: Place) -> anyhow::Result<Take> {
+        Take::begin(audio, place).with_context(|| unwritable(&self.present))
     }
 
     pub(crate) fn miss(&mut self, gap: &Gap) {
@@ -94,14 +98,14 @@ impl Recording {
     /// Makes what was written so far readable.
     pub(crate) fn flush(&mut self) -> Outcome {
         if let Some(take) = &mut self.take {
-            take.flush().with_context(|| format!("can't write {}", self.present.display()))?;
+            take.flush().with_context(|| unwritable(&self.present))?;
         }
         Ok(())
     }
 }
 
 impl Take {
-    fn begin(audio: &Audio, place: Place) -> Outcome<Self> {
+    fn begin(audio: &Audio, place: Place) -> anyhow::Result<Self> {
         let topic = audio.topic.name.clone();
         let announced = audio.topic.audio.ok_or_else(|| {
             anyhow!("`{topic}` says neither rate nor channels, so it can't be written as WAV: let its publisher say them")
@@ -177,10 +181,10 @@ enum Place {
 
 impl Place {
     fn first(path: &Path) -> Outcome<Self> {
-        if path == Path::new("-") {
+        if stdio::is_meant(path) {
             return Ok(Self::Stdout(BufWriter::new(std::io::stdout())));
         }
-        let file = File::create(path).with_context(|| format!("can't write {}", path.display()))?;
+        let file = File::create(path).with_context(|| unwritable(path))?;
         Ok(Self::File(BufWriter::new(file)))
     }
 
@@ -192,12 +196,17 @@ impl Place {
                 Ok(file) => return Ok((next, Self::File(BufWriter::new(file)))),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => {
-                    return Err(anyhow!(error).context(format!("can't write {}", next.display())).into());
+                    return Err(anyhow!(error).context(unwritable(&next)).into());
                 }
             }
         }
         Err(anyhow!("{} has {FILES_MAX} files beside it: record elsewhere", path.display()).into())
     }
+}
+
+fn unwritable(path: &Path) -> String {
+    let place = if stdio::is_meant(path) { "stdout".into() } else { path.display().to_string() };
+    format!("can't write {place}")
 }
 
 fn numbered(path: &Path, number: u32) -> PathBuf {

@@ -1,5 +1,6 @@
 //! What a path does to datagrams.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -66,6 +67,7 @@ impl Conditions {
 ///
 /// let reorder: Reorder = "1%:50".parse().unwrap();
 /// assert_eq!((reorder.share.get(), reorder.by), (0.01, 50));
+/// assert_eq!(reorder.to_string(), "1%:50");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reorder {
@@ -73,6 +75,12 @@ pub struct Reorder {
     pub share: Share,
     /// Behind how many. Where so many don't come, it arrives 200 ms late.
     pub by: usize,
+}
+
+impl fmt::Display for Reorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.share, self.by)
+    }
 }
 
 impl FromStr for Reorder {

@@ -23,7 +23,8 @@ impl Share {
 
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}%", self.0 * 100.0)
+        // Without what the product of 0.07 and 100 has behind its comma.
+        write!(f, "{}%", (self.0 * 1e14).round() / 1e12)
     }
 }
 
@@ -65,6 +66,9 @@ impl ParseShareError {
 /// assert!(matches!("30%".parse(), Ok(Loss::Random(share)) if share.get() == 0.3));
 /// assert!(matches!("burst:1%,25%,80%".parse(), Ok(Loss::Burst { lost, .. }) if lost.get() == 0.8));
 /// assert!("130%".parse::<Loss>().is_err());
+/// for text in ["0%", "7%", "burst:1%,25%", "burst:1%,25%,80%"] {
+///     assert_eq!(text.parse::<Loss>().unwrap().to_string(), text);
+/// }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Loss {
@@ -82,6 +86,17 @@ pub enum Loss {
         /// What is lost of those that leave while it is bad.
         lost: Share,
     },
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Share(0.0).fmt(f),
+            Self::Random(share) => share.fmt(f),
+            Self::Burst { to_bad, to_good, lost } if lost.0 >= 1.0 => write!(f, "burst:{to_bad},{to_good}"),
+            Self::Burst { to_bad, to_good, lost } => write!(f, "burst:{to_bad},{to_good},{lost}"),
+        }
+    }
 }
 
 impl FromStr for Loss {

@@ -93,7 +93,7 @@ impl Document {
         Self { epoch, version: 0, root, keys: KeyTable::default(), held: Held::new(0), cost, limits }
     }
 
-    /// The same value in a new epoch at version 1 (0 if empty), with a key table of the keys in use only. For
+    /// The same value in a new epoch at version 1, with a key table of the keys in use only. For
     /// when [`PatchError::TooManyKeys`] is due to keys that are gone. Receivers get a snapshot.
     pub fn renewed(&self, epoch: u64) -> Self {
         let mut renewed = Self::new(epoch, self.limits.clone());
@@ -161,7 +161,7 @@ impl Document {
     }
 
     /// Applies a publisher's patch; tells whether it changed anything, in which case the version went up by one.
-    /// Values that are set to what they were do not count as changed.
+    /// Values that are set to what they were do not count as changed, but for the first whole value that is set: with it there is a document.
     ///
     /// # Errors
     /// When the patch does not fit or a limit would be exceeded. Then nothing has changed.
@@ -169,7 +169,12 @@ impl Document {
         let version = self.version + 1;
         let keys = Interner::new(&self.keys, &self.limits);
         let mut planner = Planner::new(keys, version, &self.limits);
-        let Some(change) = planner.plan(&self.root, patch, 0)? else { return Ok(false) };
+        let change = match planner.plan(&self.root, patch, 0)? {
+            Some(change) => change,
+            // That there is a document now is news, also of one that is as empty as none.
+            None if self.version == 0 && matches!(patch, Patch::Set(_)) => Change::Map(Vec::new()),
+            None => return Ok(false),
+        };
         let fresh = planner.keys.into_fresh();
         let Ok(added) = change.fit(&self.root) else {
             debug_assert!(false, "planned a change that does not fit");

@@ -23,6 +23,19 @@ fn a_stale_or_foreign_delta_is_refused() {
 }
 
 #[test]
+fn the_first_whole_value_makes_a_document_even_if_it_is_empty() {
+    let mut document = Document::new(1, Limits::default());
+    let nothing = || Value::map::<&str, Value>([]);
+    assert!(!document.patch(&Patch::merge(nothing())).unwrap());
+    assert!(document.patch(&Patch::Set(nothing())).unwrap());
+    assert!(!document.patch(&Patch::Set(nothing())).unwrap());
+    assert_eq!(document.version(), 1);
+    let mut follower = receiver();
+    follow(&mut follower, &document);
+    assert_eq!((follower.version(), follower.value()), (1, nothing()));
+}
+
+#[test]
 fn entries_that_come_and_go_reach_every_receiver() {
     let mut document = authority();
     let mut receivers = Vec::new();
