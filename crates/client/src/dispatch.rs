@@ -62,8 +62,8 @@ impl Dispatch {
         let earlier = earlier.filter(|known| known.epoch == announce.epoch);
         let known = earlier.map_or(fresh, |known| Known { is_certain: true, needs_snapshot: false, ..known });
         let (topic, prompt, begins) = (Arc::new(topic), announce.prompt, announce.position);
-        let (is_former, is_in_step, ahead) = (false, true, BTreeMap::new());
-        let route = Route { topic, inboxes, known, prompt, begins, is_former, is_in_step, ahead };
+        let (is_former, is_in_step, ahead, joining) = (false, true, BTreeMap::new(), Vec::new());
+        let route = Route { topic, inboxes, joining, known, prompt, begins, is_former, is_in_step, ahead };
         self.unpacking.forget(announce.topic_id);
         self.routes.insert(announce.topic_id, route);
         Ok(())
@@ -77,7 +77,7 @@ impl Dispatch {
         let former = self.sounds.insert(topic.name.clone(), id).filter(|former| *former != id)?;
         self.unpacking.forget(former);
         if !self.is_unordered {
-            let route = self.routes.remove(&former).filter(|route| !route.inboxes.is_empty());
+            let route = self.routes.remove(&former).filter(Route::is_heard);
             return route.map(|route| route.known);
         }
         if let Some(route) = self.routes.get_mut(&former) {
@@ -152,8 +152,11 @@ impl Dispatch {
             }
         }
         route.known.is_certain = true;
+        if header.flags.contains(Flags::KEYFRAME) {
+            route.inboxes.append(&mut route.joining);
+        }
         let size = bytes.len();
-        if !header.flags.contains(Flags::BLOCK) || route.inboxes.is_empty() {
+        if !header.flags.contains(Flags::BLOCK) || !route.is_heard() {
             route.deliver(bytes, size, sequence, acks);
             return Ok(None);
         }
@@ -192,8 +195,8 @@ impl Dispatch {
     pub(crate) fn subscribe(&mut self, id: u32, pattern: &Pattern, inbox: &Arc<Inbox>) -> Vec<u32> {
         let mut snapshots = Vec::new();
         for (&topic_id, route) in &mut self.routes {
-            if !route.is_former && !route.inboxes.is_empty() && pattern.matches(&route.topic.name) {
-                route.inboxes.push((id, inbox.clone()));
+            if !route.is_former && route.is_heard() && pattern.matches(&route.topic.name) {
+                route.join(id, inbox.clone());
                 if route.topic.kind == Kind::State {
                     route.known.needs_snapshot = true;
                     snapshots.push(topic_id);
@@ -207,8 +210,8 @@ impl Dispatch {
     pub(crate) fn unsubscribe<'a>(&mut self, id: u32, left: impl Iterator<Item = &'a Pattern> + Clone) {
         self.known.retain(|name, _| left.clone().any(|pattern| pattern.matches(name)));
         for (&topic_id, route) in &mut self.routes {
-            route.inboxes.retain(|(of, _)| *of != id);
-            if route.inboxes.is_empty() {
+            route.leave(id);
+            if !route.is_heard() {
                 self.unpacking.forget(topic_id);
             }
         }
@@ -229,7 +232,7 @@ impl Dispatch {
         self.formers.clear();
         for (_, route) in self.routes.drain() {
             let is_usable = !route.known.needs_snapshot && route.known.is_certain && !route.is_former;
-            if is_usable && !route.inboxes.is_empty() {
+            if is_usable && route.is_heard() {
                 self.known.insert(route.topic.name.clone(), route.known);
             }
         }

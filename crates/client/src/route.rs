@@ -15,6 +15,8 @@ use crate::subscribe::{Acks, Credit, Delivery, Gap, Inbox, Missing, Reason, Run,
 pub(crate) struct Route {
     pub(crate) topic: Arc<Topic>,
     pub(crate) inboxes: Vec<(u32, Arc<Inbox>)>,
+    /// Of frames: who has joined since the last one that can be decoded alone.
+    pub(crate) joining: Vec<(u32, Arc<Inbox>)>,
     pub(crate) known: Known,
     pub(crate) prompt: bool,
     /// The first item that the hub sends since it announced the topic.
@@ -44,6 +46,23 @@ pub(crate) struct Known {
 }
 
 impl Route {
+    /// Whether anybody listens.
+    pub(crate) const fn is_heard(&self) -> bool {
+        !(self.inboxes.is_empty() && self.joining.is_empty())
+    }
+
+    /// A subscription has come to it. What builds on a frame from before is of no use to it.
+    pub(crate) fn join(&mut self, id: u32, inbox: Arc<Inbox>) {
+        let is_frame = self.topic.kind == Kind::Frame;
+        let present = if is_frame { &mut self.joining } else { &mut self.inboxes };
+        present.push((id, inbox));
+    }
+
+    pub(crate) fn leave(&mut self, id: u32) {
+        self.inboxes.retain(|(of, _)| *of != id);
+        self.joining.retain(|(of, _)| *of != id);
+    }
+
     /// Items `sequence` to `sequence + count` are in a block that can't be unpacked. Says whether the hub has to begin the topic anew: a
     /// document that misses a change, or what refers to something that is not here. What a publisher has spoilt is a gap.
     pub(crate) fn handle_unreadable(&mut self, sequence: u64, count: u64, error: UnpackError) -> bool {

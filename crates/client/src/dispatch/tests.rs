@@ -212,3 +212,24 @@ fn what_came_and_went_without_a_subscription_is_no_gap() {
     fixture.event(5_000);
     assert_eq!(fixture.received(), [(5_000, 0)]);
 }
+
+#[test]
+fn who_joins_a_topic_of_frames_begins_with_one_that_can_be_decoded_alone() {
+    let mut fixture = Fixture::new();
+    fixture.announce(Kind::Frame, 5, 0);
+    let frame = |fixture: &mut Fixture, sequence, flags| {
+        let mut bytes = BytesMut::new();
+        put_message(&mut bytes, Header { topic: 7, sequence, flags, ..Header::data(Kind::Frame) }, b"x");
+        let run = wire::Run { kind: Kind::Frame, topic: 7, len: bytes.len(), count: 1 };
+        assert_eq!(fixture.dispatch.run(run, bytes.freeze(), 1 << 20, &fixture.acks), Ok(None));
+    };
+    frame(&mut fixture, 0, Flags::KEYFRAME);
+    let second = Arc::<Inbox>::default();
+    assert_eq!(fixture.dispatch.subscribe(2, &Pattern::new("*").unwrap(), &second), []);
+    frame(&mut fixture, 1, Flags::NONE);
+    frame(&mut fixture, 2, Flags::KEYFRAME);
+    frame(&mut fixture, 3, Flags::NONE);
+    assert_eq!(fixture.received(), [(0, 0), (1, 0), (2, 0), (3, 0)]);
+    fixture.inbox = second;
+    assert_eq!(fixture.received(), [(2, 0), (3, 0)]);
+}
