@@ -4,11 +4,12 @@
 use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
-use nyx_client::{Address, Client, Config};
+use nyx_client::{Address, Client, Config, ErrorCode, Name, Patch};
 use nyx_protocol::control::{
     self, Advertise, Advertised, Announce, Body, Pong, Subscribe, Subscribed, Welcome,
 };
-use nyx_protocol::wire::{self, Header, Kind, Messages, Scan};
+use nyx_protocol::state::Limits;
+use nyx_protocol::wire::{self, Header, Kind, Messages, Scan, codec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -181,4 +182,39 @@ pub(crate) fn announce(topic_id: u32, topic: &str, kind: Kind) -> Announce {
 
 pub(crate) fn event(topic: u32, sequence: u32) -> Header {
     Header { topic, sequence, ..Header::data(Kind::Event) }
+}
+
+pub(crate) fn name(name: &str) -> Name {
+    Name::new(name).unwrap()
+}
+
+pub(crate) fn error(code: ErrorCode, alias: u32) -> control::Error {
+    control::Error { code: code as i32, message: "no".to_owned(), alias: Some(alias), ..Default::default() }
+}
+
+/// Makes a publisher while the hub accepts it.
+#[allow(unused_macros, reason = "as above")]
+macro_rules! publisher {
+    ($link:ident, $making:expr) => {{
+        let (publisher, advertise) = tokio::join!($making, $link.advertised());
+        (publisher.unwrap(), advertise)
+    }};
+}
+
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use publisher;
+
+/// The patch that the client sends next.
+pub(crate) async fn patch(link: &mut Link) -> Patch {
+    let (header, payload) = link.data().await;
+    assert_eq!((header.kind, header.codec), (Some(Kind::State), codec::STATE_PATCH));
+    Patch::decode(&payload, &Limits::default()).unwrap()
+}
+
+/// Answers the ping of a flush.
+pub(crate) async fn flush_answered(link: &mut Link) {
+    link.answers_pings = false;
+    let Body::Ping(ping) = link.control().await else { panic!("a ping is due") };
+    link.answers_pings = true;
+    link.send(Pong { nonce: ping.nonce }).await;
 }
