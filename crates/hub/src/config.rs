@@ -62,7 +62,7 @@ pub struct Config {
     pub handshake: Duration,
     /// After how much silence a peer is asked whether it is there. Default 10 s.
     pub ping_after: Duration,
-    /// After how much silence a peer is taken to be gone. Default 30 s.
+    /// After how much silence a peer is taken to be gone, if it takes nothing of what it is sent either. Default 30 s.
     pub silence: Duration,
 }
 

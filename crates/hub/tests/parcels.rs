@@ -59,6 +59,20 @@ proptest! {
     }
 }
 
+#[test]
+fn who_goes_on_taking_what_it_is_sent_is_there_though_it_says_nothing() {
+    let mut scene = Scene::new();
+    scene.item(Kind::Frame, 3_000, 1);
+    scene.send();
+    for left in (1..100).rev() {
+        scene.wait(Duration::from_secs(1));
+        scene.reader.handle_unsettled(scene.now, 30 * left);
+        assert_ne!(scene.reader.poll_timeout(), None, "it has ended with {left} parts left");
+    }
+    scene.wait(Duration::from_secs(60));
+    assert_eq!(scene.reader.poll_timeout(), None, "it is gone");
+}
+
 /// Some seconds' worth; whoever looks for what is rare asks for more.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200)

@@ -172,7 +172,12 @@ impl Session {
     /// So many bytes of what was handed out, messages of the stream included, have neither been consumed nor given up.
     pub fn handle_unsettled(&mut self, now: Instant, bytes: u64) {
         if self.departures.is_some() && self.phase == Phase::Open {
+            let before = self.flight.acked();
             self.acknowledge(now, self.flight.sent().saturating_sub(bytes));
+            if self.flight.acked() > before {
+                // As on a stream: what it would say answers what stands behind that.
+                self.handle_written(now);
+            }
         }
     }
 
