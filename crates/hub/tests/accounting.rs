@@ -4,7 +4,7 @@ mod sim;
 
 use nyx_core::Instant;
 use nyx_hub::{Config, Hub, PublishError};
-use nyx_protocol::control::{Resume, Subscribe};
+use nyx_protocol::control::{Resume, Subscribe, Unsubscribe};
 use nyx_protocol::state::{Patch, Value};
 use nyx_protocol::topic::Name;
 use nyx_protocol::wire::{Flags, Header, Kind};
@@ -22,6 +22,8 @@ enum Step {
     Toggle(usize),
     /// A subscriber goes, and another comes.
     Replace(usize),
+    /// A subscriber unsubscribes and subscribes again at once.
+    Again(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -30,6 +32,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0u64..400).prop_map(Step::Wait),
         1 => (0usize..4).prop_map(Step::Toggle),
         1 => (0usize..4).prop_map(Step::Replace),
+        1 => (0usize..4).prop_map(Step::Again),
     ];
     prop::collection::vec(step, 1..40)
 }
@@ -141,6 +144,11 @@ impl Scene {
                 let reader = &mut self.sim[self.present[which]];
                 reader.reads = !reader.reads;
             }
+            Step::Again(which) => {
+                let (reader, pattern) = (self.present[which], PATTERNS[self.terms[which].3].to_owned());
+                self.sim[reader].send(Unsubscribe { id: 1 });
+                self.sim[reader].send(Subscribe { id: 1, pattern, ..Default::default() });
+            }
             Step::Replace(which) => {
                 self.sim.cut(self.present[which]);
                 self.present[which] = join(&mut self.sim, self.terms[which]);
@@ -195,6 +203,7 @@ impl Scene {
             let mut delivered = 0;
             for (kind, sent) in Kind::ALL.into_iter().zip(self.sent) {
                 let Some(known) = sim[*id].topics.get(&format!("t/{kind}")) else { continue };
+                delivered += known.earlier;
                 if kind == Kind::State {
                     delivered += known.snapshots + known.deltas;
                     if let Some(nyx_hub::Latest::Document(value)) = &truth {

@@ -48,6 +48,8 @@ pub(crate) struct Known {
     pub(crate) next: u64,
     pub(crate) delivered: u64,
     pub(crate) dropped: u64,
+    /// Messages that were delivered to subscriptions before.
+    pub(crate) earlier: u64,
     gaps: BTreeMap<u64, u64>,
     pub(crate) document: Document,
     pub(crate) snapshots: u64,
@@ -349,10 +351,11 @@ impl Client {
                 assert_eq!(known.next, next, "{name}: silence where a gap should be told");
                 known
             }
-            known => {
-                let new = || Document::new(0, Limits::default());
-                Known::new(announce.clone(), known.map_or_else(new, |known| known.document))
-            }
+            Some(before) => Known {
+                earlier: before.earlier + before.delivered + before.snapshots + before.deltas,
+                ..Known::new(announce.clone(), before.document)
+            },
+            None => Known::new(announce.clone(), Document::new(0, Limits::default())),
         };
         known.id = id;
         known.audio.insert(id, announce.audio);
@@ -404,6 +407,7 @@ impl Known {
             announce,
             delivered: 0,
             dropped: 0,
+            earlier: 0,
             gaps: BTreeMap::new(),
             document,
             snapshots: 0,
