@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::connect::{self, Server};
 use crate::exit::{Failure, Outcome};
 use crate::serve::{Signals, block_on};
-use crate::{stdio, tell};
+use crate::{stdio, stuck, tell};
 
 use files::Directory;
 use recording::Recording;
@@ -92,6 +92,7 @@ impl Args {
 
     async fn run(self) -> Outcome {
         let mut signals = Signals::new()?;
+        let _guard = stuck::Guard::new()?;
         let mut sink = Sink::new(&self)?;
         let client = self.server.connect(format!("nyx sub {}", self.pattern.as_str())).await?;
         let mut background = JoinSet::new();

@@ -116,6 +116,36 @@ fn an_interrupt_ends_the_wait_for_a_hub_that_does_not_answer() {
 }
 
 #[test]
+fn an_interrupt_ends_what_nobody_reads() {
+    let hub = Daemon::start();
+    // More than a pipe holds.
+    assert_done(&publish(hub.native, &["s"], &format!("{{\"a\":\"{}\"}}\n", "x".repeat(200_000))));
+    let mut child = nyx(hub.native, &["sub", "s"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nyx starts");
+    let mut stdout = child.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut [0]).expect("it has begun to write");
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.expect("kill runs").success());
+    // Its stderr ends when it does.
+    let mut words = child.stderr.take().expect("a pipe");
+    let (sender, said) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        words.read_to_string(&mut text).expect("text");
+        sender.send(text)
+    });
+    let said = said.recv_timeout(PATIENCE);
+    // It may not have ended.
+    let _ = child.kill();
+    assert!(said.as_ref().is_ok_and(|text| text.contains("the output took nothing")), "{said:?}");
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    drop(stdout);
+}
+
+#[test]
 fn a_line_that_is_typed_is_asked_at_once() {
     let hub = Daemon::start();
     let server = Server::start(hub.native, "echo", "cat");
@@ -136,6 +166,26 @@ fn a_line_that_is_typed_is_asked_at_once() {
     drop(stdin);
     assert_eq!(asking.wait().expect("it ends").code(), Some(0));
     drop(server);
+}
+
+#[test]
+fn a_reader_of_a_recording_that_has_seen_enough_is_no_failure() {
+    let hub = hub_with_a_document();
+    let mut child = nyx(hub.native, &["record", "s", "-o", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nyx starts");
+    let mut stdout = child.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut [0]).expect("it has begun to write");
+    drop(stdout);
+    for number in 0.. {
+        assert_done(&publish(hub.native, &["s"], &format!("{{\"a\":{number}}}\n")));
+        if let Some(status) = child.try_wait().expect("it can be waited for") {
+            assert_eq!(status.code(), Some(0));
+            break;
+        }
+    }
 }
 
 #[test]
