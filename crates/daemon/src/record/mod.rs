@@ -85,7 +85,8 @@ impl Args {
         let clock = Monotonic::new();
         let limit = self.size.map(ByteSize::bytes);
         // Only then the file is touched: what can't be recorded must not overwrite anything.
-        let intake = Intake::subscribe(&client, &self.patterns).await?;
+        let subscribed = Intake::subscribe(&client, &self.patterns);
+        let intake = connect::answered(client.address(), subscribed).await??;
         let output = Output::open(&self.output, mode, limit, clock.now(), unix_micros())?;
         let mut recorder = Recorder { clock, intake, output, tally: Tally::default() };
         let recorded = recorder.run(&self, &mut signals).await;

@@ -99,7 +99,8 @@ impl Args {
         background.spawn(connect::watch(client.clone()));
         let mut options = subscribe::Options::default();
         options.max_age = self.max_age.map(Duration::from);
-        let mut subscription = client.subscribe(self.pattern.clone(), options).await?;
+        let subscribed = client.subscribe(self.pattern.clone(), options);
+        let mut subscription = connect::answered(client.address(), subscribed).await??;
         let start = sink.clock.now();
         let received = sink.receive(&mut subscription, &self, &mut signals).await;
         // What was written is to be whole, however it ends.

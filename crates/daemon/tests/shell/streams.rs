@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::sync::mpsc;
 
+use nyx_protocol::control;
+
 use super::common::daemon::PATIENCE;
 use super::*;
 
@@ -112,6 +114,36 @@ fn an_interrupt_ends_the_wait_for_a_hub_that_does_not_answer() {
         // Were it not heeded, this would say that the hub did not answer in time.
         assert_fails(&child.wait_with_output().expect("nyx ends"), 3, "stopped before");
         drop(connection);
+    }
+}
+
+#[test]
+fn an_interrupt_ends_the_wait_for_a_hub_that_falls_silent() {
+    let hub = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = hub.local_addr().expect("an address");
+    let mut welcome = bytes::BytesMut::new();
+    control::put(&mut welcome, control::Welcome { version: control::VERSION, ..Default::default() });
+    for args in [
+        &["sub", "here"][..],
+        &["record", "here", "-o", "-"],
+        &["reply", "here", "--exec", "cat"],
+        &["capture", "--tone", "440", "--topic", "here"],
+    ] {
+        let child =
+            nyx(address, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("nyx starts");
+        let (mut connection, _) = hub.accept().expect("it connects");
+        connection.write_all(&welcome).expect("it reads");
+        // Its name has the topic as well: it is what it asks for when it comes again.
+        let mut read = Vec::new();
+        while read.windows(4).filter(|window| *window == b"here").count() < 2 {
+            let mut piece = [0; 1024];
+            let length = connection.read(&mut piece).expect("it asks");
+            assert_ne!(length, 0, "it has gone");
+            read.extend_from_slice(&piece[..length]);
+        }
+        let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(interrupted.expect("kill runs").success());
+        assert_fails(&child.wait_with_output().expect("nyx ends"), 3, "stopped before");
     }
 }
 
