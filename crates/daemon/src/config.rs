@@ -23,6 +23,7 @@ use crate::forward::Forward;
 mod auth;
 mod check;
 mod delivery;
+mod limits;
 mod tls;
 
 pub(crate) use auth::Auth;
@@ -261,6 +262,7 @@ impl Config {
         config.auth.resolve(folder);
         config.tls.resolve(folder);
         config.forwards.iter_mut().for_each(|forward| forward.resolve(folder));
+        config.check_limits()?;
         Ok(config)
     }
 
@@ -342,7 +344,9 @@ impl Topic {
         spec.keeps_format = true;
         // Subscribers are told the format before the first chunk comes, so it has to be known before a publisher is.
         spec.audio = match (self.kind, self.sample_rate, self.channels) {
-            (Kind::Audio, Some(sample_rate), Some(channels)) => Some(AudioFormat { sample_rate, channels }),
+            (Kind::Audio, Some(rate @ 1..), Some(channels @ 1..)) => {
+                Some(AudioFormat { sample_rate: rate, channels })
+            }
             (Kind::Audio, _, _) => {
                 return Err(Failure::usage(anyhow!(
                     "topic `{}`: audio needs sample_rate and channels",
@@ -351,11 +355,9 @@ impl Topic {
             }
             (_, None, None) => None,
             _ => {
-                let text = "sample_rate and channels are for audio";
+                let (name, kind) = (&self.name, self.kind);
                 return Err(Failure::usage(anyhow!(
-                    "topic `{}`: {text}, and this is {}",
-                    self.name,
-                    self.kind
+                    "topic `{name}`: sample_rate and channels are for audio, and this is {kind}"
                 )));
             }
         };
@@ -399,6 +401,7 @@ mod tests {
         let audio = spec("kind = \"audio\"\nsample_rate = 48000\nchannels = 2").unwrap().audio;
         assert_eq!(audio, Some(AudioFormat { sample_rate: 48_000, channels: 2 }));
         assert!(spec("kind = \"audio\"").is_err());
+        assert!(spec("kind = \"audio\"\nsample_rate = 0\nchannels = 0").is_err());
         assert!(spec("kind = \"state\"\nchannels = 2").is_err());
     }
 

@@ -103,20 +103,24 @@ async fn connect_with(address: Address, mut config: Config, access: &Access) -> 
         .clone()
         .zip(access.key.clone())
         .map(|(certificate, key)| tls::client::Identity { certificate, key });
-    // Whoever does not answer is waited for; who has asked does not have to be.
-    let mut signals = Signals::new()?;
-    let connected = tokio::select! {
-        connected = Client::connect(address.clone(), config) => connected,
-        () = signals.wait() => {
-            return Err(Failure::unreachable(anyhow!("stopped before {address} had answered")));
-        }
-    };
+    let connected = answered(&address, Client::connect(address.clone(), config)).await?;
     connected.map_err(|error| match error {
         ConnectError::Refused(refusal) => refusal.into(),
         ConnectError::Certificates(error) => Failure::usage(error),
         error @ ConnectError::TokenInClear(_) => Failure::usage(error),
         error => Failure::unreachable(error),
     })
+}
+
+/// What the hub at `address` answers, unless a signal comes before: whoever does not answer is waited for, who asks does not have to be.
+pub(crate) async fn answered<T>(address: &Address, answer: impl Future<Output = T>) -> Outcome<T> {
+    let mut signals = Signals::new()?;
+    tokio::select! {
+        answer = answer => Ok(answer),
+        () = signals.wait() => {
+            Err(Failure::unreachable(anyhow!("stopped before {address} had answered")))
+        }
+    }
 }
 
 /// Ends the session in order, so that the hub need not find out by silence, as it must over datagrams. One that does not answer is not waited for.

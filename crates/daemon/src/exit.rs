@@ -16,7 +16,7 @@ pub(crate) struct Failure {
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 /// Something went wrong on the way: input that can't be read, output that can't be written, a refusal by the hub.
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 /// The command line or the configuration makes no sense. (clap uses the same.)
 const USAGE: u8 = 2;
 /// The hub can't be reached, or an address to listen on is taken.

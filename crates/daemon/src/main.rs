@@ -7,7 +7,7 @@
 //! - `record`, `play`: what was published, into a file and again out of it.
 //! - `token`: who may come in, and `nyx token`.
 //! - `capture`: what a device hears or an application plays.
-//! - `stdio`, `tell`: stdin, stdout and stderr.
+//! - `stdio`, `tell`: stdin, stdout and stderr; `stuck`: an output that takes nothing.
 //! - `requests`: asking services, and being one.
 //! - `demo`: a server with producers of its own.
 //! - `netem`: a network that is slower than this machine's.
@@ -33,6 +33,7 @@ mod requests;
 mod serve;
 mod sound;
 mod stdio;
+mod stuck;
 mod subscribe;
 mod tell;
 mod token;

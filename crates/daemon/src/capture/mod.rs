@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use crate::connect::Server;
 use crate::exit::{Failure, Outcome};
 use crate::serve::{Signals, block_on};
-use crate::{stdio, tell};
+use crate::{stdio, stuck, tell};
 
 use outputs::Outputs;
 use target::Target;
@@ -132,6 +132,9 @@ impl Args {
     async fn run(self) -> Outcome {
         self.check_stdout()?;
         let mut signals = Signals::new()?;
+        // What a hub has to confirm is waited for longer.
+        let to_stdout_alone = self.topic.is_none() && self.wav.as_deref().is_some_and(stdio::is_meant);
+        let _guard = to_stdout_alone.then(stuck::Guard::new).transpose()?;
         let input = self.target.input()?;
         let (capture, mut reader) = Capture::start(input, self.config())?;
         let mut outputs = Outputs::open(&self, capture.format()).await?;

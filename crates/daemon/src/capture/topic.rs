@@ -40,7 +40,8 @@ impl Topic {
         let samples = if opus.is_some() { Samples::Opus } else { samples };
         let audio_format =
             AudioFormat { sample_rate: format.sample_rate(), channels: u32::from(format.channels()) };
-        let audio = client.audio(name.clone(), audio_format, samples, publish::Options::default()).await?;
+        let advertised = client.audio(name.clone(), audio_format, samples, publish::Options::default());
+        let audio = connect::answered(client.address(), advertised).await??;
         let (chunks, mut waiting) = mpsc::channel::<(Vec<u8>, u64)>(chunks_waiting(format, chunk_frames));
         let publisher = tokio::spawn(async move {
             while let Some((pcm, unix_micros)) = waiting.recv().await {

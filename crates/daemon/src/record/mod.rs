@@ -7,7 +7,7 @@ mod tally;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use nyx_client::Pattern;
 use nyx_core::ByteSize;
 use nyx_core::clock::{Clock as _, Monotonic, unix_micros};
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::connect::{self, Server};
 use crate::exit::{Failure, Outcome};
 use crate::serve::{Signals, block_on};
-use crate::{stdio, tell};
+use crate::{stdio, stuck, tell};
 
 use intake::Intake;
 pub(crate) use intake::limits;
@@ -71,6 +71,8 @@ pub(crate) fn run(args: Args) -> Outcome {
 impl Args {
     async fn run(self) -> Outcome {
         let mut signals = Signals::new()?;
+        // A disk may take its time: the end of a file is waited for.
+        let _guard = stdio::is_meant(&self.output).then(stuck::Guard::new).transpose()?;
         let patterns: Vec<&str> = self.patterns.iter().map(Pattern::as_str).collect();
         let client = self.server.connect(format!("nyx record {}", patterns.join(" "))).await?;
         let mut background = JoinSet::new();
@@ -83,7 +85,8 @@ impl Args {
         let clock = Monotonic::new();
         let limit = self.size.map(ByteSize::bytes);
         // Only then the file is touched: what can't be recorded must not overwrite anything.
-        let intake = Intake::subscribe(&client, &self.patterns).await?;
+        let subscribed = Intake::subscribe(&client, &self.patterns);
+        let intake = connect::answered(client.address(), subscribed).await??;
         let output = Output::open(&self.output, mode, limit, clock.now(), unix_micros())?;
         let mut recorder = Recorder { clock, intake, output, tally: Tally::default() };
         let recorded = recorder.run(&self, &mut signals).await;
@@ -153,7 +156,7 @@ impl Recorder {
                     tell::note(format_args!("the file has reached its limit of {size}"));
                     return Ok(());
                 }
-                written => written.with_context(|| self.output.failure())?,
+                written => written.map_err(|error| self.output.explain(error))?,
             }
         }
     }
@@ -164,7 +167,7 @@ impl Recorder {
         // What can't be written can't be ended either, and the first error is the one to tell.
         let ended = match &recorded {
             Err(_) if self.output.has_failed() => Ok(()),
-            _ => self.output.end(now).with_context(|| self.output.failure()),
+            _ => self.output.end(now).map_err(|error| self.output.explain(error)),
         };
         tell::end_progress();
         recorded?;

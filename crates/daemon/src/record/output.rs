@@ -129,11 +129,17 @@ impl Output {
     }
 
     /// What to say when it does not.
-    pub(super) fn failure(&self) -> String {
-        if stdio::is_meant(&self.path) {
-            return "can't write to stdout".to_owned();
+    pub(super) fn explain(&self, error: WriteError) -> anyhow::Error {
+        let what = if stdio::is_meant(&self.path) {
+            "can't write to stdout".to_owned()
+        } else {
+            format!("can't write {}, which can be played up to there", self.path.display())
+        };
+        match error {
+            // As itself, since of a closed pipe it is no failure.
+            WriteError::Io(error) => anyhow!(error).context(what),
+            error => anyhow!(error).context(what),
         }
-        format!("can't write {}, which can be played up to there", self.path.display())
     }
 
     fn note(&mut self, result: Result<(), WriteError>) -> Result<(), WriteError> {

@@ -13,7 +13,7 @@ use tokio::io::BufReader;
 use crate::connect::{self, Server};
 use crate::exit::Outcome;
 use crate::serve::{Signals, block_on};
-use crate::tell;
+use crate::{stuck, tell};
 
 use super::lines::{Line, Lines};
 
@@ -58,6 +58,7 @@ pub(crate) fn run(args: Args) -> Outcome {
 impl Args {
     async fn run(self) -> Outcome {
         let mut signals = Signals::new()?;
+        let _guard = stuck::Guard::new()?;
         let client = self.server.connect(format!("nyx request {}", self.service)).await?;
         let asked = self.ask_all(&client, &mut signals).await;
         connect::leave(client).await;

@@ -45,7 +45,8 @@ impl Args {
         options.concurrency = self.concurrency;
         let exec: Arc<str> = self.exec.into();
         let handler = move |request: Incoming| answer(exec.clone(), request);
-        let serving = client.serve(self.service.clone(), options, handler).await?;
+        let served = client.serve(self.service.clone(), options, handler);
+        let serving = connect::answered(client.address(), served).await??;
         tell::note(format_args!("serving `{}`", self.service));
         let ended = tokio::select! {
             () = connect::watch(client.clone()) => Ok(()),

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::connect::{self, Server};
 use crate::exit::{Failure, Outcome};
 use crate::serve::{Signals, block_on};
-use crate::{stdio, tell};
+use crate::{stdio, stuck, tell};
 
 use files::Directory;
 use recording::Recording;
@@ -92,13 +92,15 @@ impl Args {
 
     async fn run(self) -> Outcome {
         let mut signals = Signals::new()?;
+        let _guard = stuck::Guard::new()?;
         let mut sink = Sink::new(&self)?;
         let client = self.server.connect(format!("nyx sub {}", self.pattern.as_str())).await?;
         let mut background = JoinSet::new();
         background.spawn(connect::watch(client.clone()));
         let mut options = subscribe::Options::default();
         options.max_age = self.max_age.map(Duration::from);
-        let mut subscription = client.subscribe(self.pattern.clone(), options).await?;
+        let subscribed = client.subscribe(self.pattern.clone(), options);
+        let mut subscription = connect::answered(client.address(), subscribed).await??;
         let start = sink.clock.now();
         let received = sink.receive(&mut subscription, &self, &mut signals).await;
         // What was written is to be whole, however it ends.

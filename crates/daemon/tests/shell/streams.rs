@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::sync::mpsc;
 
+use nyx_protocol::control;
+
 use super::common::daemon::PATIENCE;
 use super::*;
 
@@ -116,6 +118,66 @@ fn an_interrupt_ends_the_wait_for_a_hub_that_does_not_answer() {
 }
 
 #[test]
+fn an_interrupt_ends_the_wait_for_a_hub_that_falls_silent() {
+    let hub = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = hub.local_addr().expect("an address");
+    let mut welcome = bytes::BytesMut::new();
+    control::put(&mut welcome, control::Welcome { version: control::VERSION, ..Default::default() });
+    for args in [
+        &["sub", "here"][..],
+        &["record", "here", "-o", "-"],
+        &["reply", "here", "--exec", "cat"],
+        &["capture", "--tone", "440", "--topic", "here"],
+    ] {
+        let child =
+            nyx(address, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("nyx starts");
+        let (mut connection, _) = hub.accept().expect("it connects");
+        connection.write_all(&welcome).expect("it reads");
+        // Its name has the topic as well: it is what it asks for when it comes again.
+        let mut read = Vec::new();
+        while read.windows(4).filter(|window| *window == b"here").count() < 2 {
+            let mut piece = [0; 1024];
+            let length = connection.read(&mut piece).expect("it asks");
+            assert_ne!(length, 0, "it has gone");
+            read.extend_from_slice(&piece[..length]);
+        }
+        let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(interrupted.expect("kill runs").success());
+        assert_fails(&child.wait_with_output().expect("nyx ends"), 3, "stopped before");
+    }
+}
+
+#[test]
+fn an_interrupt_ends_what_nobody_reads() {
+    let hub = Daemon::start();
+    // More than a pipe holds.
+    assert_done(&publish(hub.native, &["s"], &format!("{{\"a\":\"{}\"}}\n", "x".repeat(200_000))));
+    let mut child = nyx(hub.native, &["sub", "s"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nyx starts");
+    let mut stdout = child.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut [0]).expect("it has begun to write");
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.expect("kill runs").success());
+    // Its stderr ends when it does.
+    let mut words = child.stderr.take().expect("a pipe");
+    let (sender, said) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        words.read_to_string(&mut text).expect("text");
+        sender.send(text)
+    });
+    let said = said.recv_timeout(PATIENCE);
+    // It may not have ended.
+    let _ = child.kill();
+    assert!(said.as_ref().is_ok_and(|text| text.contains("the output took nothing")), "{said:?}");
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    drop(stdout);
+}
+
+#[test]
 fn a_line_that_is_typed_is_asked_at_once() {
     let hub = Daemon::start();
     let server = Server::start(hub.native, "echo", "cat");
@@ -136,6 +198,26 @@ fn a_line_that_is_typed_is_asked_at_once() {
     drop(stdin);
     assert_eq!(asking.wait().expect("it ends").code(), Some(0));
     drop(server);
+}
+
+#[test]
+fn a_reader_of_a_recording_that_has_seen_enough_is_no_failure() {
+    let hub = hub_with_a_document();
+    let mut child = nyx(hub.native, &["record", "s", "-o", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nyx starts");
+    let mut stdout = child.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut [0]).expect("it has begun to write");
+    drop(stdout);
+    for number in 0.. {
+        assert_done(&publish(hub.native, &["s"], &format!("{{\"a\":{number}}}\n")));
+        if let Some(status) = child.try_wait().expect("it can be waited for") {
+            assert_eq!(status.code(), Some(0));
+            break;
+        }
+    }
 }
 
 #[test]
