@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::exit::{Failure, Outcome};
 use crate::forward::Forward;
+use crate::http::Origin;
 
 mod auth;
 mod check;
@@ -69,7 +70,7 @@ pub(crate) struct Http {
     /// What `/ws/{client_id}` shows when the client names no topic.
     pub(crate) image_topic: Option<Text<Pattern>>,
     /// Origins, besides the server's own, whose pages may connect and publish.
-    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) allowed_origins: Vec<Text<Origin>>,
 }
 
 /// Bounds.

@@ -14,6 +14,7 @@ mod tone;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
 
 use common::daemon::{Daemon, NYX};
 use serde_json::{Value, json};
@@ -405,8 +406,18 @@ fn a_configuration_is_good_that_the_server_would_begin_with_and_no_other() {
         let file = folder.path().join("nyx.toml");
         let listen = "[listen]\nnative = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n";
         std::fs::write(&file, format!("{listen}{more}")).expect("a file");
-        let command: &[&str] = if name == "serve" { &["serve", "--config"] } else { &["config"] };
-        let output = Command::new(NYX).args(command).arg(&file).output().expect("nyx starts");
+        let mut command = Command::new(NYX);
+        command.args(if name == "serve" { &["serve", "--config"][..] } else { &["config"] }).arg(&file);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("nyx starts");
+        // A server that begins does not end.
+        let ends = (0..1000).any(|_| {
+            std::thread::park_timeout(Duration::from_millis(20));
+            child.try_wait().expect("a child").is_some()
+        });
+        if !ends {
+            child.kill().expect("a child");
+        }
+        let output = child.wait_with_output().expect("a child");
         // The server warns of others' access to files before.
         let told = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
         (output.status.code(), told)
@@ -421,6 +432,10 @@ fn a_configuration_is_good_that_the_server_would_begin_with_and_no_other() {
         forward("tcp://127.0.0.1:9", "batch = 0"),
         forward("tls://127.0.0.1:9", "ca = \"gone.pem\""),
         forward("tcp://127.0.0.1:9", "ca = \"no.pem\""),
+        "[limits]\nsessions = 0".to_owned(),
+        "[limits]\nhandshake = \"0s\"".to_owned(),
+        "[limits]\nsilence = \"0ms\"".to_owned(),
+        "[limits]\nmessage_bytes = \"0B\"".to_owned(),
         "[tls]\ncertificate = \"no.pem\"\nkey = \"no.pem\"\n".to_owned(),
         "[[topic]]\nname = \"a\"\nkind = \"state\"\n[[topic]]\nname = \"a\"\nkind = \"event\"\n".to_owned(),
         "[limits]\ntopics = 1\n[[topic]]\nname = \"a\"\nkind = \"state\"\n[[topic]]\nname = \"b\"\nkind = \"state\"\n"

@@ -6,11 +6,14 @@
 //! same origin as what it asks, so on loopback only names that nobody else can own are answered.
 
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Method, Request};
+use thiserror::Error;
 
 use super::answer::{Code, Problem};
+use crate::config::Text;
 
 /// A request that may be answered.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ impl Admitted {
 pub(super) fn admit<B>(
     request: &Request<B>,
     listen: SocketAddr,
-    allowed: &[String],
+    allowed: &[Text<Origin>],
 ) -> Result<Admitted, Problem> {
     let headers = request.headers();
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
@@ -58,7 +61,7 @@ pub(super) fn admit<B>(
         ));
     }
     let Some(origin) = text(header::ORIGIN) else { return Ok(Admitted { reader: None }) };
-    if allowed.iter().any(|listed| listed.trim_end_matches('/').eq_ignore_ascii_case(origin)) {
+    if allowed.iter().any(|listed| listed.0.0.eq_ignore_ascii_case(origin)) {
         return Ok(Admitted { reader: headers.get(header::ORIGIN).cloned() });
     }
     let changes =
@@ -73,6 +76,37 @@ pub(super) fn admit<B>(
     }
     Ok(Admitted { reader: None })
 }
+
+/// Where pages come from, as browsers tell it (RFC 6454, section 6.1).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Origin(String);
+
+impl FromStr for Origin {
+    type Err = BadOrigin;
+
+    fn from_str(text: &str) -> Result<Self, BadOrigin> {
+        let text = text.strip_suffix('/').unwrap_or(text);
+        let (scheme, authority) = text.split_once("://").ok_or(BadOrigin)?;
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        if scheme.is_empty() || authority.is_empty() || !authority.bytes().all(is_host) {
+            return Err(BadOrigin);
+        }
+        // Browsers leave it out.
+        let default = match scheme.to_ascii_lowercase().as_str() {
+            "http" => ":80",
+            "https" => ":443",
+            _ => "",
+        };
+        Ok(Self(format!("{scheme}://{}", authority.strip_suffix(default).unwrap_or(authority))))
+    }
+}
+
+/// A text that no browser tells as an origin. Whoever configured it erred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "an origin is a scheme, a host and perhaps a port, such as https://dash.example; each has to be listed"
+)]
+pub(crate) struct BadOrigin;
 
 /// Whether nobody else can make `host` resolve to this machine.
 fn is_ours(host: &str) -> bool {
@@ -115,7 +149,7 @@ mod tests {
         for (name, value) in head {
             request = request.header(*name, *value);
         }
-        let allowed = ["https://dash.example".to_owned()];
+        let allowed = [Text("https://dash.example:443/".parse().unwrap())];
         admit(&request.body(()).unwrap(), listen.parse().unwrap(), &allowed)
             .map(|admitted| admitted.reader.is_some())
             .map_err(|problem| problem.code)
@@ -159,6 +193,33 @@ mod tests {
         assert_eq!(judge("POST", LOOPBACK, &[host]), Ok(false));
         assert_eq!(judge("POST", LOOPBACK, &[host, ("origin", "http://localhost:6991")]), Ok(false));
         assert_eq!(judge("POST", LOOPBACK, &[host, ("origin", "https://DASH.example")]), Ok(true));
+    }
+
+    #[test]
+    fn what_no_browser_tells_is_no_origin() {
+        for text in [
+            "*",
+            "",
+            "null",
+            "dash.example",
+            "https://",
+            "://a",
+            "https://*.example",
+            "https://a/b",
+            "https://a b",
+            "https://é.example",
+        ] {
+            assert_eq!(text.parse::<Origin>(), Err(BadOrigin), "{text}");
+        }
+        for (text, told) in [
+            ("https://dash.example/", "https://dash.example"),
+            ("https://dash.example:443", "https://dash.example"),
+            ("http://[::1]:80", "http://[::1]"),
+            ("http://localhost:443", "http://localhost:443"),
+            ("chrome-extension://abc", "chrome-extension://abc"),
+        ] {
+            assert_eq!(text.parse::<Origin>(), Ok(Origin(told.to_owned())));
+        }
     }
 
     #[test]

@@ -25,3 +25,4 @@ mod visitor;
 mod websocket;
 
 pub(crate) use connection::serve;
+pub(crate) use guard::Origin;

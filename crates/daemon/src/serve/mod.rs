@@ -188,6 +188,7 @@ impl Server {
     /// Listens, without accepting anybody yet.
     pub(crate) async fn bind(config: Config) -> Outcome<Self> {
         config.check_listen()?;
+        config.check_limits()?;
         let native = tcp::listen(config.listen.native).map_err(Failure::unreachable)?;
         let http = tcp::listen(config.listen.http).map_err(Failure::unreachable)?;
         let udp = config.listen.udp.map(|addr| udp::Socket::bind(addr, &udp::Options::default()));
