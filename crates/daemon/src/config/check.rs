@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::anyhow;
 use nyx_hub::Hub;
 
 use super::{Config, DEFAULTS};
-use crate::exit::{Failure, Outcome};
+use crate::exit::Outcome;
 use crate::forward;
 use crate::serve::Secure;
 use crate::tell;
@@ -30,27 +29,9 @@ impl Config {
     /// All that `nyx serve` looks at before it listens; whether the addresses are free shows only then.
     fn check(&self) -> Outcome {
         self.check_listen()?;
-        self.check_limits()?;
         self.auth.book()?;
         Secure::load(&self.tls)?;
         self.create_topics(&Hub::new(self.hub()))?;
         forward::check(self)
-    }
-
-    /// Refuses limits of nothing, which elsewhere often means none.
-    pub(crate) fn check_limits(&self) -> Outcome {
-        let limits = &self.limits;
-        let zero = [
-            ("sessions", limits.sessions == 0),
-            ("handshake", limits.handshake.duration().is_zero()),
-            ("silence", limits.silence.duration().is_zero()),
-            ("message_bytes", limits.message_bytes.bytes() == 0),
-        ];
-        match zero.into_iter().find(|(_, is_zero)| *is_zero) {
-            None => Ok(()),
-            Some((name, _)) => Err(Failure::usage(anyhow!(
-                "with limits.{name} at 0 nobody could say anything: there is always a limit, so say a large one"
-            ))),
-        }
     }
 }

@@ -34,6 +34,7 @@ use crate::config::{Config, Unsent};
 use crate::exit::{Failure, Outcome};
 use crate::forward::{self, Forwarder};
 use crate::http;
+use crate::tell;
 
 pub(crate) use driver::drive;
 pub(crate) use gate::OverQuota;
@@ -188,7 +189,6 @@ impl Server {
     /// Listens, without accepting anybody yet.
     pub(crate) async fn bind(config: Config) -> Outcome<Self> {
         config.check_listen()?;
-        config.check_limits()?;
         let native = tcp::listen(config.listen.native).map_err(Failure::unreachable)?;
         let http = tcp::listen(config.listen.http).map_err(Failure::unreachable)?;
         let udp = config.listen.udp.map(|addr| udp::Socket::bind(addr, &udp::Options::default()));
@@ -242,7 +242,7 @@ impl Server {
             let s = if self.app.secure.is_some() { "s" } else { "" };
             let udp = self.udp.as_ref().and_then(|(socket, _)| socket.local_addr().ok());
             let udp = udp.map(|udp| format!(" and udp://{udp}")).unwrap_or_default();
-            eprintln!("nyx: listening on nyx{s}://{native} and http{s}://{http}{udp}");
+            tell::note(format_args!("listening on nyx{s}://{native} and http{s}://{http}{udp}"));
         }
         if self.app.config.listen.insecure {
             match (&self.app.access, &self.app.secure) {
