@@ -14,6 +14,8 @@
 //!
 //! Commands translate and never decide: what is sent when is the hub's business.
 #![forbid(unsafe_code)]
+// They panic where nobody takes what they print: see `tell`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod capture;
 mod cli;

@@ -1,6 +1,7 @@
 //! `nyx token`: mint, list, inspect and revoke.
 
-use std::io::{Read as _, Write as _};
+use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +17,7 @@ use super::secret::{Id, Secret};
 use super::store;
 use crate::connect::Credentials;
 use crate::exit::{Failure, Outcome};
+use crate::tell;
 
 /// Mint, list, inspect and revoke tokens.
 ///
@@ -157,11 +159,11 @@ impl Mint {
         let expires = expires.map(|time| time.to_string());
         if self.json {
             let told = json!({ "id": id, "token": token, "expires": expires });
-            return Ok(writeln!(std::io::stdout(), "{told}")?);
+            return tell::print(format!("{told}\n"));
         }
         let until = expires.map_or_else(|| "until it is revoked".to_owned(), |time| format!("until {time}"));
-        eprintln!("nyx: token {id}, good {until}; it is shown this once:");
-        Ok(writeln!(std::io::stdout(), "{token}")?)
+        tell::note(format_args!("token {id}, good {until}; it is shown this once:"));
+        tell::print(format!("{token}\n"))
     }
 }
 
@@ -226,7 +228,7 @@ fn sign(mint: &Mint, key: &Path, now: SystemTime) -> Outcome {
 
 fn list(path: &Path, as_json: bool, now: SystemTime) -> Outcome {
     let file = store::load(path)?;
-    let mut out = std::io::stdout().lock();
+    let mut out = String::new();
     for entry in &file.tokens {
         if as_json {
             writeln!(out, "{}", described(entry))?;
@@ -249,7 +251,7 @@ fn list(path: &Path, as_json: bool, now: SystemTime) -> Outcome {
             (false, None) => writeln!(out, "revoked JWT {jti}")?,
         }
     }
-    Ok(())
+    tell::print(out)
 }
 
 fn reach(publish: &[Pattern], subscribe: &[Pattern]) -> String {
@@ -286,7 +288,7 @@ fn inspect(inspect: &Inspect) -> Outcome {
         Some(secret) => of_secret(&secret, &inspect.store.path)?,
         None => of_jwt(&token)?,
     };
-    Ok(writeln!(std::io::stdout(), "{told:#}")?)
+    tell::print(format!("{told:#}\n"))
 }
 
 fn of_secret(secret: &Secret, path: &Path) -> anyhow::Result<serde_json::Value> {
@@ -337,6 +339,6 @@ fn revoke(revoke: &Revoke, now: SystemTime) -> Outcome {
         }
         Ok(format!("token {id}"))
     })?;
-    eprintln!("nyx: {told} is revoked; a hub that follows {} takes it no more", path.display());
+    tell::note(format_args!("{told} is revoked; a hub that follows {} takes it no more", path.display()));
     Ok(())
 }
