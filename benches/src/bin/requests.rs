@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use nyx_benches::requests::{Args, run};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(&Args::parse()).await {
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let ran = args.runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(run(&args)));
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("requests: {error}");

@@ -22,11 +22,13 @@ mod nyx;
 mod slow;
 mod table;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
 
 pub use crate::relay::Error;
 use crate::relay::process::{Server, Worker};
@@ -61,6 +63,17 @@ pub struct Args {
 }
 
 impl Args {
+    /// What this process runs on. Clients and services have one thread, with which all contenders are at least as quick on two cores as with
+    /// two that wake each other; the HTTP server has as many as there are cores, like the hub and NATS.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub fn runtime(&self) -> io::Result<Runtime> {
+        let mut builder =
+            if self.serve_http { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+        builder.enable_all().build()
+    }
+
     fn window(&self) -> Duration {
         Duration::from_secs_f64(if self.smoke { 0.2 } else { self.seconds })
     }
