@@ -75,7 +75,9 @@ pub async fn connect(address: &Address, timeout: Duration) -> Result<TcpStream, 
 #[derive(Debug, Error)]
 pub enum ConnectError {
     /// Nothing listens there.
-    #[error("nothing listens at {0}: start a hub there (`nyx serve`), or check host and port")]
+    #[error(
+        "nothing listens at {0}: check host and port, or start what is to be there (a hub by `nyx serve`)"
+    )]
     Refused(Address),
     /// Nothing answered in time.
     #[error("{address} did not answer within {timeout:?}: check the host, the network and firewalls")]

@@ -100,7 +100,9 @@ pub enum HandshakeError {
     #[error("what answers does not speak TLS: check the port, or call it without (nyx://, http://)")]
     NotTls,
     /// Both speak TLS, but have nothing in common.
-    #[error("no common version, cipher or protocol: {0}")]
+    #[error(
+        "no common version, cipher or protocol ({0}): check the port, which may be that of another protocol"
+    )]
     Incompatible(rustls::Error),
     /// The connection ended meanwhile.
     #[error("the connection ended during the handshake: does the peer speak TLS on this port?")]
