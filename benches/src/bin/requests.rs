@@ -7,9 +7,7 @@ use clap::Parser;
 use nyx_benches::requests::{Args, run};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let ran = args.runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(run(&args)));
-    match ran {
+    match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("requests: {error}");

@@ -22,7 +22,6 @@ mod nyx;
 mod slow;
 mod table;
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -63,17 +62,6 @@ pub struct Args {
 }
 
 impl Args {
-    /// What this process runs on. Clients and services have one thread, with which all contenders are at least as quick on two cores as with
-    /// two that wake each other; the HTTP server has as many as there are cores, like the hub and NATS.
-    ///
-    /// # Errors
-    /// When the system gives no threads.
-    pub fn runtime(&self) -> io::Result<Runtime> {
-        let mut builder =
-            if self.serve_http { Builder::new_multi_thread() } else { Builder::new_current_thread() };
-        builder.enable_all().build()
-    }
-
     fn window(&self) -> Duration {
         Duration::from_secs_f64(if self.smoke { 0.2 } else { self.seconds })
     }
@@ -83,35 +71,33 @@ impl Args {
 ///
 /// # Errors
 /// When a server does not start, or a record is not answered.
-pub async fn run(args: &Args) -> Result<(), Error> {
+pub fn run(args: &Args) -> Result<(), Error> {
+    // Each contender's clients and services have what they are quickest with on two cores: those of the hub and of NATS, which send much at a
+    // time over one connection, a thread; those of HTTP, with a connection for each request under way, all that there are.
+    let (one, all) = (Builder::new_current_thread().enable_all().build()?, Runtime::new()?);
     if args.serve_http {
-        return http::serve().await;
+        return all.block_on(http::serve());
     }
     if let Some(hub) = args.reply {
-        return nyx::reply(hub).await;
+        return one.block_on(nyx::reply(hub));
     }
     #[cfg(feature = "nats")]
     if let Some(server) = args.reply_nats {
-        return nats::reply(server).await;
+        return one.block_on(nats::reply(server));
     }
-    let hub = crate::relay::nyx::serve(args.nyx.clone()).await?;
-    let measured = through_hub(args, &hub).await;
-    hub.end().await;
-    let mut rows = measured?;
-    let server = Server::own(["--serve-http"]).await?;
-    let measured = over_http(args, &server).await;
-    server.end().await;
-    rows.extend(measured?);
+    let mut rows = one.block_on(through_hub(args))?;
+    rows.extend(all.block_on(over_http(args))?);
     #[cfg(feature = "nats")]
-    rows.extend(through_nats(args).await?);
+    rows.extend(one.block_on(through_nats(args))?);
     // The contenders of one kind of work stand together.
     rows.sort_by_key(|row| row.run.what);
     table::print(&rows)?;
-    slow_requests(args).await
+    all.block_on(slow_requests(args))
 }
 
-async fn through_hub(args: &Args, hub: &Server) -> Result<Vec<Measured>, Error> {
-    let mut rows = Vec::from(records(args, hub).await?);
+async fn through_hub(args: &Args) -> Result<Vec<Measured>, Error> {
+    let hub = crate::relay::nyx::serve(args.nyx.clone()).await?;
+    let mut rows = Vec::from(records(args, &hub).await?);
     let mut service = Worker::start("service", ["--reply", &hub.address.to_string()])?;
     service.report(STARTUP).await?;
     let asks = nyx::Asks::connect(hub.address, args.bytes).await?;
@@ -120,16 +106,18 @@ async fn through_hub(args: &Args, hub: &Server) -> Result<Vec<Measured>, Error> 
         rows.push(measure::run(run, args.window(), &asks).await?);
     }
     service.end().await;
+    hub.end().await;
     Ok(rows)
 }
 
-async fn over_http(args: &Args, server: &Server) -> Result<Vec<Measured>, Error> {
-    let mut rows = Vec::new();
-    rows.push(posts(args, server, RECORDS, CONNECTIONS).await?);
+async fn over_http(args: &Args) -> Result<Vec<Measured>, Error> {
+    let server = Server::own(["--serve-http"]).await?;
+    let mut rows = vec![posts(args, &server, RECORDS, CONNECTIONS).await?];
     for load in ASKED {
         let connections = load.under_way().unwrap_or(CONNECTIONS);
-        rows.push(posts(args, server, REQUESTS, connections).await?);
+        rows.push(posts(args, &server, REQUESTS, connections).await?);
     }
+    server.end().await;
     Ok(rows)
 }
 

@@ -12,6 +12,11 @@ fn full() -> File {
     File::options().write(true).open("/dev/full").expect("a device that is always full")
 }
 
+fn interrupt(child: &Child) {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
 fn hub_with_a_document() -> Daemon {
     let hub = Daemon::start();
     assert_done(&publish(hub.native, &["s"], "{\"a\":1}\n"));
@@ -109,8 +114,7 @@ fn an_interrupt_ends_the_wait_for_a_hub_that_does_not_answer() {
         let child =
             nyx(address, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("nyx starts");
         let connection = silent.accept().expect("it connects");
-        let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-        assert!(interrupted.expect("kill runs").success());
+        interrupt(&child);
         // Were it not heeded, this would say that the hub did not answer in time.
         assert_fails(&child.wait_with_output().expect("nyx ends"), 3, "stopped before");
         drop(connection);
@@ -141,8 +145,7 @@ fn an_interrupt_ends_the_wait_for_a_hub_that_falls_silent() {
             assert_ne!(length, 0, "it has gone");
             read.extend_from_slice(&piece[..length]);
         }
-        let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-        assert!(interrupted.expect("kill runs").success());
+        interrupt(&child);
         assert_fails(&child.wait_with_output().expect("nyx ends"), 3, "stopped before");
     }
 }
@@ -159,8 +162,7 @@ fn an_interrupt_ends_what_nobody_reads() {
         .expect("nyx starts");
     let mut stdout = child.stdout.take().expect("a pipe");
     stdout.read_exact(&mut [0]).expect("it has begun to write");
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupted.expect("kill runs").success());
+    interrupt(&child);
     // Its stderr ends when it does.
     let mut words = child.stderr.take().expect("a pipe");
     let (sender, said) = mpsc::channel();

@@ -15,7 +15,7 @@ pub struct Config {
     pub total: usize,
     /// Addresses with connections, at least 1. Default 1024.
     pub addresses: usize,
-    /// Tasks that may wait for a connection to one address. Default 10,000; each costs 64 bytes or so.
+    /// Tasks that may wait for a connection to one address. Default 10,000; each costs 100 bytes or so.
     pub waiters: usize,
     /// How long making a connection may take. Default 5 s.
     pub connect_timeout: Duration,
