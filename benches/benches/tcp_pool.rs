@@ -7,7 +7,6 @@
 use std::future::Future;
 use std::hint::black_box;
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
@@ -77,7 +76,7 @@ fn wait_p99(c: &mut Criterion) {
     let mut group = c.benchmark_group("tcp_pool/wait_p99/64tasks_16connections");
     group.sample_size(20);
     let target = runtime.block_on(server.nyx(CONNECTIONS, Config::default().verify_after));
-    waits(&mut group, &runtime, "nyx", &target, |target, start| async move {
+    let target = waits(&mut group, &runtime, "nyx", target, |target, start| async move {
         let lease = target.acquire().await.expect("the server is there");
         let waited = start.elapsed();
         tokio::task::yield_now().await;
@@ -88,22 +87,22 @@ fn wait_p99(c: &mut Criterion) {
     // Where a filter left it out, nobody waited.
     assert!(stats.created <= CONNECTIONS as u64 && (stats.reused == 0 || stats.waited > 0), "{stats:?}");
     let pool = server.deadpool(CONNECTIONS, false);
-    waits(&mut group, &runtime, "deadpool", &pool, |pool, start| async move {
+    waits(&mut group, &runtime, "deadpool", pool, |pool, start| async move {
         let _connection = pool.get().await.expect("the server is there");
         let waited = start.elapsed();
         tokio::task::yield_now().await;
         waited
     });
     // No pool at all: what taking turns costs those who do it in order.
-    let turns = Arc::new(Semaphore::new(CONNECTIONS));
-    waits(&mut group, &runtime, "semaphore", &turns, |turns, start| async move {
+    let turns = Semaphore::new(CONNECTIONS);
+    waits(&mut group, &runtime, "semaphore", turns, |turns, start| async move {
         let _turn = turns.acquire().await.expect("it is never closed");
         let waited = start.elapsed();
         tokio::task::yield_now().await;
         waited
     });
     let pool = runtime.block_on(server.bb8(CONNECTIONS));
-    waits(&mut group, &runtime, "bb8", &pool, |pool, start| async move {
+    waits(&mut group, &runtime, "bb8", pool, |pool, start| async move {
         let _connection = pool.get().await.expect("the server is there");
         let waited = start.elapsed();
         tokio::task::yield_now().await;
@@ -126,19 +125,17 @@ async fn timed(times: u64, mut operation: impl AsyncFnMut()) -> Duration {
     start.elapsed()
 }
 
-/// Measures what tasks wait that share something; a turn is told when it began.
-fn waits<S, T, F>(group: &mut Group<'_>, runtime: &Runtime, name: &str, shared: &S, turn: T)
+/// Measures what tasks wait that share something; a turn is told when it began. What is shared lives as long as the process: to count
+/// who refers to it, once a turn and from both threads, would cost as much as the turn.
+fn waits<S, T, F>(group: &mut Group<'_>, runtime: &Runtime, name: &str, shared: S, turn: T) -> &'static S
 where
-    S: Clone + Send + 'static,
-    T: Fn(S, Instant) -> F + Copy + Send + 'static,
+    S: Send + Sync + 'static,
+    T: Fn(&'static S, Instant) -> F + Copy + Send + 'static,
     F: Future<Output = Duration> + Send,
 {
-    group.bench_function(name, |b| {
-        b.iter_custom(|times| {
-            let shared = shared.clone();
-            p99(runtime, times, move || turn(shared.clone(), now()))
-        });
-    });
+    let shared: &S = Box::leak(Box::new(shared));
+    group.bench_function(name, |b| b.iter_custom(|times| p99(runtime, times, move || turn(shared, now()))));
+    shared
 }
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;

@@ -76,6 +76,11 @@ impl<T, W> Front<T, W> {
         self.waiters.len()
     }
 
+    /// How many have waited, those who still do included.
+    pub(super) const fn waited(&self) -> u64 {
+        self.next_ticket
+    }
+
     /// Takes the connection that was used last, if one rests.
     #[inline]
     pub(super) fn take_idle(&mut self) -> Option<Parked<T>> {

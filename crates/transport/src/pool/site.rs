@@ -377,7 +377,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         let (idle, open, waiting) = (state.front.idle(), state.front.open(), state.front.waiting());
         let mut stats = state.ledger;
         (stats.idle, stats.in_use, stats.waiting) = (idle, open - idle, waiting);
-        stats.reused = state.uses.total();
+        (stats.reused, stats.waited) = (state.uses.total(), state.front.waited());
         stats
     }
 }
