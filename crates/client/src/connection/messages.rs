@@ -22,6 +22,8 @@ pub(super) enum Taken {
     Needs(usize),
     /// Whole messages, as too much waits to be consumed.
     HeldBack,
+    /// Whole messages, as what those before have caused is to be sent first.
+    More,
 }
 
 /// Takes whole messages off the front of `buffer`. `packing` says what is packed, and whether the hub takes blocks.
@@ -51,6 +53,7 @@ fn sort(
     loop {
         match wire::scan(buffer, max).map_err(ProtocolError::from)? {
             Scan::Incomplete { needed } => return Ok(Taken::Needs(needed)),
+            Scan::Control { .. } if mail.is_full() => return Ok(Taken::More),
             Scan::Control { len } => {
                 let message = buffer.split_to(len).freeze();
                 let body = control::parse_shared(message).map_err(ProtocolError::from)?;

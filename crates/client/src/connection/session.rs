@@ -40,8 +40,8 @@ pub(crate) struct Session<'a> {
     /// Wakes the task when a batch has lingered for long enough, or a request has waited for too long.
     alarm: Alarm,
     deaf: bool,
-    /// Whether whole messages were left in the read buffer, as too much was waiting to be consumed.
-    held_back: bool,
+    /// What is left in the read buffer.
+    left: Taken,
 }
 
 impl<'a> Session<'a> {
@@ -59,7 +59,7 @@ impl<'a> Session<'a> {
             tick: ticks(),
             alarm: Alarm::default(),
             deaf: false,
-            held_back: false,
+            left: Taken::Needs(0),
         }
     }
 
@@ -85,6 +85,11 @@ impl<'a> Session<'a> {
         if self.shared.is_closing() && self.queue.is_empty() && self.shared.outgoing.waiting() == 0 {
             return Err(End::Closed);
         }
+        if has_read && self.left == Taken::More {
+            // Those who were told of what was taken go first: what they ask next goes out while the hub answers the rest.
+            cx.waker().wake_by_ref();
+            return Ok(false);
+        }
         if has_read || has_written {
             return Ok(true);
         }
@@ -104,7 +109,7 @@ impl<'a> Session<'a> {
         if self.deaf {
             return Ok(false);
         }
-        if std::mem::take(&mut self.held_back) {
+        if !matches!(self.left, Taken::Needs(_)) {
             // Perhaps nothing more comes until this was consumed.
             self.take_messages()?;
             return Ok(true);
@@ -123,9 +128,9 @@ impl<'a> Session<'a> {
 
     fn take_messages(&mut self) -> Result<(), End> {
         let packing = (&mut self.packing, self.link.takes_blocks);
-        match messages::take(self.shared, &self.acks, packing, self.link.reader.buffer_mut())? {
-            Taken::Needs(bytes) => self.link.reader.expect(bytes),
-            Taken::HeldBack => self.held_back = true,
+        self.left = messages::take(self.shared, &self.acks, packing, self.link.reader.buffer_mut())?;
+        if let Taken::Needs(bytes) = self.left {
+            self.link.reader.expect(bytes);
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
-//! What one read has brought of requests.
+//! What has come of requests.
 
 use nyx_core::Clock as _;
 use nyx_protocol::control::{Body, Reply, Request};
+use nyx_protocol::requests::ROUND;
 
 use crate::shared::Shared;
 
@@ -23,6 +24,11 @@ impl Mail {
             other => return Some(other),
         }
         None
+    }
+
+    /// Whether so much is there that it is to be handled before more is taken.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.requests.len() + self.replies.len() + self.cancels.len() >= ROUND
     }
 
     /// Does what all of it asks for. Handlers run here, so no lock may be held.

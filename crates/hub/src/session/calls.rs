@@ -23,7 +23,7 @@ pub(super) struct Calls {
     /// When they are given up. Of those that were answered meanwhile, in vain.
     deadlines: BinaryHeap<Reverse<(Instant, u64, u64)>>,
     served: HashMap<u32, Name>,
-    /// What one read has brought, to be routed together. Kept for their memory.
+    /// What came together, to be routed together. Kept for their memory.
     asked: Vec<Request>,
     /// The services that these are for, each with how many there are in a row.
     rows: Vec<(String, usize)>,
@@ -33,6 +33,11 @@ pub(super) struct Calls {
 impl Calls {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    /// Requests and answers that wait to be routed.
+    pub(super) const fn gathered(&self) -> usize {
+        self.asked.len() + self.answered.len()
     }
 
     fn await_until(&mut self, deadline: Option<Instant>, id: u64, number: u64) {
@@ -99,7 +104,7 @@ impl Session {
         }
     }
 
-    /// A request or an answer, which is routed with the others that came in the same read.
+    /// A request or an answer, which is routed with others that came with it.
     pub(super) fn gather(&mut self, body: Body) -> Option<Body> {
         match body {
             Body::Request(mut request) => {

@@ -7,6 +7,7 @@ use nyx_core::Instant;
 use nyx_protocol::compress::ParseError;
 use nyx_protocol::control::{self, ErrorCode};
 use nyx_protocol::pack::{self, UnpackError};
+use nyx_protocol::requests::ROUND;
 use nyx_protocol::state::Patch;
 use nyx_protocol::wire::{self, DecodeError, Kind, Messages, Run, Scan, codec};
 
@@ -47,6 +48,12 @@ impl Session {
                 Ok(Scan::Incomplete { needed }) => {
                     self.paused_until = None;
                     return Ok(Ingest::Needs(needed));
+                }
+                Ok(Scan::Control { .. }) if self.calls.gathered() >= ROUND => {
+                    // Whom they concern is woken first.
+                    self.route_gathered(now);
+                    self.shared.wake();
+                    return Ok(Ingest::Paused);
                 }
                 Ok(Scan::Control { len }) => self.take_control(now, buffer.split_to(len).freeze())?,
                 Ok(Scan::Run(run)) => {

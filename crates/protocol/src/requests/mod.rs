@@ -14,5 +14,10 @@ pub use cap::Cap;
 pub use gate::{Gate, Outcome, Ticket};
 pub use queue::Queue;
 
+/// Requests and answers that are handled together: with one lock and one wake-up for all of them. What they cause is sent before more are
+/// handled. Otherwise all that are under way would travel in one heap, which one stage after the other works off while those before and
+/// behind it have nothing to do.
+pub const ROUND: usize = 64;
+
 /// The most that a request or an answer may have: what a control message holds, less what stands around it.
 pub const BODY_MAX: usize = 60 * 1024;

@@ -220,7 +220,13 @@ fn take(
     packing: &mut Packing,
     buffer: &mut BytesMut,
 ) -> Result<bool, End> {
-    Ok(messages::take(shared, acks, (packing, false), buffer)? == Taken::HeldBack)
+    loop {
+        match messages::take(shared, acks, (packing, false), buffer)? {
+            // It has arrived for long, and is sent when all of it was taken.
+            Taken::More => {}
+            taken => return Ok(taken == Taken::HeldBack),
+        }
+    }
 }
 
 fn is_ping(message: &[u8]) -> bool {
