@@ -2,12 +2,15 @@
 
 mod peer;
 
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use nyx_client::requests::{Cap, Incoming, Options, Requests, SendOptions, ServeOptions, Serving};
 use nyx_client::{Client, ErrorCode, Name, RequestError, ServeError};
 use nyx_core::Lane;
-use nyx_protocol::control::{Body, Cancel, Reply, Request, Serve, Served, Status, Unserve};
+use nyx_protocol::control::{self, Body, Cancel, Reply, Request, Serve, Served, Status, Unserve};
 use peer::{Link, Peer};
 
 fn name() -> Name {
@@ -401,4 +404,32 @@ async fn a_service_that_is_served_anew_has_its_own_room_beside_what_is_left_of_t
     let (_second, served) = serve(&client, &mut link, |_| async { Ok("yes".to_owned()) }).await;
     link.send(Request { id: 777, serve_id: served.id, ..Request::default() }).await;
     assert_eq!(answer(&mut link).await, (777, Status::Ok, "yes".to_owned()));
+}
+
+#[tokio::test]
+async fn who_has_all_its_answers_goes_on_before_the_answers_of_others_are_handled() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let requests = capped(&client, 128);
+    let mut first = requests.send_batch((0..64).map(|n| n.to_string()));
+    let mut second = requests.send_batch((0..64).map(|n| n.to_string()));
+    // A task like that of the connection: each has its turn when it was woken.
+    let asker = tokio::spawn(async move {
+        let first = (&mut first).await;
+        assert!(polled(&mut second).is_pending(), "the second half was handled with the first");
+        [first, second.await]
+    });
+    let mut answers = BytesMut::new();
+    for _ in 0..128 {
+        let Request { id, body, .. } = request(&mut link).await;
+        control::put(&mut answers, Reply { id, status: Status::Ok.into(), body });
+    }
+    link.raw(&answers).await;
+    for answered in asker.await.unwrap() {
+        assert!(answered.into_iter().eq((0..64).map(|n| Ok(n.to_string().into()))));
+    }
+}
+
+fn polled<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }

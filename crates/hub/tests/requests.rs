@@ -2,10 +2,18 @@
 
 mod sim;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use nyx_hub::Config;
-use nyx_protocol::control::{Body, Cancel, ErrorCode, Lane, Reply, Request, Serve, Status, Unserve};
+use bytes::BytesMut;
+use nyx_core::Instant;
+use nyx_hub::{Config, Hub, Ingest, Peer, Session, Transport};
+use nyx_protocol::control::{
+    self, Body, Cancel, ErrorCode, Hello, Lane, Reply, Request, Serve, Status, Unserve,
+};
+use nyx_protocol::wire::{self, Scan};
 use sim::{Sim, fast, ms};
 
 fn serve(sim: &mut Sim, concurrency: u32) -> usize {
@@ -313,4 +321,65 @@ fn what_became_of_requests_is_counted_by_service() {
     assert_eq!((over.servers, over.in_flight, over.waiting, over.times.count()), (0, 0, 0, 2));
     let others = &sim.hub.stats(sim.now).services[0];
     assert_eq!((&others.name, others.requests, count(others, Status::NoServer)), (&None, 2, 2));
+}
+
+/// Counts how often a session asks to be driven.
+#[derive(Default)]
+struct Calls(AtomicUsize);
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+fn session(hub: &Hub) -> (Session, Arc<Calls>) {
+    let calls = Arc::new(Calls::default());
+    let session = hub.session(Instant::ZERO, Peer::new("x", Transport::Tcp)).unwrap();
+    session.register(&Waker::from(calls.clone()));
+    (session, calls)
+}
+
+/// What the session says now.
+fn said(session: &mut Session) -> Vec<Body> {
+    let (mut out, mut said) = (Vec::new(), Vec::new());
+    session.poll_transmit(Instant::ZERO, &mut out);
+    let mut stream = BytesMut::from(&out.concat()[..]);
+    while let Ok(Scan::Control { len }) = wire::scan(&stream, usize::MAX) {
+        said.extend(control::parse_shared(stream.split_to(len).freeze()).unwrap());
+    }
+    said
+}
+
+#[test]
+fn what_the_first_of_many_requests_cause_is_sent_before_the_last_are_handled() {
+    let hub = Hub::new(Config::default());
+    let (mut server, server_calls) = session(&hub);
+    let (mut requester, requester_calls) = session(&hub);
+    let mut input = BytesMut::new();
+    control::put(&mut input, Hello { version: 1, acknowledges: true, ..Default::default() });
+    control::put(&mut input, Serve { id: 1, service: "svc".to_owned(), concurrency: 4096 });
+    server.handle_input(Instant::ZERO, &mut input).unwrap();
+    said(&mut server);
+
+    control::put(&mut input, Hello { version: 1, acknowledges: true, ..Default::default() });
+    (0..500).for_each(|id| control::put(&mut input, request(id, 0, Lane::Default)));
+    let mut rounds = Vec::new();
+    loop {
+        let woken = [&server_calls, &requester_calls].map(|calls| calls.0.load(Relaxed));
+        let outcome = requester.handle_input(Instant::ZERO, &mut input).unwrap();
+        let woken_since = [&server_calls, &requester_calls].map(|calls| calls.0.load(Relaxed));
+        assert!(woken_since[0] > woken[0], "the server is woken for each round");
+        rounds.push(said(&mut server));
+        if let Ingest::Needs(_) = outcome {
+            break;
+        }
+        assert!(woken_since[1] > woken[1], "nobody else would have the requester driven again");
+    }
+    assert!(input.is_empty() && rounds.len() >= 500 / 64, "{} rounds", rounds.len());
+    let asked = rounds.iter().flatten().filter_map(|body| match body {
+        Body::Request(request) => Some(number(request)),
+        _ => None,
+    });
+    assert!(asked.eq(0..500), "all of them, in their order");
 }
