@@ -76,10 +76,9 @@ impl<'a> Session<'a> {
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let has_read = self.read(cx)?;
         self.shared.expire_calls();
-        if self.tick.poll_tick(cx).is_ready() {
+        // The timer is registered only by a poll that finds it pending.
+        while self.tick.poll_tick(cx).is_ready() {
             self.on_tick()?;
-            // The timer is registered only by a poll that finds it pending.
-            return Ok(true);
         }
         let (has_written, is_busy) = self.write(cx)?;
         if self.shared.is_closing() && self.queue.is_empty() && self.shared.outgoing.waiting() == 0 {

@@ -89,10 +89,9 @@ impl<'a> Session<'a> {
         self.handle_events()?;
         self.take_in()?;
         self.shared.expire_calls();
-        if self.tick.poll_tick(cx).is_ready() {
+        // The timer is registered only by a poll that finds it pending.
+        while self.tick.poll_tick(cx).is_ready() {
             self.keepalive.handle_tick(self.shared, self.deaf)?;
-            // The timer is registered only by a poll that finds it pending.
-            return Ok(true);
         }
         let has_written = self.write(now);
         self.wire.poll_send(cx, now)?;
