@@ -6,12 +6,13 @@ use anyhow::anyhow;
 use nyx_client::publish::{self, Audio, Events, Frame, Frames, SendCause, State};
 use nyx_client::{
     Address, AdvertiseError, AudioFormat, Client, Config, EventCodec, FlushError, FrameCodec, Name, Refusal,
-    Samples, tls,
+    Samples, Token, tls,
 };
 use nyx_protocol::control::{self, ErrorCode};
 use nyx_protocol::wire::Kind;
 use tokio::sync::Mutex;
 
+use super::bearer::Bearer;
 use super::parcel::Parcel;
 use super::sink::Failed;
 
@@ -19,6 +20,7 @@ use super::sink::Failed;
 pub(super) struct Hub {
     address: Address,
     tls: tls::client::Config,
+    bearer: Option<Bearer>,
     inside: Mutex<Inside>,
 }
 
@@ -31,6 +33,8 @@ struct Inside {
 
 struct Link {
     client: Client,
+    /// As whom it was made.
+    token: Option<Token>,
     /// Those of sound with its format.
     publishers: HashMap<Topic, (Option<control::AudioFormat>, Publisher)>,
 }
@@ -46,19 +50,25 @@ enum Publisher {
 }
 
 impl Hub {
-    pub(super) fn new(address: Address, tls: tls::client::Config) -> Self {
-        Self { address, tls, inside: Mutex::default() }
+    /// `bearer` is asked each time: settings see to it that its token may go where it goes.
+    pub(super) fn new(address: Address, tls: tls::client::Config, bearer: Option<Bearer>) -> Self {
+        Self { address, tls, bearer, inside: Mutex::default() }
     }
 
     /// Publishes a batch, and waits until the other hub has taken in what it does not refuse.
     pub(super) async fn publish(&self, batch: &[Parcel]) -> Result<(), Failed> {
         let Inside { link: place, changing } = &mut *self.inside.lock().await;
         // After anything that went wrong it is made anew, so that what is sent again is the first that it sends.
-        let kept = place.take();
+        let token = self.bearer.as_ref().map(Bearer::token);
+        // So it is when there is another token: what that allows counts from now on.
+        let kept = place.take().filter(|link| link.token == token);
         let mut refusals = Refusals::new(kept.is_none(), changing);
         let mut link = match kept {
             Some(link) => link,
-            None => Link { client: self.connect().await?, publishers: HashMap::new() },
+            None => {
+                let client = self.connect(token.clone()).await?;
+                Link { client, token, publishers: HashMap::new() }
+            }
         };
         for parcel in batch {
             link.send(parcel, &mut refusals).await?;
@@ -69,10 +79,11 @@ impl Hub {
         refusals.told()
     }
 
-    async fn connect(&self) -> anyhow::Result<Client> {
+    async fn connect(&self, token: Option<Token>) -> anyhow::Result<Client> {
         let mut config = Config::default();
         config.name = "nyx forward".to_owned();
         config.tls = self.tls.clone();
+        (config.token, config.send_token_in_clear) = (token, true);
         Ok(Client::connect(self.address.clone(), config).await?)
     }
 }

@@ -4,6 +4,7 @@
 //! it; a batch that fails is tried again, after pauses that grow, until the spool needs its room. So a sink may get something twice (the
 //! answer was lost, not the request), and is told topic and sequence to notice. What is dropped is counted with the reason.
 
+mod bearer;
 mod http;
 mod hub;
 mod lines;
@@ -27,7 +28,7 @@ pub(crate) use settings::Forward;
 
 use crate::config::Config;
 use crate::exit::Outcome;
-use crate::serve::App;
+use crate::serve::{App, Hangups};
 use meters::Meters;
 use parcel::Parcel;
 use sink::{Failed, Outlet};
@@ -45,6 +46,7 @@ pub(crate) fn check(config: &Config) -> Outcome {
     for settings in &config.forwards {
         settings.check(&config.listen)?;
         settings.tls.connector(&settings.to.0, b"")?;
+        settings.bearer(Hangups::new().1)?;
         Meters::named(&registry, &settings.to.0)?;
     }
     Ok(())
@@ -76,7 +78,7 @@ impl Forwarder {
             app: Arc::clone(app),
             source: Source::open(app, settings)?,
             spool: Spool::new(settings.spool(), fastrand::u64(..)),
-            outlet: Outlet::new(settings)?,
+            outlet: Outlet::new(settings, &app.hangups)?,
             meters,
             retry_after_max: settings.retry_after_max(),
             name,

@@ -277,7 +277,7 @@ fn described(entry: &Entry) -> serde_json::Value {
 
 fn inspect(inspect: &Inspect) -> Outcome {
     let token = match inspect.credentials.token()? {
-        Some(token) => token,
+        Some(token) => token.expose().to_owned(),
         None => {
             let mut text = String::new();
             std::io::stdin().take(64 * 1024).read_to_string(&mut text).context("can't read stdin")?;
