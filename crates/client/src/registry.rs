@@ -243,6 +243,15 @@ impl Registry {
         }
     }
 
+    /// A message of `length` bytes on this alias is over the limit of the hub that is there now. Who waits for its result has it; others hear of it
+    /// when they send or flush next.
+    pub(crate) fn leave_out(&self, alias: u32, length: usize, limit: usize) {
+        let Some(Some(entry)) = self.publishers.get(alias as usize) else { return };
+        if !entry.publisher.advertise.results {
+            entry.publisher.refuse_length(length, limit);
+        }
+    }
+
     /// Hands a refusal to whom it concerns.
     pub(crate) fn refuse(&mut self, error: control::Error) {
         if let Some(slot) = error.alias.and_then(|alias| self.publishers.get_mut(alias as usize)) {

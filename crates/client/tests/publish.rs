@@ -228,6 +228,31 @@ async fn what_waits_goes_out_on_the_next_connection() {
 }
 
 #[tokio::test]
+async fn what_waits_and_is_too_long_for_the_hub_that_is_back_is_told_and_holds_up_nothing() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (events, _) = publisher!(link, client.events(name("e"), Options::default()));
+    link.stream.set_zero_linger().unwrap();
+    drop(link);
+    while client.stats().connected {
+        tokio::task::yield_now().await;
+    }
+    for payload in [vec![1; 5], vec![2; 30_000], vec![3; 1_001], vec![4; 1_000]] {
+        events.send(payload).await.unwrap();
+    }
+    let mut link = peer.accept_taking(1_000).await;
+    link.advertised().await;
+    assert_eq!((link.data().await.1, link.data().await.1), (vec![1; 5].into(), vec![4; 1_000].into()));
+    let (flushed, _) = tokio::join!(client.flush(), flush_answered(&mut link));
+    let Err(FlushError::Refused(refusal)) = flushed else { panic!("{flushed:?}") };
+    assert_eq!((refusal.code, &refusal.subject[..]), (ErrorCode::TooLarge, "e"));
+    assert!(refusal.message.contains("1001 bytes") && refusal.message.contains("1000"), "{refusal}");
+    // It was told.
+    let (flushed, _) = tokio::join!(client.flush(), flush_answered(&mut link));
+    assert_eq!((flushed, client.stats().reconnects), (Ok(()), 1));
+}
+
+#[tokio::test]
 async fn a_send_waits_while_too_much_waits_and_can_be_given_up() {
     let peer = Peer::new().await;
     let (client, mut link) = peer.client().await;

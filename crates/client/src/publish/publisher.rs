@@ -90,6 +90,13 @@ impl Publisher {
         self.slot.lock().forget_session();
     }
 
+    /// Something that was to be sent has more bytes than the hub takes.
+    pub(crate) fn refuse_length(&self, length: usize, limit: usize) {
+        let message = SendCause::TooLarge { length, limit }.to_string();
+        let error = control::Error { code: ErrorCode::TooLarge.into(), message, ..Default::default() };
+        self.refuse(Refusal::new(error, self.topic.as_str()), false);
+    }
+
     /// Whether those who held it have left nothing: no value that is to be sent later, and no refusal that nobody was told of.
     pub(crate) fn is_at_rest(&self) -> bool {
         let is_told = |refused: &Refused| refused.told_by_flush && !refused.is_final;
@@ -119,9 +126,7 @@ impl Publisher {
         let (length, limit) = (payload.len(), shared.max_message_bytes());
         if length > limit {
             drop(slot);
-            let message = SendCause::TooLarge { length, limit }.to_string();
-            let error = control::Error { code: ErrorCode::TooLarge.into(), message, ..Default::default() };
-            return self.refuse(Refusal::new(error, self.topic.as_str()), false);
+            return self.refuse_length(length, limit);
         }
         let envelope = self.envelope(codec::STATE_PATCH, None);
         if !shared.outgoing.append_in_session(session, &envelope, payload.freeze()) {
