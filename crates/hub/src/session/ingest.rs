@@ -8,7 +8,7 @@ use nyx_protocol::compress::ParseError;
 use nyx_protocol::control::{self, ErrorCode};
 use nyx_protocol::pack::{self, UnpackError};
 use nyx_protocol::state::Patch;
-use nyx_protocol::wire::{self, DecodeError, Kind, Messages, Run, Scan, codec};
+use nyx_protocol::wire::{self, DecodeError, Header, Kind, Messages, Run, Scan, codec};
 
 use super::{Closed, Ingest, Phase, Session, Target};
 use crate::compression::is_block;
@@ -43,6 +43,7 @@ impl Session {
                 return Ok(Ingest::Paused);
             }
             self.allocation.observe(buffer);
+            self.check_greeting(buffer)?;
             match wire::scan(buffer, self.hub.inner.config.message_bytes) {
                 Ok(Scan::Incomplete { needed }) => {
                     self.paused_until = None;
@@ -50,11 +51,6 @@ impl Session {
                 }
                 Ok(Scan::Control { len }) => self.take_control(now, buffer.split_to(len).freeze())?,
                 Ok(Scan::Run(run)) => {
-                    if matches!(self.phase, Phase::Greeting { .. }) {
-                        return Err(
-                            self.fail(ErrorCode::Unexpected, "data came before Hello: send Hello first")
-                        );
-                    }
                     if self.hub.is_draining() {
                         // The acknowledgements that stand behind it will not be read.
                         self.acknowledges = false;
@@ -85,6 +81,18 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Of who has not said hello, data is refused by its header: to wait for what that promises would be to keep it.
+    fn check_greeting(&mut self, buffer: &[u8]) -> Result<(), Closed> {
+        let is_data = || {
+            let header = buffer.first_chunk().and_then(|bytes| Header::parse(bytes).ok());
+            header.is_some_and(|header| header.kind.is_some())
+        };
+        if matches!(self.phase, Phase::Greeting { .. }) && is_data() {
+            return Err(self.fail(ErrorCode::Unexpected, "data came before Hello: send Hello first"));
+        }
+        Ok(())
     }
 
     fn take_control(&mut self, now: Instant, message: Bytes) -> Result<(), Closed> {
