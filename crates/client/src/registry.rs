@@ -88,6 +88,7 @@ impl Registry {
                 && publisher.topic == wanted.topic
                 && publisher.advertise
                     == control::Advertise { alias: publisher.alias, ..wanted.advertise.clone() }
+                && publisher.passes_as(&wanted)
         });
         if let Some(entry) = idle {
             entry.publisher.begin_anew(wanted);
@@ -293,7 +294,7 @@ impl Registry {
         let mut prelude = Vec::new();
         for entry in self.publishers.iter_mut().flatten().filter(|entry| !entry.is_withdrawn) {
             (entry.is_accepted, entry.is_plain) = (false, false);
-            prelude.push(entry.publisher.advertise.clone().into());
+            prelude.push(entry.publisher.advertisement().into());
         }
         for (&id, entry) in &self.subscriptions {
             let mut subscribe = subscribe_message(id, &entry.pattern, entry.max_age);

@@ -4,7 +4,7 @@ mod peer;
 
 use nyx_client::publish::{Frame, Options, SendCause};
 use nyx_client::{
-    AdvertiseError, AudioFormat, ErrorCode, EventCodec, FlushError, FrameCodec, Patch, Samples, Value,
+    AdvertiseError, AudioFormat, ErrorCode, EventCodec, FlushError, FrameCodec, Patch, Samples, Trail, Value,
 };
 use nyx_protocol::control::{self, Body};
 use nyx_protocol::wire::{Flags, Kind, codec};
@@ -139,6 +139,30 @@ async fn state_travels_as_differences_and_whole_after_a_reconnect() {
     assert_eq!(patch(&mut link).await, Patch::Set(value(3)));
     state.set(value(4)).await.unwrap();
     assert_eq!(patch(&mut link).await, Patch::merge(Value::map([("hp", 4)])));
+}
+
+#[tokio::test]
+async fn which_hubs_it_has_passed_is_told_in_front_and_what_the_hub_has_is_not_told_again() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    assert_eq!(client.hub(), None);
+    let mut options = Options::default();
+    options.passed = Trail::new(&[7]).unwrap();
+    let (state, advertise) = publisher!(link, client.state(name("s"), options));
+    assert_eq!(advertise.passed, [7]);
+    state.assume(Value::map([("a", 1)]));
+    state.set_passed(&Trail::new(&[7]).unwrap());
+    state.set(Value::map([("a", 1), ("b", 2)])).await.unwrap();
+    assert_eq!(patch(&mut link).await, Patch::merge(Value::map([("b", 2)])));
+    state.set_passed(&Trail::new(&[8, 7]).unwrap());
+    state.set(Value::map([("a", 1), ("b", 3)])).await.unwrap();
+    let again = link.advertised().await;
+    assert_eq!((again.alias, again.passed), (advertise.alias, vec![8, 7]));
+    assert_eq!(patch(&mut link).await, Patch::merge(Value::map([("b", 3)])));
+    drop(link);
+    let mut link = peer.accept().await;
+    assert_eq!(link.advertised().await.passed, [8, 7]);
+    assert_eq!(patch(&mut link).await, Patch::Set(Value::map([("a", 1), ("b", 3)])));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use nyx_core::Lane;
 use nyx_protocol::control::{self, Advertise, ErrorCode};
 use nyx_protocol::state::Patch;
+use nyx_protocol::trail::Trail;
 use nyx_protocol::wire::{Header, Kind, TIMESTAMP_LEN, codec};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -23,7 +24,9 @@ pub(crate) struct Publisher {
     pub(crate) kind: Kind,
     pub(crate) topic: Name,
     lane: Lane,
+    /// All but which hubs it has passed.
     pub(crate) advertise: Advertise,
+    passed: Mutex<Trail>,
     pub(crate) compression: Compression,
     /// What was sent last, for state.
     pub(crate) slot: Mutex<Slot>,
@@ -63,6 +66,7 @@ impl Publisher {
             max_age_ms: max_age,
             lane: options.lane as i32,
             results,
+            passed: Vec::new(),
         };
         Self {
             alias,
@@ -70,11 +74,23 @@ impl Publisher {
             topic,
             lane: options.lane.to_lane().unwrap_or(kind.lane()),
             advertise,
+            passed: Mutex::new(options.passed.clone()),
             compression: options.compression,
             slot: Mutex::new(Slot::new(options.rules.clone())),
             is_refused: AtomicBool::new(false),
             refused: Mutex::new(None),
         }
+    }
+
+    /// What the hub is told of it.
+    pub(crate) fn advertisement(&self) -> Advertise {
+        Advertise { passed: self.passed.lock().hubs().to_vec(), ..self.advertise.clone() }
+    }
+
+    /// Whether what is published has passed the same hubs.
+    pub(crate) fn passes_as(&self, other: &Self) -> bool {
+        let passed = self.passed.lock().clone();
+        passed == *other.passed.lock()
     }
 
     /// The hub refused the topic (`is_final`) or something that was sent.
@@ -197,6 +213,17 @@ impl Handle {
 
     pub(crate) fn name(&self) -> &Name {
         &self.publisher.topic
+    }
+
+    /// What is published from now on has passed these hubs.
+    pub(crate) fn set_passed(&self, passed: &Trail) {
+        let mut present = self.publisher.passed.lock();
+        if *present != *passed {
+            present.clone_from(passed);
+            drop(present);
+            // With it the alias begins anew, behind all that was published before.
+            self.shared().outgoing.put_control(self.publisher.advertisement());
+        }
     }
 
     pub(crate) fn envelope(&self, codec: impl Into<u8>, unix_micros: Option<u64>) -> Envelope {

@@ -37,7 +37,8 @@ impl Peer {
         );
         let server = "test".to_owned();
         // It counts messages, and could not tell those that a block holds.
-        link.send(Welcome { version: 1, session_id: 1, server, max_message_bytes, blocks: false }).await;
+        let welcome = Welcome { version: 1, session_id: 1, server, max_message_bytes, ..Welcome::default() };
+        link.send(welcome).await;
         link
     }
 

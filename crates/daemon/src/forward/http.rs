@@ -19,6 +19,7 @@ use super::bearer::Bearer;
 use super::parcel::Parcel;
 use super::retry_after;
 use super::sink::Failed;
+use crate::http::passed;
 
 /// What all requests have in common.
 pub(super) struct Http {
@@ -61,6 +62,9 @@ impl Http {
             let mut credentials = HeaderValue::from_str(&format!("Bearer {}", bearer.token().expose()))?;
             credentials.set_sensitive(true);
             request = request.header(AUTHORIZATION, credentials);
+        }
+        if let Some(passed) = batch.first().and_then(|first| passed::write(&first.passed)) {
+            request = request.header(passed::NAME, passed);
         }
         let body = match batch {
             [one] if !self.batched => {
@@ -157,6 +161,9 @@ fn judge(
 ) -> Result<(), Failed> {
     if status.is_success() {
         return Ok(());
+    }
+    if status == StatusCode::LOOP_DETECTED {
+        return Err(Failed::Home);
     }
     let told = String::from_utf8_lossy(&body[..body.len().min(200)]);
     let error = anyhow!("the server answers {status}: {}", told.trim());
@@ -257,6 +264,7 @@ mod tests {
         );
         assert_eq!(one.headers()["x-nyx-topic"], "a");
         assert_eq!(one.headers()["x-nyx-sequence"], "2");
+        assert!(!one.headers().contains_key("x-nyx-passed"));
         let body = axum::body::to_bytes(one.into_body(), 1000).await.unwrap();
         assert_eq!(&body[..], br#"{"version":2}"#);
 
@@ -290,6 +298,7 @@ mod tests {
         }
         let without_token = judge(StatusCode::UNAUTHORIZED, b"no", None, false);
         assert!(matches!(without_token, Err(Failed::Rejected(_))));
+        assert!(matches!(judge(StatusCode::LOOP_DETECTED, b"", None, true), Err(Failed::Home)));
         assert!(judge(StatusCode::ACCEPTED, b"", None, false).is_ok());
     }
 }

@@ -31,7 +31,7 @@ use crate::exit::Outcome;
 use crate::serve::{App, Hangups};
 use meters::Meters;
 use parcel::Parcel;
-use sink::{Failed, Outlet};
+use sink::{Failed, LeftOut, Outlet};
 use source::Source;
 use spool::{Reason, Spool};
 
@@ -127,19 +127,31 @@ impl Forwarder {
                 self.spool.delivered();
             }
             Err(Failed::Rejected(why)) => {
-                tracing::warn!(to = %self.name, %why, items = batch.len(), "refused for good, and dropped");
-                self.spool.rejected(batch.len());
+                let rejected = batch.len();
+                self.leave_out(&batch, LeftOut { rejected, why: Some(why), home: 0 });
             }
-            Err(Failed::Partly(why, items)) => {
-                tracing::warn!(to = %self.name, %why, items, "refused for good, and dropped");
-                self.meters.delivered(batch.len().saturating_sub(items));
-                self.spool.rejected(items);
+            Err(Failed::Home) => {
+                let home = batch.len();
+                self.leave_out(&batch, LeftOut { home, ..LeftOut::default() });
             }
+            Err(Failed::Partly(left_out)) => self.leave_out(&batch, left_out),
             Err(Failed::Later(why)) => self.try_again(now, batch, &why, Duration::ZERO),
             Err(Failed::Busy(why, pause)) => {
                 self.try_again(now, batch, &why, pause.min(self.retry_after_max));
             }
         }
+    }
+
+    fn leave_out(&mut self, batch: &[Parcel], LeftOut { rejected, why, home }: LeftOut) {
+        if let Some(why) = why {
+            tracing::warn!(to = %self.name, %why, items = rejected, "refused for good, and dropped");
+        }
+        if home > 0 && self.spool.drops(Reason::Home) == 0 {
+            tracing::info!(to = %self.name, "what comes from there is not sent back: hubs forward in a circle");
+        }
+        self.meters.delivered(batch.len().saturating_sub(rejected + home));
+        self.spool.left_out(Reason::Rejected, rejected);
+        self.spool.left_out(Reason::Home, home);
     }
 
     /// Not before `pause` has passed.

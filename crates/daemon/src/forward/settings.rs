@@ -159,6 +159,8 @@ impl Forward {
             batch_bytes: self.batch_bytes.0.len(),
             linger: self.linger.0.into(),
             bytes: self.spool.0.len(),
+            // It stands in front of a request, and with each item for another hub.
+            by_trail: matches!(self.to.0, Destination::Http { .. }),
             retry: self.retry(),
         }
     }

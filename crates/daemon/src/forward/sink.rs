@@ -36,8 +36,20 @@ pub(super) enum Failed {
     Busy(anyhow::Error, Duration),
     /// It will not.
     Rejected(anyhow::Error),
-    /// So many items of the batch will not, and the others were.
-    Partly(anyhow::Error, usize),
+    /// Some items of the batch will not, and the others were.
+    Partly(LeftOut),
+    /// The sink has had it already.
+    Home,
+}
+
+/// Items of a batch.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    /// Those that the sink refused for good, and why the first of them.
+    pub(super) rejected: usize,
+    pub(super) why: Option<anyhow::Error>,
+    /// Those that it has had already.
+    pub(super) home: usize,
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failed {

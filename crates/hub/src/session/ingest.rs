@@ -8,11 +8,12 @@ use nyx_protocol::compress::ParseError;
 use nyx_protocol::control::{self, ErrorCode};
 use nyx_protocol::pack::{self, UnpackError};
 use nyx_protocol::state::Patch;
+use nyx_protocol::trail::Trail;
 use nyx_protocol::wire::{self, DecodeError, Header, Kind, Messages, Run, Scan, codec};
 
 use super::{Closed, Ingest, Phase, Session, Target};
 use crate::compression::is_block;
-use crate::topic::{Topic, Untaken};
+use crate::topic::{Author, Topic, Untaken};
 
 /// Output that may wait before no more input is taken: a peer that asks and does not read the answers waits for itself.
 const OUTBOX_MAX: usize = 64 * 1024;
@@ -113,13 +114,15 @@ impl Session {
                 Target::Topic(topic) if topic.spec.kind == run.kind => {
                     if run.kind == Kind::State {
                         let topic = Arc::clone(topic);
-                        self.take_patch(&topic, buffer.split_to(run.len), run.topic);
+                        let trail = alias.trail.clone();
+                        self.take_patch(&topic, buffer.split_to(run.len), run.topic, &trail);
                         return Ok(());
                     }
                     match check_block(buffer, run, self.hub.inner.config.message_bytes) {
                         Ok(content) => {
-                            let (pinned, publisher) = (self.allocation.bytes, Some(&self.shared));
-                            match topic.publish_run(now, buffer, run, pinned, publisher, content) {
+                            let author = Author { session: Some(&self.shared), trail: &alias.trail };
+                            let pinned = self.allocation.bytes;
+                            match topic.publish_run(now, buffer, run, pinned, author, content) {
                                 Ok(first) if alias.results => {
                                     self.results.accept(run.topic, run.count, first)
                                 }
@@ -165,7 +168,7 @@ impl Session {
         self.hub.inner.slowed.inc();
     }
 
-    fn take_patch(&mut self, topic: &Arc<Topic>, message: BytesMut, alias: u32) {
+    fn take_patch(&mut self, topic: &Arc<Topic>, message: BytesMut, alias: u32, trail: &Trail) {
         let run = Run { kind: Kind::State, topic: alias, len: message.len(), count: 1 };
         let message = match topic.unpacked(message.freeze()) {
             Ok(message) => message,
@@ -178,7 +181,7 @@ impl Session {
         }
         let outcome = Patch::decode(message.payload, &self.hub.inner.config.document)
             .map_err(|error| error.to_string())
-            .and_then(|patch| topic.publish_patch(&patch, run.len).map_err(|error| error.to_string()));
+            .and_then(|patch| topic.publish_patch(&patch, run.len, trail).map_err(|error| error.to_string()));
         match outcome {
             Ok((_, version)) if self.wants_results(alias) => self.results.accept_patch(alias, version),
             Ok(_) => {}
