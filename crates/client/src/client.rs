@@ -50,6 +50,12 @@ impl Client {
         &self.open.shared.address
     }
 
+    /// The number of the hub at the other end, which it draws when it begins; `None` where it tells none. It is what a hub is called in a
+    /// [`Trail`](crate::Trail).
+    pub fn hub(&self) -> Option<u64> {
+        self.open.shared.hub()
+    }
+
     /// Publishes events on a topic.
     ///
     /// # Cancel safety
@@ -146,7 +152,7 @@ impl Client {
                 shared.outgoing.put_control(Unadvertise { alias: place.publisher.alias });
             }
             if place.is_new {
-                shared.outgoing.put_control(place.publisher.advertise.clone());
+                shared.outgoing.put_control(place.publisher.advertisement());
             }
             if registry.is_crowded() && !registry.pings.covers(appended) {
                 // Publishers that nobody holds make room when all of theirs is known to have been taken in.

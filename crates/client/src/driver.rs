@@ -97,7 +97,10 @@ fn begin(shared: &Shared, number: u64) {
     }
     let mut prelude = registry.prelude();
     prelude.extend(shared.services.lock().prelude().map(Body::from));
-    shared.outgoing.begin(number, prelude);
+    let limit = shared.max_message_bytes();
+    for (alias, length) in shared.outgoing.begin(number, prelude, limit) {
+        registry.leave_out(alias, length, limit);
+    }
     registry.publishers().for_each(|publisher| publisher.resend(shared));
     for ping in registry.pings.connect() {
         shared.outgoing.put_control(ping);

@@ -102,6 +102,7 @@ pub use nyx_protocol::control::ErrorCode;
 pub use nyx_protocol::control::Lane;
 pub use nyx_protocol::state::{self, Document, Patch, Rules, RulesError, Value};
 pub use nyx_protocol::topic::{Name, NameError, Pattern};
+pub use nyx_protocol::trail::Trail;
 pub use nyx_protocol::wire::{Kind, Message};
 pub use nyx_transport::address::{Address, AddressError};
 pub use nyx_transport::tls;

@@ -88,6 +88,7 @@ impl Registry {
                 && publisher.topic == wanted.topic
                 && publisher.advertise
                     == control::Advertise { alias: publisher.alias, ..wanted.advertise.clone() }
+                && publisher.passes_as(&wanted)
         });
         if let Some(entry) = idle {
             entry.publisher.begin_anew(wanted);
@@ -243,6 +244,15 @@ impl Registry {
         }
     }
 
+    /// A message of `length` bytes on this alias is over the limit of the hub that is there now. Who waits for its result has it; others hear of it
+    /// when they send or flush next.
+    pub(crate) fn leave_out(&self, alias: u32, length: usize, limit: usize) {
+        let Some(Some(entry)) = self.publishers.get(alias as usize) else { return };
+        if !entry.publisher.advertise.results {
+            entry.publisher.refuse_length(length, limit);
+        }
+    }
+
     /// Hands a refusal to whom it concerns.
     pub(crate) fn refuse(&mut self, error: control::Error) {
         if let Some(slot) = error.alias.and_then(|alias| self.publishers.get_mut(alias as usize)) {
@@ -284,7 +294,7 @@ impl Registry {
         let mut prelude = Vec::new();
         for entry in self.publishers.iter_mut().flatten().filter(|entry| !entry.is_withdrawn) {
             (entry.is_accepted, entry.is_plain) = (false, false);
-            prelude.push(entry.publisher.advertise.clone().into());
+            prelude.push(entry.publisher.advertisement().into());
         }
         for (&id, entry) in &self.subscriptions {
             let mut subscribe = subscribe_message(id, &entry.pattern, entry.max_age);

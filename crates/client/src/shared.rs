@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use nyx_core::Clock as _;
 use nyx_core::clock::Monotonic;
-use nyx_protocol::control::{Resync, Unsubscribe};
+use nyx_protocol::control::{Resync, Unsubscribe, Welcome};
 use nyx_transport::Address;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) services: Mutex<Services>,
     pub(crate) history: Mutex<History>,
     max_message_bytes: AtomicUsize,
+    /// The number of the hub that was there last; 0 where it told none.
+    hub: AtomicU64,
     /// Whether a publisher has blocks made however fast the connection is.
     insists_on_blocks: AtomicBool,
     /// Bytes that were not written because blocks stood for them.
@@ -59,6 +61,7 @@ impl Shared {
             services: Mutex::default(),
             history: Mutex::default(),
             max_message_bytes: AtomicUsize::new(16 * 1024 * 1024),
+            hub: AtomicU64::new(0),
             insists_on_blocks: AtomicBool::new(false),
             saved: AtomicU64::new(0),
             is_closing: AtomicBool::new(false),
@@ -79,9 +82,16 @@ impl Shared {
         self.max_message_bytes.load(Relaxed)
     }
 
-    pub(crate) fn set_max_message_bytes(&self, bytes: u32) {
-        if bytes > 0 {
-            self.max_message_bytes.store(bytes as usize, Relaxed);
+    /// The number of the hub, if it tells one.
+    pub(crate) fn hub(&self) -> Option<u64> {
+        Some(self.hub.load(Relaxed)).filter(|hub| *hub != 0)
+    }
+
+    /// Keeps what the hub says of itself.
+    pub(crate) fn welcome(&self, welcome: &Welcome) {
+        self.hub.store(welcome.hub, Relaxed);
+        if welcome.max_message_bytes > 0 {
+            self.max_message_bytes.store(welcome.max_message_bytes as usize, Relaxed);
         }
     }
 

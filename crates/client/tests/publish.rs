@@ -4,7 +4,7 @@ mod peer;
 
 use nyx_client::publish::{Frame, Options, SendCause};
 use nyx_client::{
-    AdvertiseError, AudioFormat, ErrorCode, EventCodec, FlushError, FrameCodec, Patch, Samples, Value,
+    AdvertiseError, AudioFormat, ErrorCode, EventCodec, FlushError, FrameCodec, Patch, Samples, Trail, Value,
 };
 use nyx_protocol::control::{self, Body};
 use nyx_protocol::wire::{Flags, Kind, codec};
@@ -142,6 +142,30 @@ async fn state_travels_as_differences_and_whole_after_a_reconnect() {
 }
 
 #[tokio::test]
+async fn which_hubs_it_has_passed_is_told_in_front_and_what_the_hub_has_is_not_told_again() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    assert_eq!(client.hub(), None);
+    let mut options = Options::default();
+    options.passed = Trail::new(&[7]).unwrap();
+    let (state, advertise) = publisher!(link, client.state(name("s"), options));
+    assert_eq!(advertise.passed, [7]);
+    state.assume(Value::map([("a", 1)]));
+    state.set_passed(&Trail::new(&[7]).unwrap());
+    state.set(Value::map([("a", 1), ("b", 2)])).await.unwrap();
+    assert_eq!(patch(&mut link).await, Patch::merge(Value::map([("b", 2)])));
+    state.set_passed(&Trail::new(&[8, 7]).unwrap());
+    state.set(Value::map([("a", 1), ("b", 3)])).await.unwrap();
+    let again = link.advertised().await;
+    assert_eq!((again.alias, again.passed), (advertise.alias, vec![8, 7]));
+    assert_eq!(patch(&mut link).await, Patch::merge(Value::map([("b", 3)])));
+    drop(link);
+    let mut link = peer.accept().await;
+    assert_eq!(link.advertised().await.passed, [8, 7]);
+    assert_eq!(patch(&mut link).await, Patch::Set(Value::map([("a", 1), ("b", 3)])));
+}
+
+#[tokio::test]
 async fn state_that_the_hub_refused_goes_out_whole_next() {
     let peer = Peer::new().await;
     let (client, mut link) = peer.client().await;
@@ -225,6 +249,31 @@ async fn what_waits_goes_out_on_the_next_connection() {
     assert_eq!(flushed, Ok(()));
     let stats = client.stats();
     assert_eq!((stats.reconnects, stats.maybe_lost), (1, 0));
+}
+
+#[tokio::test]
+async fn what_waits_and_is_too_long_for_the_hub_that_is_back_is_told_and_holds_up_nothing() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (events, _) = publisher!(link, client.events(name("e"), Options::default()));
+    link.stream.set_zero_linger().unwrap();
+    drop(link);
+    while client.stats().connected {
+        tokio::task::yield_now().await;
+    }
+    for payload in [vec![1; 5], vec![2; 30_000], vec![3; 1_001], vec![4; 1_000]] {
+        events.send(payload).await.unwrap();
+    }
+    let mut link = peer.accept_taking(1_000).await;
+    link.advertised().await;
+    assert_eq!((link.data().await.1, link.data().await.1), (vec![1; 5].into(), vec![4; 1_000].into()));
+    let (flushed, _) = tokio::join!(client.flush(), flush_answered(&mut link));
+    let Err(FlushError::Refused(refusal)) = flushed else { panic!("{flushed:?}") };
+    assert_eq!((refusal.code, &refusal.subject[..]), (ErrorCode::TooLarge, "e"));
+    assert!(refusal.message.contains("1001 bytes") && refusal.message.contains("1000"), "{refusal}");
+    // It was told.
+    let (flushed, _) = tokio::join!(client.flush(), flush_answered(&mut link));
+    assert_eq!((flushed, client.stats().reconnects), (Ok(()), 1));
 }
 
 #[tokio::test]

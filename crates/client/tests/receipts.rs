@@ -108,6 +108,30 @@ async fn what_was_written_to_a_lost_connection_is_in_doubt_and_the_rest_goes_out
 }
 
 #[tokio::test]
+async fn a_record_that_is_too_long_for_the_hub_that_is_back_has_its_own_result() {
+    let peer = Peer::new().await;
+    let (client, mut link) = peer.client().await;
+    let (records, advertise) = acknowledged(&client, &mut link).await;
+    drop(link);
+    while client.stats().connected {
+        tokio::task::yield_now().await;
+    }
+    let waiting = records.publish_batch([vec![1; 5], vec![2; 2_000], vec![3; 30_000], vec![4; 6]]).await;
+    let mut link = peer.accept_taking(1_000).await;
+    assert!(link.advertised().await.results);
+    assert_eq!((link.data().await.1, link.data().await.1), (vec![1; 5].into(), vec![4; 6].into()));
+    answer(&mut link, advertise.alias, [accepted(2, 8)]).await;
+    let results = waiting.await;
+    assert_eq!(results[1], Err(Refused::TooLarge { length: 2_000, limit: 1_000 }));
+    assert_eq!(results[2], Err(Refused::TooLarge { length: 30_000, limit: 1_000 }));
+    assert_eq!(sequences(results), [Some(8), None, None, Some(9)]);
+    let next = records.publish("next").await;
+    assert_eq!(link.data().await.1, "next");
+    answer(&mut link, advertise.alias, [accepted(1, 10)]).await;
+    assert_eq!(next.await, Ok(Accepted { sequence: 10 }));
+}
+
+#[tokio::test]
 async fn a_topic_that_is_refused_after_a_reconnect_refuses_each_record() {
     let peer = Peer::new().await;
     let (client, mut link) = peer.client().await;

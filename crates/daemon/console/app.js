@@ -2,7 +2,7 @@
 
 import { Chart, Ring, WINDOW_MS } from "./charts.js";
 import { Detail } from "./detail.js";
-import { byteRate, bytes, count, duration, make, milliseconds, quantity, rate, setText, total } from "./format.js";
+import { byteRate, bytes, count, duration, make, milliseconds, plain, quantity, rate, setText, total } from "./format.js";
 import { Login } from "./login.js";
 import { Session } from "./session.js";
 import { HeldState } from "./states.js";
@@ -186,7 +186,7 @@ function select(name) {
   document.body.dataset.open = String(name !== null);
   $("detail").hidden = name === null;
   $("hub").hidden = name !== null;
-  document.title = name === null ? "Nyx" : `${name} · Nyx`;
+  document.title = name === null ? "Nyx" : `${plain(name)} · Nyx`;
   topics.select(name);
   if (name === null) {
     $("detail-content").replaceChildren();
@@ -195,7 +195,7 @@ function select(name) {
   }
   const held = name === STATS ? stats : new HeldState(session);
   selected = new Detail(session, name, held);
-  setText($("detail-name"), name);
+  setText($("detail-name"), plain(name));
   $("detail-content").replaceChildren(selected.element);
   const known = [...(session.link?.topics.values() ?? [])].find((announce) => announce.topic === name);
   if (known) selected.announce(known);

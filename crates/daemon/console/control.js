@@ -8,7 +8,8 @@ const MESSAGES = {
   hello: [[1, "version", "u32"], [2, "name", "string"], [3, "acknowledges", "bool"], [4, "token", "string"],
     [16, "blocks", "blocks?"]],
   blocks: [[1, "dictionaries", "u32"], [2, "dictionaryBytes", "u32"], [3, "prefixes", "u32"], [4, "prefixBytes", "u32"]],
-  welcome: [[1, "version", "u32"], [2, "sessionId", "u64"], [3, "server", "string"], [4, "maxMessageBytes", "u32"]],
+  welcome: [[1, "version", "u32"], [2, "sessionId", "u64"], [3, "server", "string"], [4, "maxMessageBytes", "u32"],
+    [5, "hub", "fixed64"]],
   error: [[1, "code", "u32"], [2, "message", "string"], [3, "fatal", "bool"], [4, "alias", "u32?"],
     [5, "subscription", "u32?"], [6, "topicId", "u32?"]],
   audioFormat: [[1, "sampleRate", "u32"], [2, "channels", "u32"]],
@@ -33,14 +34,14 @@ const MESSAGES = {
   compression: [[1, "allowed", "bool"]],
 };
 
-// The members of Control's oneof, from field number 1. What follows them comes only to who asks for results or serves requests.
+// The members of Control's oneof, from field number 1. What follows them comes only to who asks for results, serves requests or forwards.
 const BODIES = ["hello", "welcome", "error", "advertise", "advertised", "subscribe", "subscribed", "unsubscribe", "announce",
   "ack", "gap", "ping", "pong", "resync", "goodbye", "dictionary", "retire", "compression"];
 
 export const KINDS = ["", "state", "frame", "audio", "event"];
 export const REASONS = ["unspecified", "expired", "conflated", "overrun", "predicted_late", "rate_limited", "unreadable"];
 export const ERROR_CODES = ["unspecified", "malformed", "unsupported version", "too large", "bad topic", "kind mismatch",
-  "unknown alias", "bad document", "limit", "timeout", "unexpected", "unauthorized", "forbidden"];
+  "unknown alias", "bad document", "limit", "timeout", "unexpected", "unauthorized", "forbidden", "loop"];
 
 const VARINT = 0;
 const FIXED64 = 1;

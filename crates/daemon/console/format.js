@@ -4,6 +4,8 @@
 const GROUPED = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const NOTHING = ["–", ""];
 const MINUS = "\u2212";
+// Not the joiners, of which letters and emoji of some scripts are made.
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
 export function rate(perSecond) {
   return scaled(perSecond, ["/s", "k/s", "M/s", "G/s"]);
@@ -63,6 +65,11 @@ export function clockTime(ms) {
 
 export function signed(text) {
   return text.replace("-", MINUS);
+}
+
+/** Somebody else's text within a line: what hides, or turns the direction in which the line is read, is shown as an escape. */
+export function plain(text) {
+  return text.replaceAll(UNSEEN, (unseen) => `\\u{${unseen.codePointAt(0).toString(16)}}`);
 }
 
 export function hex(bytes) {

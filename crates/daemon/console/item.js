@@ -1,6 +1,6 @@
 // A row of the document tree, and how values look in it: one line each, numbers with a fixed point.
 
-import { hex, make, setText, signed } from "./format.js";
+import { hex, make, plain, setText, signed } from "./format.js";
 import { ListNode, MapNode } from "./wire.js";
 
 const PREVIEW_ENTRIES = 5;
@@ -8,17 +8,22 @@ const PREVIEW_ENTRIES = 5;
 const PREVIEW_WIDTH = 7;
 const DECIMALS_MAX = 3;
 const TEXT_MAX = 400;
+// Nobody reads more rows of one branch, and some 16,000 take a browser a second to make.
+export const ROWS_MAX = 1000;
+// A map of more keys is not sorted whole for each change of its keys.
+const SORTED_MAX = 4096;
+const COLLATOR = new Intl.Collator("en", { numeric: true });
 
 /** One row: a leaf, or a branch whose `group` is null while it is closed. The root has no row. */
 export class Item {
   constructor(parent, key, label, path, node, depth) {
-    Object.assign(this, { parent, key, label, path, node, depth, group: null, children: null, changes: null, hotFrom: 0, hotUntil: 0, busy: false });
+    Object.assign(this, { parent, key, label, path, node, depth, group: null, rest: null, children: null, changes: null, hotFrom: 0, hotUntil: 0, busy: false });
     this.branch = isBranch(node);
     this.decimals = 0;
     if (parent === null) return;
     this.value = make("span", { class: "value", "data-value": "" });
     this.element = make("div", { role: "treeitem", tabindex: "-1", "data-path": path, "aria-level": String(depth) },
-      make("div", { class: "row" }, make("span", { class: "key" }, label), this.value));
+      make("div", { class: "row" }, make("span", { class: "key" }, plain(label)), this.value));
     this.element.firstChild.style.setProperty("--depth", depth - 1);
     if (this.branch) this.element.setAttribute("aria-expanded", "false");
   }
@@ -40,6 +45,23 @@ export function isBranch(node) {
   return node instanceof MapNode || node instanceof ListNode;
 }
 
+/** The first entries of a branch, which get rows, as [key, label, value] in their order; and how many are left. */
+export function rowsOf(node, keys) {
+  const all = node.entries.size;
+  let entries;
+  if (node instanceof ListNode) {
+    entries = node.ids.slice(0, ROWS_MAX).map((id, i) => [id, String(i), node.entries.get(id)]);
+  } else {
+    entries = [];
+    for (const [key, value] of node.entries) {
+      if (all > SORTED_MAX && entries.length === ROWS_MAX) break;
+      entries.push([key, keys[key], value]);
+    }
+    entries = entries.sort((a, b) => COLLATOR.compare(a[1], b[1])).slice(0, ROWS_MAX);
+  }
+  return { entries, left: all - entries.length };
+}
+
 /** A branch in a word, such as `{3 keys}`. */
 export function size(node) {
   const entries = node.entries.size;
@@ -55,7 +77,7 @@ export function preview(node, keys) {
     if (isBranch(value)) continue;
     if (parts.length === PREVIEW_ENTRIES) break;
     const text = typeof value === "number" ? leaf(value, 2).padStart(PREVIEW_WIDTH) : leaf(value, 2);
-    parts.push(list ? text : `${keys[key]} ${text}`);
+    parts.push(list ? text : `${plain(keys[key])} ${text}`);
   }
   return parts.join(list ? ", " : "  ");
 }
@@ -63,7 +85,7 @@ export function preview(node, keys) {
 function leaf(node, digits) {
   if (node === null) return "null";
   if (typeof node === "number") return signed(number(node, digits));
-  if (typeof node === "string") return JSON.stringify(node.length > TEXT_MAX ? `${node.slice(0, TEXT_MAX)}…` : node);
+  if (typeof node === "string") return plain(JSON.stringify(node.length > TEXT_MAX ? `${node.slice(0, TEXT_MAX)}…` : node));
   if (node instanceof Uint8Array) return `${node.length} B  ${hex(node.subarray(0, 16))}${node.length > 16 ? " …" : ""}`;
   return String(node);
 }

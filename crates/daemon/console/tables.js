@@ -2,7 +2,7 @@
 // by a number, so that none moves under the pointer; the hub's own topics come last.
 
 import { Sparkline } from "./charts.js";
-import { byteRate, bytes, count, make, milliseconds, quantity, rate, reasons, setText, total } from "./format.js";
+import { byteRate, bytes, count, make, milliseconds, plain, quantity, rate, reasons, setText, total } from "./format.js";
 
 // Drops are marked while the last of them is this recent.
 const FRESH_MS = 5000;
@@ -101,8 +101,8 @@ class TopicRow {
       p50: cell("p50", "age p50"), p99: cell("p99", "age p99"), drops: new DropsCell() };
     const slash = name.lastIndexOf("/") + 1;
     this.element = make("tr", { "data-topic": name, tabindex: "-1", "aria-selected": "false" },
-      make("th", { scope: "row", title: name },
-        make("span", { class: "path" }, name.slice(0, slash), make("b", {}, name.slice(slash))), this.kind),
+      make("th", { scope: "row", title: plain(name) },
+        make("span", { class: "path" }, plain(name.slice(0, slash)), make("b", {}, plain(name.slice(slash)))), this.kind),
       make("td", { class: "sparkline" }, this.spark.element),
       ...Object.values(this.cells).map((each) => each.element));
   }
@@ -144,7 +144,7 @@ class SubscriberRow {
   }
 
   update({ stats, own }, now) {
-    setText(this.name, stats.name || `session ${this.id}`);
+    setText(this.name, plain(stats.name || `session ${this.id}`));
     setText(this.own, own ? "this page" : "");
     setText(this.peer, [stats.transport, stats.peer].filter(Boolean).join(" "));
     this.cells.topics.set(count(Array.isArray(stats.topics) ? stats.topics.length : stats.topics));

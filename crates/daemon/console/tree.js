@@ -3,9 +3,8 @@
 //
 // Each item is a `[data-path]` (segments escaped as in JSON Pointer) whose value is its `[data-value]`.
 
-import { make, setText } from "./format.js";
-import { escape, isBranch, Item, preview, size } from "./item.js";
-import { ListNode } from "./wire.js";
+import { count, make, setText } from "./format.js";
+import { escape, isBranch, Item, preview, rowsOf, size } from "./item.js";
 
 // Branches open by themselves while the tree has no more rows than this.
 const OPEN_ROWS = 240;
@@ -13,7 +12,8 @@ const HOT_MS = 350;
 // What changes without a pause for this long stops flashing and is only tinted, so that rare changes stand out.
 const BUSY_MS = 1500;
 const PREVIEW_MS = 200;
-const COLLATOR = new Intl.Collator("en", { numeric: true });
+// "Expand all" opens no more branches when there are so many rows.
+const ALL_ROWS_MAX = 10_000;
 
 export class Tree {
   constructor() {
@@ -113,7 +113,7 @@ export class Tree {
   }
 
   #open(view) {
-    const entries = this.#entries(view.node);
+    const { entries, left } = rowsOf(view.node, this.document.keys);
     let size = entries.length;
     for (const [, , node] of entries) if (isBranch(node)) size += node.entries.size;
     view.opensChildren = this.rows + size <= OPEN_ROWS;
@@ -121,11 +121,24 @@ export class Tree {
     view.group ??= make("div", { role: "group" });
     if (view.element && view.group.parentNode !== view.element) view.element.append(view.group);
     for (const [key, label, node] of entries) this.#append(view, null, key, node, label);
+    this.#tellRest(view, left);
+  }
+
+  /** Says behind the rows of a branch how many entries have none. */
+  #tellRest(view, left) {
+    if (left === 0) {
+      view.rest?.remove();
+      view.rest = null;
+      return;
+    }
+    view.rest ??= make("div", { class: "note", role: "presentation" });
+    setText(view.rest, `and ${count(left).join("")} more`);
+    if (view.group.lastChild !== view.rest) view.group.append(view.rest);
   }
 
   #shut(view) {
     for (const child of view.children.values()) this.#forget(child);
-    view.children = null;
+    view.children = view.rest = null;
     view.group.remove();
     view.group = null;
   }
@@ -140,7 +153,8 @@ export class Tree {
     this.#write(child, node);
     if (child.branch) {
       this.views.set(node, child);
-      this.#expand(child, this.chosen.get(path) ?? this.all ?? view.opensChildren);
+      const all = this.all === true ? this.rows < ALL_ROWS_MAX : this.all;
+      this.#expand(child, this.chosen.get(path) ?? all ?? view.opensChildren);
     }
     return child;
   }
@@ -169,7 +183,7 @@ export class Tree {
 
   /** Makes the children those of the node, in its order, keeping what is already there. */
   #reconcile(view, until) {
-    const entries = this.#entries(view.node);
+    const { entries, left } = rowsOf(view.node, this.document.keys);
     const present = new Map(entries.map((entry) => [entry[0], entry]));
     for (const child of [...view.children.values()]) {
       const entry = present.get(child.key);
@@ -188,15 +202,9 @@ export class Tree {
         view.group.insertBefore(child.element, next);
       }
     }
+    this.#tellRest(view, left);
     if (view.element) this.#write(view, view.node);
     if (!this.focused || !this.element.contains(this.focused.element)) this.#rove(this.element.querySelector("[role=treeitem]"));
-  }
-
-  #entries(node) {
-    if (node instanceof ListNode) return node.ids.map((id, i) => [id, String(i), node.entries.get(id)]);
-    const entries = [];
-    for (const [key, value] of node.entries) entries.push([key, this.document.keys[key], value]);
-    return entries.sort((a, b) => COLLATOR.compare(a[1], b[1]));
   }
 
   #write(item, node) {

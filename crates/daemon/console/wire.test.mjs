@@ -47,7 +47,7 @@ const golden = (name) => goldenFile("state_golden.txt").get(name);
 /** The fields of each control message of `wire_golden.txt`. */
 const GOLDEN_CONTROL = {
   hello: { version: 1, name: "ada 1", acknowledges: true, token: "key", blocks: null },
-  welcome: { version: 1, sessionId: 2n ** 64n - 1n, server: "nyx", maxMessageBytes: 16 * 1024 * 1024 },
+  welcome: { version: 1, sessionId: 2n ** 64n - 1n, server: "nyx", maxMessageBytes: 16 * 1024 * 1024, hub: EPOCH },
   error: { code: 7, message: "wrong", fatal: true, alias: 0, subscription: null, topicId: null },
   advertise: { alias: 3, topic: "radio", kindOfTopic: 3, contentType: "audio/pcm", audio: { sampleRate: 48_000, channels: 2 }, maxAgeMs: 200,
     lane: 1 },
@@ -190,7 +190,7 @@ test("encodes control messages as protobuf does", () => {
 
 test("control messages survive the way there and back", () => {
   const messages = [
-    ["welcome", { version: 1, sessionId: 2n ** 64n - 1n, server: "nyx", maxMessageBytes: 16_777_216 }],
+    ["welcome", { version: 1, sessionId: 2n ** 64n - 1n, server: "nyx", maxMessageBytes: 16_777_216, hub: 7n }],
     ["error", { code: 7, message: "does not fit", fatal: false, alias: null, subscription: 0, topicId: 3 }],
     ["subscribe", { id: 4, pattern: "game/**", maxAgeMs: 500, resume: [{ topic: "game/world", epoch: EPOCH, position: 77n }] }],
     ["announce", { topicId: 3, topic: "a/b", kindOfTopic: 3, contentType: "audio/pcm", audio: { sampleRate: 48_000, channels: 2 },

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use nyx_client::batch::Policy;
 use nyx_client::{Address, Client, Config, ConnectError, Token, tls};
 
 use crate::exit::{Failure, Outcome};
 use crate::serve::Signals;
 use crate::tell;
+use crate::token::held;
 
 /// Where the hub is, and how it is reached.
 #[derive(clap::Args)]
@@ -58,18 +59,12 @@ pub(crate) struct Credentials {
 
 impl Credentials {
     /// The token, if there is one.
-    pub(crate) fn token(&self) -> Outcome<Option<String>> {
+    pub(crate) fn token(&self) -> Outcome<Option<Token>> {
         let Some(path) = &self.token_file else {
             let token = self.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
-            return Ok(token.map(str::to_owned));
+            return Ok(token.map(Token::new));
         };
-        let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()));
-        let token = text.map_err(Failure::usage)?.trim().to_owned();
-        if token.is_empty() || token.contains(char::is_whitespace) {
-            let what = anyhow!("{} does not hold one token and nothing else", path.display());
-            return Err(Failure::usage(what));
-        }
-        Ok(Some(token))
+        held::read(path).map(Some).map_err(Failure::usage)
     }
 }
 
@@ -95,7 +90,7 @@ pub(crate) async fn connect(address: Address, name: String, access: &Access) -> 
 }
 
 async fn connect_with(address: Address, mut config: Config, access: &Access) -> Outcome<Client> {
-    config.token = access.credentials.token()?.map(Token::new);
+    config.token = access.credentials.token()?;
     config.send_token_in_clear = access.in_clear;
     config.tls.roots.clone_from(&access.ca);
     config.tls.identity = access

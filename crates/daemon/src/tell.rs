@@ -22,6 +22,12 @@ pub(crate) fn written(result: io::Result<()>) -> Outcome {
     Ok(result.context("can't write to stdout")?)
 }
 
+/// Somebody else's text within a line of a table: what would move the cursor, colour what follows or turn its direction stands there as an escape.
+pub(crate) fn plain(text: &str) -> String {
+    // Quotes do no harm, and people have them in names.
+    text.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\"")
+}
+
 /// Tells something once.
 pub(crate) fn note(message: impl Display) {
     let mut stderr = io::stderr().lock();
@@ -84,7 +90,22 @@ const CLEAR_LINE: &str = "\r\x1b[K";
 
 #[cfg(test)]
 mod tests {
-    use super::bytes;
+    use super::{bytes, plain};
+
+    #[test]
+    fn what_would_change_how_a_line_is_read_is_escaped() {
+        for (text, shown) in [
+            ("camera 3, \"O'Brien\" Žižek 東京 🎥", "camera 3, \"O'Brien\" Žižek 東京 🎥"),
+            ("a\u{1b}[2Jb\nc\r\t", "a\\u{1b}[2Jb\\nc\\r\\t"),
+            (
+                "eman\u{202e}x\u{2066}\u{200b}\u{feff}\u{2028}",
+                "eman\\u{202e}x\\u{2066}\\u{200b}\\u{feff}\\u{2028}",
+            ),
+            ("\u{85}\u{9b}31m", "\\u{85}\\u{9b}31m"),
+        ] {
+            assert_eq!(plain(text), shown);
+        }
+    }
 
     #[test]
     fn bytes_have_three_digits() {

@@ -304,6 +304,9 @@ fn tokens_are_minted_listed_inspected_and_revoked() {
 
     let listed = text(nyx(&["token", "list", "--tokens", file]));
     assert!(listed.contains("camera 3") && listed.contains("publishes camera/3"), "{listed}");
+    nyx(&["token", "mint", "--tokens", file, "--name", "x\u{1b}[2J\u{202e}y", "--all"]);
+    let listed = text(nyx(&["token", "list", "--tokens", file]));
+    assert!(listed.contains("x\\u{1b}[2J\\u{202e}y") && !listed.contains(['\u{1b}', '\u{202e}']), "{listed}");
     let inspect = |stdin: &str| {
         let mut child = Command::new(NYX)
             .args(["token", "inspect", "--tokens", file])

@@ -31,6 +31,8 @@ pub struct Hub {
 }
 
 pub(crate) struct Inner {
+    /// Never 0.
+    id: u64,
     pub(crate) config: Config,
     pub(crate) engine: Arc<Engine>,
     /// Memory of items that the topics keep as copies.
@@ -110,7 +112,9 @@ pub enum AdmitError {
 impl Hub {
     /// A hub without topics and sessions.
     pub fn new(config: Config) -> Self {
+        let id = config.epoch_seed.map_or_else(random_epoch, |seed| seeded_epoch(seed, u32::MAX));
         let inner = Inner {
+            id: id.max(1),
             engine: Arc::new(Engine::new(config.compression.clone())),
             config,
             copies: copies(),
@@ -125,6 +129,11 @@ impl Hub {
             ages: Histogram::new(),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Its number among hubs, drawn at random when it began.
+    pub fn id(&self) -> u64 {
+        self.inner.id
     }
 
     /// What it allows.
@@ -262,7 +271,8 @@ impl Hub {
         let Inner { config, engine, copies, .. } = &*self.inner;
         let (copies, engine) = (copies.clone(), engine.clone());
         let new = || config.epoch_seed.map_or_else(random_epoch, |seed| seeded_epoch(seed, id));
-        let origin = former.map_or_else(|| Origin::New { epoch: new() }, Origin::Former);
+        let origin =
+            former.map_or_else(|| Origin::New { epoch: new() }, |former| Origin::Former(Box::new(former)));
         let topic = Topic::new(id, name.clone(), spec.clone(), origin, config, copies, engine);
         let topic = Arc::new(topic);
         topics.by_name.insert(name.clone(), topic.clone());

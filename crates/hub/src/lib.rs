@@ -60,7 +60,7 @@ mod topic;
 
 pub use config::Config;
 pub use hub::{AdmitError, CreateError, Hub};
-pub use publish::{Latest, PublishError};
+pub use publish::{Latest, LoopError, PublishError};
 pub use session::{Closed, Fate, Ingest, Parcel, Session};
 pub use shared::{Peer, Transport};
 pub use spec::Spec;

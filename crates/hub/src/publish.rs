@@ -4,13 +4,14 @@ use bytes::{Bytes, BytesMut};
 use nyx_core::Instant;
 use nyx_protocol::state::{Patch, PatchError, Value};
 use nyx_protocol::topic::Name;
+use nyx_protocol::trail::{TooManyHops, Trail};
 use nyx_protocol::wire::{self, Flags, Kind, Run};
 use std::sync::Arc;
 use thiserror::Error;
 
 use crate::hub::{CreateError, Hub};
 use crate::spec::Spec;
-use crate::topic::{Topic, Untaken};
+use crate::topic::{Author, Topic, Untaken};
 
 /// The newest that a topic has.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +61,29 @@ pub enum PublishError {
     },
 }
 
+/// Why what another hub forwards is not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum LoopError {
+    /// It has been here, and is known.
+    #[error(
+        "this has passed this hub already, and is not taken in again: hubs forward in a circle, which does no harm"
+    )]
+    Home,
+    /// It has passed too many hubs.
+    #[error(transparent)]
+    TooManyHops(#[from] TooManyHops),
+}
+
 impl Hub {
+    /// The way of what another hub forwards, if it may come in.
+    ///
+    /// # Errors
+    /// When it has come home, or has passed too many hubs.
+    pub fn trail(&self, passed: &[u64]) -> Result<Trail, LoopError> {
+        let trail = Trail::new(passed)?;
+        if trail.has_passed(self.id()) { Err(LoopError::Home) } else { Ok(trail) }
+    }
+
     /// Publishes one item of a kind other than state. Returns its number in the topic.
     ///
     /// # Errors
@@ -72,6 +95,22 @@ impl Hub {
         codec: u8,
         unix_micros: Option<u64>,
         payload: &[u8],
+    ) -> Result<u64, PublishError> {
+        self.publish_forwarded(now, topic, codec, unix_micros, payload, &Trail::default())
+    }
+
+    /// The same of an item that has [passed](Self::trail) other hubs.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_forwarded(
+        &self,
+        now: Instant,
+        topic: &Arc<Topic>,
+        codec: u8,
+        unix_micros: Option<u64>,
+        payload: &[u8],
+        trail: &Trail,
     ) -> Result<u64, PublishError> {
         if topic.spec.kind == Kind::State {
             return Err(wrong_kind(topic));
@@ -90,8 +129,9 @@ impl Hub {
         }
         let run = Run { kind: topic.spec.kind, topic: topic.id, len: message.len(), count: 1 };
         let pinned = message.capacity();
+        let author = Author { session: None, trail };
         // Nobody is woken when there is room: the caller is told when to try again.
-        let published = topic.publish_run(now, &mut message, run, pinned, None, None);
+        let published = topic.publish_run(now, &mut message, run, pinned, author, None);
         published.map_err(|untaken| match untaken {
             Untaken::Wait(until) => PublishError::Busy { until },
             Untaken::Gone => PublishError::Gone(topic.name.clone()),
@@ -103,12 +143,20 @@ impl Hub {
     /// # Errors
     /// Nothing changed then.
     pub fn patch(&self, topic: &Topic, patch: &Patch) -> Result<bool, PublishError> {
+        self.patch_forwarded(topic, patch, &Trail::default())
+    }
+
+    /// The same by what has [passed](Self::trail) other hubs.
+    ///
+    /// # Errors
+    /// As [`patch`](Self::patch).
+    pub fn patch_forwarded(&self, topic: &Topic, patch: &Patch, trail: &Trail) -> Result<bool, PublishError> {
         if topic.spec.kind != Kind::State {
             return Err(wrong_kind(topic));
         }
         let mut encoded = BytesMut::new();
         patch.encode(&mut encoded);
-        Ok(topic.publish_patch(patch, encoded.len())?.0)
+        Ok(topic.publish_patch(patch, encoded.len(), trail)?.0)
     }
 
     /// The newest that this topic has, if it has anything.

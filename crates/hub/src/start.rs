@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use nyx_core::Instant;
+use nyx_protocol::trail::Trail;
 use nyx_protocol::wire;
 use nyx_stream::policy::{Pull, Terms};
 use nyx_stream::{Reason, Ring};
@@ -38,21 +39,23 @@ pub(crate) struct Rest {
     /// The number of the first.
     pub(crate) sequence: u64,
     pub(crate) born: Instant,
+    /// Which hubs they have passed.
+    pub(crate) trail: Trail,
 }
 
 impl Rest {
-    /// The messages from `sequence` to the end of its run, if it is not the first of it.
-    pub(crate) fn of_run(ring: &Ring, sequence: u64) -> Option<Self> {
+    /// The messages from `sequence`, which has this trail, to the end of its run, if it is not the first of it.
+    pub(crate) fn of_run(ring: &Ring, sequence: u64, trail: impl FnOnce() -> Trail) -> Option<Self> {
         let entry = ring.containing(sequence).filter(|entry| entry.sequence < sequence)?;
         let before = (sequence - entry.sequence) as u32;
         let count = entry.count - before;
-        let born = entry.born;
+        let (born, trail) = (entry.born, trail());
         if is_block(&entry.bytes) {
-            return Some(Self { bytes: entry.bytes.clone(), skip: before, count, sequence, born });
+            return Some(Self { bytes: entry.bytes.clone(), skip: before, count, sequence, born, trail });
         }
         let messages = wire::Messages::new(&entry.bytes).take(before as usize);
         let skipped: usize = messages.map(|message| message.header.message_len()).sum();
-        Some(Self { bytes: entry.bytes.slice(skipped..), skip: 0, count, sequence, born })
+        Some(Self { bytes: entry.bytes.slice(skipped..), skip: 0, count, sequence, born, trail })
     }
 
     /// Takes it, if it is not too old. What is in a block is unpacked, whoever it is for: nobody gets an item twice.

@@ -273,7 +273,7 @@ impl Hub {
 #[derive(Default)]
 pub(crate) struct Refusals([Counter; CODES.len()]);
 
-const CODES: [ErrorCode; 12] = [
+const CODES: [ErrorCode; 13] = [
     ErrorCode::Malformed,
     ErrorCode::UnsupportedVersion,
     ErrorCode::TooLarge,
@@ -286,6 +286,7 @@ const CODES: [ErrorCode; 12] = [
     ErrorCode::Unexpected,
     ErrorCode::Unauthorized,
     ErrorCode::Forbidden,
+    ErrorCode::Loop,
 ];
 
 impl Refusals {

@@ -3,7 +3,9 @@
 mod baseline;
 mod counts;
 mod packing;
+mod pulling;
 mod succession;
+mod trails;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,13 +17,13 @@ use nyx_core::pool::Pool;
 use nyx_protocol::choose::Pin;
 use nyx_protocol::state::{Patch, PatchError, Value};
 use nyx_protocol::topic::Name;
+use nyx_protocol::trail::Trail;
 use nyx_protocol::wire::{self, Flags, Header, Kind, Run};
-use nyx_stream::policy::{self, Pull, Terms};
-use nyx_stream::{Cursor, Lane, Reason, Ring, ring};
+use nyx_stream::{Cursor, Lane, Ring, ring};
 use parking_lot::Mutex;
 
 use crate::audience::{Audience, Patience, Place};
-use crate::compression::{Encoder, Engine, Opaque, Plain, Taker};
+use crate::compression::{Engine, Opaque, Plain};
 use crate::config::Config;
 use crate::document::{Patched, Shelf};
 use crate::shared::Shared;
@@ -33,6 +35,7 @@ pub(crate) use baseline::{Baseline, Ticket};
 pub(crate) use counts::Count;
 pub use succession::Kept;
 pub(crate) use succession::{Fit, Former, Origin, Publication};
+use trails::Trails;
 
 /// A topic of a [`Hub`](crate::Hub).
 pub struct Topic {
@@ -65,6 +68,16 @@ struct Inside {
     /// How many publish it.
     publications: u64,
     tally: Tally,
+    trails: Trails,
+}
+
+/// Who publishes.
+#[derive(Clone, Copy)]
+pub(crate) struct Author<'a> {
+    /// Is woken when it may try again.
+    pub(crate) session: Option<&'a Arc<Shared>>,
+    /// Which hubs it has passed.
+    pub(crate) trail: &'a Trail,
 }
 
 enum Store {
@@ -96,9 +109,11 @@ impl Topic {
         copies: Pool,
         engine: Arc<Engine>,
     ) -> Self {
+        let mut trails = Trails::default();
         let (epoch, begins, store, tally) = match (origin, spec.kind) {
-            (Origin::Former(Former { ring, tally, epoch }), _) => {
-                (epoch, Some(ring.next_sequence()), Store::Ring(ring), tally)
+            (Origin::Former(former), _) => {
+                trails = former.trails;
+                (former.epoch, Some(former.ring.next_sequence()), Store::Ring(former.ring), former.tally)
             }
             (Origin::New { epoch }, Kind::State) => {
                 let shelf = Shelf::new(epoch, config.document.clone());
@@ -125,7 +140,13 @@ impl Topic {
             begins,
             copies,
             patience: Patience { lag_bytes: lag_bytes(config), patience: config.patience },
-            inside: Mutex::new(Inside { store, audience: Audience::default(), publications: 0, tally }),
+            inside: Mutex::new(Inside {
+                store,
+                audience: Audience::default(),
+                publications: 0,
+                tally,
+                trails,
+            }),
         }
     }
 
@@ -158,23 +179,24 @@ impl Topic {
     /// it would keep. `content` is what a run that is a block holds, which was checked. Returns the number of its first item.
     ///
     /// # Errors
-    /// Publishers have to wait, and `publisher` is woken when it may try again; or a successor has the name. Nothing was taken.
+    /// Publishers have to wait, and the author is woken when it may try again; or a successor has the name. Nothing was taken.
     pub(crate) fn publish_run(
         &self,
         now: Instant,
         buffer: &mut BytesMut,
         run: Run,
         pinned: usize,
-        publisher: Option<&Arc<Shared>>,
+        author: Author<'_>,
         content: Option<usize>,
     ) -> Result<u64, Untaken> {
         let mut inside = self.inside.lock();
-        let Inside { store: Store::Ring(ring), audience, tally, .. } = &mut *inside else {
+        let Inside { store: Store::Ring(ring), audience, tally, trails, .. } = &mut *inside else {
             debug_assert!(matches!(inside.store, Store::Gone), "a session compares kinds first");
             return Err(Untaken::Gone);
         };
         if self.is_lossless() {
-            audience.admit(now, ring.appended_bytes(), self.patience, publisher).map_err(Untaken::Wait)?;
+            let admitted = audience.admit(now, ring.appended_bytes(), self.patience, author.session);
+            admitted.map_err(Untaken::Wait)?;
         }
         tally.messages += u64::from(run.count);
         tally.bytes += run.len as u64;
@@ -185,6 +207,7 @@ impl Topic {
             tally.blocks.after_bytes += run.len as u64;
         }
         let first = ring.next_sequence();
+        trails.note_items(first, ring.first_sequence(), author.trail);
         let copied = run.len < pinned / 4;
         let mut left = run.len;
         while left > 0 {
@@ -212,22 +235,31 @@ impl Topic {
     }
 
     /// Applies a patch to the document. Says whether that changed anything, and which version there is now.
-    pub(crate) fn publish_patch(&self, patch: &Patch, wire_bytes: usize) -> Result<(bool, u64), PatchError> {
+    pub(crate) fn publish_patch(
+        &self,
+        patch: &Patch,
+        wire_bytes: usize,
+        trail: &Trail,
+    ) -> Result<(bool, u64), PatchError> {
         let mut inside = self.inside.lock();
-        let Inside { store: Store::Document(shelf), audience, tally, .. } = &mut *inside else {
+        let Inside { store: Store::Document(shelf), audience, tally, trails, .. } = &mut *inside else {
             debug_assert!(false, "a session compares kinds first");
             return Ok((false, 0));
         };
         let patched = shelf.patch(patch)?;
         tally.messages += 1;
         tally.bytes += wire_bytes as u64;
-        if patched == Patched::Renewed {
-            audience.forget_bases();
+        let version = shelf.document().version();
+        match patched {
+            Patched::Unchanged => return Ok((false, version)),
+            Patched::Changed => trails.note_version(version, trail),
+            Patched::Renewed => {
+                trails.restart(trail);
+                audience.forget_bases();
+            }
         }
-        if patched != Patched::Unchanged {
-            audience.notify();
-        }
-        Ok((patched != Patched::Unchanged, shelf.document().version()))
+        audience.notify();
+        Ok((true, version))
     }
 
     /// Adds a reader, which wants items that are at most `max_age` old. It is asked once whether there is something for it already. `None`: a
@@ -241,7 +273,7 @@ impl Topic {
         says_what_arrived: bool,
     ) -> Option<Joined> {
         let mut inside = self.inside.lock();
-        let Inside { store, audience, .. } = &mut *inside;
+        let Inside { store, audience, trails, .. } = &mut *inside;
         let mut epoch = self.epoch;
         let (place, position, rest) = match store {
             Store::Document(shelf) => {
@@ -264,7 +296,8 @@ impl Topic {
                     (Kind::Event, Start::Resume { epoch, position })
                         if epoch == self.epoch && position <= ring.next_sequence() =>
                     {
-                        (Cursor::after(ring, position), position, Rest::of_run(ring, position))
+                        let rest = Rest::of_run(ring, position, || trails.of_item(position));
+                        (Cursor::after(ring, position), position, rest)
                     }
                     (Kind::Frame, Start::Now | Start::Resume { .. }) => {
                         let cursor = Cursor::at_latest_keyframe(ring);
@@ -290,101 +323,6 @@ impl Topic {
             Store::Document(_) | Store::Gone => 0,
         };
         audience.leave(key, appended, self.patience);
-    }
-
-    /// What reader `key` should be sent now, after the `rest` that it may begin with; as blocks, if there is a `taker` of them. Says
-    /// whether there may be more.
-    pub(crate) fn pull(
-        &self,
-        key: usize,
-        rest: Option<Rest>,
-        terms: &Terms,
-        taker: Option<&mut Taker>,
-        pull: &mut Pull,
-    ) -> bool {
-        if let Some(rest) = rest {
-            // What follows comes with the next pull: of what that passes over the subscriber is told behind this.
-            rest.pull(&self.plain, self.message_bytes, terms, pull);
-            return true;
-        }
-        if taker.is_some() || !self.packed.load(Ordering::Relaxed) {
-            return self.pull_stored(key, terms, taker, pull);
-        }
-        // What a block unpacks to is not known by what it takes here: one entry at a time.
-        let terms = Terms { budget: 1, bytes_per_second: None, ..*terms };
-        let more = self.pull_stored(key, &terms, None, pull);
-        self.unpack(pull);
-        more
-    }
-
-    /// Unpacks the block in `pull`, if there is one. What can't be unpacked joins what was passed over in front of it.
-    fn unpack(&self, pull: &mut Pull) {
-        let Some(chunk) = pull.chunks.first_mut() else { return };
-        match self.plain.of(chunk, self.message_bytes) {
-            Ok(plain) => {
-                pull.bytes = pull.bytes + plain.len() - chunk.len();
-                *chunk = plain;
-            }
-            Err(_) => {
-                let Some(message) = wire::Messages::new(chunk).next() else { return };
-                let items = nyx_protocol::compress::items(message.payload).into();
-                pull.bytes -= chunk.len();
-                pull.items -= items;
-                pull.drops.add(Reason::Unreadable, items);
-                pull.first_dropped.get_or_insert(message.header.sequence.into());
-                pull.chunks.clear();
-            }
-        }
-    }
-
-    fn pull_stored(&self, key: usize, terms: &Terms, taker: Option<&mut Taker>, pull: &mut Pull) -> bool {
-        let mut inside = self.inside.lock();
-        let Inside { store, audience, tally, .. } = &mut *inside;
-        let Some(reader) = audience.get_mut(key) else { return false };
-        let mut kept_waiting = false;
-        let more = match (store, &mut reader.place) {
-            (Store::Ring(ring), Place::Ring(cursor)) => {
-                let from = cursor.offset();
-                match self.spec.kind {
-                    Kind::Frame => policy::frames(ring, cursor, terms, pull),
-                    Kind::Audio => policy::audio(ring, cursor, terms, pull),
-                    Kind::Event | Kind::State => policy::events(ring, cursor, terms, pull),
-                }
-                let more = !cursor.is_at_head(ring);
-                if self.is_lossless() {
-                    let appended = ring.appended_bytes();
-                    kept_waiting = audience.handle_progress(terms.now, key, from, appended, self.patience);
-                }
-                more
-            }
-            (Store::Document(shelf), Place::Document(base)) => {
-                let version = shelf.document().version();
-                if version > 0 && *base != Some(version) {
-                    let message = match taker {
-                        Some(taker) => {
-                            let make = || Encoder::new(self.engine.clone(), self.id, self.pin);
-                            shelf.block_from(terms.now, *base, self.id, taker, make)
-                        }
-                        None => shelf.message_from(*base, self.id),
-                    };
-                    pull.bytes += message.len();
-                    pull.items += 1;
-                    pull.oldest = Some(terms.now);
-                    pull.chunks.push(message);
-                    if let Some(base) = *base {
-                        pull.drops.add(Reason::Conflated, version - base - 1);
-                    }
-                    *base = Some(version);
-                }
-                false
-            }
-            _ => false,
-        };
-        tally.drops.merge(&pull.drops);
-        if !more {
-            audience.arm(key, kept_waiting);
-        }
-        more
     }
 
     /// Reader `key` could not apply what it got: it is sent a snapshot next.

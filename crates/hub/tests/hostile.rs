@@ -193,6 +193,17 @@ fn only_a_hello_of_this_version_opens_a_session() {
 }
 
 #[test]
+fn what_data_promises_before_hello_is_not_waited_for() {
+    let mut sim = Sim::new(Config::default());
+    let id = sim.connect(fast());
+    let header = Header { length: 16 << 20, ..Header::data(Kind::Event) };
+    sim[id].outgoing.extend_from_slice(&header.to_bytes());
+    sim.settle();
+    assert_eq!(sim[id].errors(), [ErrorCode::Unexpected]);
+    assert!(sim.node(id).is_closed());
+}
+
+#[test]
 fn a_slow_hello_times_out() {
     let mut sim = Sim::new(Config::default());
     let id = sim.connect(fast());

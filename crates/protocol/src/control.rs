@@ -152,6 +152,7 @@ bodies!(
     Request,
     Reply,
     Cancel,
+    Passed,
 );
 
 impl std::fmt::Debug for Hello {

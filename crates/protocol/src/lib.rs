@@ -5,6 +5,7 @@
 //! - [`control`]: control messages (protobuf) and how they travel.
 //! - [`batch`]: when a batch of messages is sent, and in which order.
 //! - [`topic`]: names and patterns.
+//! - [`trail`]: which hubs an item has passed.
 //! - [`state`]: documents, patches and deltas.
 //! - [`compress`]: payloads as zstd blocks, dictionaries, bounded decompression.
 //! - [`pack`]: whole messages as messages with blocks, and back.
@@ -24,6 +25,7 @@ pub mod record;
 pub mod requests;
 pub mod state;
 pub mod topic;
+pub mod trail;
 pub mod wire;
 
 pub use wire::{Header, Kind};

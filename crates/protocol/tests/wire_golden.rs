@@ -35,6 +35,7 @@ fn control_messages() -> Vec<(&'static str, Body)> {
                 session_id: u64::MAX,
                 server: "nyx".into(),
                 max_message_bytes: 16 << 20,
+                hub: EPOCH,
                 ..Default::default()
             }
             .into(),
@@ -139,6 +140,7 @@ fn request_messages() -> Vec<(&'static str, Body)> {
         ),
         ("cancel", control::Cancel { id: 7, ..Default::default() }.into()),
         ("unadvertise", control::Unadvertise { alias: 3, ..Default::default() }.into()),
+        ("passed", control::Passed { topic_id: 5, hubs: vec![EPOCH], ..Default::default() }.into()),
     ]
 }
 

@@ -81,6 +81,16 @@ async fn a_client_says_what_is_wrong_with_the_server_s_certificate() {
 }
 
 #[tokio::test]
+async fn an_authority_s_certificate_is_no_server_s_and_what_to_do_is_said() {
+    let ours = Authority::new("ours");
+    let acceptor = acceptor(&ours.root_as_server());
+    let (_, client) = handshake(&acceptor, &connector(&ours, None), "hub.example").await;
+    let error = client.expect_err("it is one to sign with");
+    assert!(matches!(error, HandshakeError::IsAuthority), "{error}");
+    assert!(error.to_string().contains("CA:FALSE"), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_asks_for_certificates_takes_good_ones_only() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let mut files = ours.server("hub.example", Validity::Now);

@@ -64,7 +64,7 @@ async fn greet(shared: &Shared, mut stream: Stream) -> Result<StreamLink, Connec
         while let Some(message) = take_control(&mut reader).map_err(alien)? {
             match control::parse(&message).map_err(|error| alien(error.into()))? {
                 Some(Body::Welcome(welcome)) if welcome.version == control::VERSION => {
-                    shared.set_max_message_bytes(welcome.max_message_bytes);
+                    shared.welcome(&welcome);
                     return Ok(StreamLink { stream, reader, takes_blocks: welcome.blocks });
                 }
                 Some(Body::Welcome(_)) => return Err(alien(ProtocolError::Unexpected("protocol version"))),

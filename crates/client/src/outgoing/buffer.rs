@@ -11,7 +11,7 @@ use nyx_protocol::control::{self, Body};
 use nyx_protocol::wire::{HEADER_LEN, Header, Kind, TIMESTAMP_LEN};
 
 use super::gathered::Gathered;
-use super::ledger::Ledger;
+use super::ledger::{Fate, Ledger};
 use super::{Blocked, Envelope, LARGE, LIVE, Segment};
 use crate::publish::Payload;
 
@@ -229,6 +229,34 @@ impl Buffer {
         let enough = self.unanswered && self.ledger.unresolved() <= UNRESOLVED_MAX / 2;
         self.unanswered &= !enough;
         enough
+    }
+
+    /// Leaves out the data messages whose payload is longer than `limit`: the hub that comes next would end the connection at each of them.
+    /// Whoever waits for their result has it. Returns aliases and lengths.
+    pub(super) fn leave_out_longer(&mut self, limit: usize, wakers: &mut Vec<Waker>) -> Vec<(u32, usize)> {
+        let is_longer = |header: &Header| header.kind.is_some() && header.length as usize > limit;
+        self.seal();
+        let (mut longer, mut places) = (Vec::new(), HashMap::<u32, u64>::new());
+        for header in self.sealed.iter().flat_map(Segment::headers).filter(|header| header.kind.is_some()) {
+            let place = places.entry(header.topic).or_default();
+            if is_longer(&header) {
+                let length = header.length as usize;
+                longer.push((header.topic, length));
+                // Without a connection all that is without a result waits here.
+                self.ledger.strike(header.topic, *place, &Fate::TooLarge { length, limit }, wakers);
+            } else {
+                *place += 1;
+            }
+        }
+        if !longer.is_empty() {
+            let sealed = std::mem::take(&mut self.sealed);
+            self.sealed = sealed
+                .into_iter()
+                .filter_map(|segment| segment.filter(|header| !is_longer(header)))
+                .collect();
+            self.waiting = self.sealed.iter().map(Segment::len).sum();
+        }
+        longer
     }
 
     pub(super) fn begin(&mut self, session: u64, first: Vec<Body>) {

@@ -97,6 +97,34 @@ impl Ledger {
         self.books.retain(|_, book| !book.is_empty());
     }
 
+    /// The record of `alias` that has `place` unresolved ones before it has met this fate, ahead of these.
+    pub(super) fn strike(&mut self, alias: u32, place: u64, fate: &Fate, wakers: &mut Vec<Waker>) {
+        let Some(book) = self.books.get_mut(&alias) else { return };
+        let mut before = place;
+        for at in 0..book.len() {
+            let entry = &mut book[at];
+            if before >= entry.count {
+                before -= entry.count;
+                continue;
+            }
+            wakers.extend(entry.promise.settle(entry.first + before, 1, fate.clone()));
+            self.unresolved -= 1;
+            let behind = Entry {
+                promise: Arc::clone(&entry.promise),
+                first: entry.first + before + 1,
+                count: entry.count - before - 1,
+            };
+            entry.count = before;
+            if behind.count > 0 {
+                book.insert(at + 1, behind);
+            }
+            if before == 0 {
+                book.remove(at);
+            }
+            return;
+        }
+    }
+
     /// What is left of `alias` will not be sent.
     pub(super) fn give_up(&mut self, alias: u32, fate: &Fate, wakers: &mut Vec<Waker>) {
         let _ = self.resolve(alias, self.held(alias), fate.clone(), wakers);
@@ -137,6 +165,27 @@ mod tests {
         assert_eq!(ledger.unresolved(), 0);
         assert_eq!(ledger.resolve(7, 1, Fate::InDoubt, &mut wakers), Err(Excess));
         assert_eq!(ledger.resolve(8, 1, Fate::InDoubt, &mut wakers), Err(Excess));
+    }
+
+    #[test]
+    fn a_record_in_the_middle_may_be_settled_before_the_others() {
+        let mut ledger = Ledger::default();
+        let promises: Vec<_> = (0..2).map(|_| Arc::new(Promise::default())).collect();
+        for promise in &promises {
+            ledger.push(7, Entry { promise: promise.clone(), first: 0, count: 3 });
+        }
+        let mut wakers = Vec::new();
+        // Of records 0 to 5: the second; of those left the fourth, which is the fifth; then the first.
+        for place in [1, 3, 0, 9] {
+            ledger.strike(7, place, &Fate::Closed, &mut wakers);
+        }
+        ledger.strike(8, 0, &Fate::Closed, &mut wakers);
+        assert_eq!(ledger.unresolved(), 3);
+        ledger.resolve(7, 3, Fate::Accepted(100), &mut wakers).unwrap();
+        let first = [(1, 1, Fate::Closed), (0, 1, Fate::Closed), (2, 1, Fate::Accepted(100))];
+        let second = [(1, 1, Fate::Closed), (0, 1, Fate::Accepted(101)), (2, 1, Fate::Accepted(102))];
+        assert_eq!((settled(&promises[0]), settled(&promises[1])), (first.into(), second.into()));
+        assert_eq!(ledger.resolve(7, 1, Fate::InDoubt, &mut wakers), Err(Excess));
     }
 
     #[test]

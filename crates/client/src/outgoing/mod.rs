@@ -365,9 +365,22 @@ impl Outgoing {
         buffer.park(now, waker, busy).map(|alarm| alarm.map(|at| at.since(now)))
     }
 
-    /// The writer's: begins connection `session` with what must come first; what has waited follows.
-    pub(crate) fn begin(&self, session: u64, first: Vec<Body>) {
-        self.buffer.lock().begin(session, first);
+    /// The writer's: begins connection `session` with what must come first; what has waited follows, but for messages with over `limit` bytes.
+    /// Returns the aliases and lengths of these.
+    pub(crate) fn begin(&self, session: u64, first: Vec<Body>, limit: usize) -> Vec<(u32, usize)> {
+        let mut wakers = Vec::new();
+        let longer = {
+            let mut buffer = self.buffer.lock();
+            let waits = buffer.waiting > 0;
+            let longer = if waits { buffer.leave_out_longer(limit, &mut wakers) } else { Vec::new() };
+            buffer.begin(session, first);
+            longer
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        if !longer.is_empty() {
+            self.room.notify_waiters();
+        }
+        longer
     }
 
     /// The writer's: the connection is lost, and these were not (wholly) written. Keeps of all that waits the data for which

@@ -2,7 +2,7 @@
 
 use super::{Handle, Payload, SendError};
 use crate::outgoing::LIVE;
-use crate::{Name, Samples};
+use crate::{Name, Samples, Trail};
 
 /// Publishes sound.
 #[derive(Clone, Debug)]
@@ -19,6 +19,11 @@ impl Audio {
     /// The topic.
     pub fn name(&self) -> &Name {
         self.handle.name()
+    }
+
+    /// What is published from now on has passed these hubs, see [`Options::passed`](super::Options::passed). Costs nothing where it has passed the same as before.
+    pub fn set_passed(&self, passed: &Trail) {
+        self.handle.set_passed(passed);
     }
 
     /// Sends one chunk of interleaved samples, captured at `unix_micros` (microseconds since the Unix epoch), which subscribers are told. Its

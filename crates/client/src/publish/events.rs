@@ -2,7 +2,7 @@
 
 use super::{Handle, Payload, SendError, blocks};
 use crate::outgoing::{BULK, Envelope};
-use crate::{EventCodec, Name};
+use crate::{EventCodec, Name, Trail};
 
 /// Publishes events.
 #[derive(Clone, Debug)]
@@ -22,6 +22,11 @@ impl Events {
     /// The topic.
     pub fn name(&self) -> &Name {
         self.handle.name()
+    }
+
+    /// What is published from now on has passed these hubs, see [`Options::passed`](super::Options::passed). Costs nothing where it has passed the same as before.
+    pub fn set_passed(&self, passed: &Trail) {
+        self.handle.set_passed(passed);
     }
 
     /// Sends one event, encoded as the options say. Waits while 1 MiB is waiting to be written.

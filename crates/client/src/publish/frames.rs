@@ -5,7 +5,7 @@ use nyx_protocol::wire::Flags;
 
 use super::{Handle, SendError};
 use crate::outgoing::LIVE;
-use crate::{FrameCodec, Name};
+use crate::{FrameCodec, Name, Trail};
 
 /// An image to publish.
 ///
@@ -43,6 +43,11 @@ impl Frames {
     /// The topic.
     pub fn name(&self) -> &Name {
         self.0.name()
+    }
+
+    /// What is published from now on has passed these hubs, see [`Options::passed`](super::Options::passed). Costs nothing where it has passed the same as before.
+    pub fn set_passed(&self, passed: &Trail) {
+        self.0.set_passed(passed);
     }
 
     /// Sends one frame. Waits while 64 KiB wait to be written, so that a slow uplink slows the source down instead of

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use nyx_protocol::control::Lane;
 use nyx_protocol::state::{PatchError, Rules};
+use nyx_protocol::trail::Trail;
 use thiserror::Error;
 
 pub use acknowledged::Acknowledged;
@@ -45,6 +46,8 @@ pub struct Options {
     pub codec: EventCodec,
     /// What [`State::set`] publishes less exactly, less often or not at all. Default: everything as it is.
     pub rules: Rules,
+    /// Of what is forwarded from hub to hub: which it has passed. Default: none. A hub that it has passed takes nothing of it.
+    pub passed: Trail,
     /// What this publisher may compress by. Default: whatever the measurements of the connection say is best, which is nothing
     /// while it takes more than 4 MB/s. A level is used on any. Sound is packed without loss wherever that makes it smaller, unless
     /// this says that nothing may be packed.
@@ -59,6 +62,7 @@ impl Default for Options {
             content_type: String::new(),
             codec: EventCodec::Bytes,
             rules: Rules::default(),
+            passed: Trail::default(),
             compression: Compression::Auto,
         }
     }

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use nyx_core::Lane;
 use nyx_protocol::control::{self, Advertise, ErrorCode};
 use nyx_protocol::state::Patch;
+use nyx_protocol::trail::Trail;
 use nyx_protocol::wire::{Header, Kind, TIMESTAMP_LEN, codec};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -23,7 +24,9 @@ pub(crate) struct Publisher {
     pub(crate) kind: Kind,
     pub(crate) topic: Name,
     lane: Lane,
+    /// All but which hubs it has passed.
     pub(crate) advertise: Advertise,
+    passed: Mutex<Trail>,
     pub(crate) compression: Compression,
     /// What was sent last, for state.
     pub(crate) slot: Mutex<Slot>,
@@ -63,6 +66,7 @@ impl Publisher {
             max_age_ms: max_age,
             lane: options.lane as i32,
             results,
+            passed: Vec::new(),
         };
         Self {
             alias,
@@ -70,11 +74,23 @@ impl Publisher {
             topic,
             lane: options.lane.to_lane().unwrap_or(kind.lane()),
             advertise,
+            passed: Mutex::new(options.passed.clone()),
             compression: options.compression,
             slot: Mutex::new(Slot::new(options.rules.clone())),
             is_refused: AtomicBool::new(false),
             refused: Mutex::new(None),
         }
+    }
+
+    /// What the hub is told of it.
+    pub(crate) fn advertisement(&self) -> Advertise {
+        Advertise { passed: self.passed.lock().hubs().to_vec(), ..self.advertise.clone() }
+    }
+
+    /// Whether what is published has passed the same hubs.
+    pub(crate) fn passes_as(&self, other: &Self) -> bool {
+        let passed = self.passed.lock().clone();
+        passed == *other.passed.lock()
     }
 
     /// The hub refused the topic (`is_final`) or something that was sent.
@@ -88,6 +104,13 @@ impl Publisher {
         }
         // What the hub holds is not what was sent: the next value goes out whole.
         self.slot.lock().forget_session();
+    }
+
+    /// Something that was to be sent has more bytes than the hub takes.
+    pub(crate) fn refuse_length(&self, length: usize, limit: usize) {
+        let message = SendCause::TooLarge { length, limit }.to_string();
+        let error = control::Error { code: ErrorCode::TooLarge.into(), message, ..Default::default() };
+        self.refuse(Refusal::new(error, self.topic.as_str()), false);
     }
 
     /// Whether those who held it have left nothing: no value that is to be sent later, and no refusal that nobody was told of.
@@ -119,9 +142,7 @@ impl Publisher {
         let (length, limit) = (payload.len(), shared.max_message_bytes());
         if length > limit {
             drop(slot);
-            let message = SendCause::TooLarge { length, limit }.to_string();
-            let error = control::Error { code: ErrorCode::TooLarge.into(), message, ..Default::default() };
-            return self.refuse(Refusal::new(error, self.topic.as_str()), false);
+            return self.refuse_length(length, limit);
         }
         let envelope = self.envelope(codec::STATE_PATCH, None);
         if !shared.outgoing.append_in_session(session, &envelope, payload.freeze()) {
@@ -192,6 +213,17 @@ impl Handle {
 
     pub(crate) fn name(&self) -> &Name {
         &self.publisher.topic
+    }
+
+    /// What is published from now on has passed these hubs.
+    pub(crate) fn set_passed(&self, passed: &Trail) {
+        let mut present = self.publisher.passed.lock();
+        if *present != *passed {
+            present.clone_from(passed);
+            drop(present);
+            // With it the alias begins anew, behind all that was published before.
+            self.shared().outgoing.put_control(self.publisher.advertisement());
+        }
     }
 
     pub(crate) fn envelope(&self, codec: impl Into<u8>, unix_micros: Option<u64>) -> Envelope {

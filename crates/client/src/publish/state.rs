@@ -8,9 +8,9 @@ use nyx_protocol::state::{Filter, Patch, Rules, Value};
 use nyx_protocol::wire::codec;
 
 use super::{Handle, Publisher, SendCause, SendError};
-use crate::Name;
 use crate::outgoing::LIVE;
 use crate::shared::Shared;
+use crate::{Name, Trail};
 
 /// Publishes a document.
 ///
@@ -24,6 +24,11 @@ impl State {
     /// The topic.
     pub fn name(&self) -> &Name {
         self.0.name()
+    }
+
+    /// What is published from now on has passed these hubs, see [`Options::passed`](super::Options::passed). Costs nothing where it has passed the same as before.
+    pub fn set_passed(&self, passed: &Trail) {
+        self.0.set_passed(passed);
     }
 
     /// Makes `value` the document, or what the [rules](super::Options::rules) leave of it. Sends the difference to what this
@@ -66,6 +71,12 @@ impl State {
             }
             Err(cause) => Err(SendError { payload: slot.kept_back.take().unwrap_or(value), cause }),
         }
+    }
+
+    /// Takes it that the hub has `value`, which it had from somebody else: what is [`set`](Self::set) next goes out as the difference to it.
+    pub fn assume(&self, value: Value) {
+        let session = self.0.shared().outgoing.session();
+        self.0.publisher.slot.lock().hold(value, session);
     }
 
     /// As [`set`](Self::set), of any type that derives serde's `Serialize`.

@@ -26,14 +26,19 @@ impl Peer {
 
     /// The next connection, greeted.
     pub(crate) async fn accept(&self) -> Link {
+        self.accept_taking(1 << 20).await
+    }
+
+    /// The same, of a hub that takes messages of so many bytes.
+    pub(crate) async fn accept_taking(&self, max_message_bytes: u32) -> Link {
         let mut link = self.accept_raw().await;
         assert!(
             matches!(link.control().await, Body::Hello(hello) if hello.version == 1 && hello.acknowledges)
         );
         let server = "test".to_owned();
         // It counts messages, and could not tell those that a block holds.
-        link.send(Welcome { version: 1, session_id: 1, server, max_message_bytes: 1 << 20, blocks: false })
-            .await;
+        let welcome = Welcome { version: 1, session_id: 1, server, max_message_bytes, ..Welcome::default() };
+        link.send(welcome).await;
         link
     }
 

@@ -122,12 +122,12 @@ fn table(devices: &[Device], sessions: &[Session]) -> String {
             .format
             .map(|format| format!("{} Hz, {} channels", format.sample_rate(), format.channels()));
         let star = if device.is_default { '*' } else { ' ' };
-        let (name, kind) = (&device.name, kind(device.kind));
+        let (name, kind) = (tell::plain(&device.name), kind(device.kind));
         let _ = writeln!(
             text,
             "{star} {name:<40} {kind:<8} {:<20} {}",
             format.unwrap_or_default(),
-            device.description
+            tell::plain(&device.description)
         );
     }
     text.push_str("\nSTREAMS\n");
@@ -149,7 +149,8 @@ pub(super) fn row(session: &Session) -> String {
     let volume = session.volume * 100.0;
     format!(
         "{stream:<5} {direction:<8} {state:<8} {volume:>3.0}%{muted} {process:<15} {}: {}",
-        session.application, session.name
+        tell::plain(&session.application),
+        tell::plain(&session.name)
     )
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use axum::body::Body;
-use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST};
+use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST};
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode, Version};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -15,9 +15,11 @@ use nyx_transport::pool::{Secure, Target};
 use nyx_transport::tls::Stream;
 use tokio::time::{Instant, timeout_at};
 
+use super::bearer::Bearer;
 use super::parcel::Parcel;
 use super::retry_after;
 use super::sink::Failed;
+use crate::http::passed;
 
 /// What all requests have in common.
 pub(super) struct Http {
@@ -25,15 +27,16 @@ pub(super) struct Http {
     path: String,
     /// Whether a body is an array of items, not an item.
     batched: bool,
+    bearer: Option<Bearer>,
 }
 
 /// What the answer may say of itself. It is read so that the connection can be used again, and its beginning told in logs.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 impl Http {
-    pub(super) fn new(host: &str, path: &str, batched: bool) -> anyhow::Result<Self> {
+    pub(super) fn new(host: &str, path: &str, batched: bool, bearer: Option<Bearer>) -> anyhow::Result<Self> {
         let host = HeaderValue::from_str(host).context("the host is no host of a request")?;
-        Ok(Self { host, path: path.to_owned(), batched })
+        Ok(Self { host, path: path.to_owned(), batched, bearer })
     }
 
     /// Posts a batch over a connection of the pool, of which the answer is to come before `deadline`. A connection on which anything went wrong is
@@ -50,11 +53,19 @@ impl Http {
         if answer.reusable {
             lease.release();
         }
-        judge(answer.status, &answer.body, answer.retry_after)
+        judge(answer.status, &answer.body, answer.retry_after, self.bearer.is_some())
     }
 
     fn request(&self, batch: &[Parcel]) -> anyhow::Result<Request<Body>> {
         let mut request = Request::post(&self.path).header(HOST, &self.host);
+        if let Some(bearer) = &self.bearer {
+            let mut credentials = HeaderValue::from_str(&format!("Bearer {}", bearer.token().expose()))?;
+            credentials.set_sensitive(true);
+            request = request.header(AUTHORIZATION, credentials);
+        }
+        if let Some(passed) = batch.first().and_then(|first| passed::write(&first.passed)) {
+            request = request.header(passed::NAME, passed);
+        }
         let body = match batch {
             [one] if !self.batched => {
                 request = request.header(CONTENT_TYPE, one.media_type());
@@ -142,13 +153,24 @@ fn headers(parcel: &Parcel) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
 }
 
 /// Whether the answer means that it was taken, that it never will be, or that it may be later.
-fn judge(status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Result<(), Failed> {
+fn judge(
+    status: StatusCode,
+    body: &[u8],
+    retry_after: Option<Duration>,
+    shows_token: bool,
+) -> Result<(), Failed> {
     if status.is_success() {
         return Ok(());
     }
+    if status == StatusCode::LOOP_DETECTED {
+        return Err(Failed::Home);
+    }
     let told = String::from_utf8_lossy(&body[..body.len().min(200)]);
     let error = anyhow!("the server answers {status}: {}", told.trim());
+    // The token has ended, and the next one may stand in its file in a moment.
+    let is_stale = shows_token && status == StatusCode::UNAUTHORIZED;
     let later = status.is_server_error()
+        || is_stale
         || matches!(
             status,
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
@@ -188,7 +210,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
             (!closes).then_some(stream)
         };
-        let http = Http::new("host", "/", false).unwrap();
+        let http = Http::new("host", "/", false, None).unwrap();
         let batch = [state("a", 2)];
         tokio::join!(http.post(&target, &batch, deadline), server)
     }
@@ -235,18 +257,21 @@ mod tests {
 
     #[tokio::test]
     async fn one_item_is_the_body_and_a_batch_an_array() {
-        let one = Http::new("host:1", "/update", false).unwrap().request(&[state("a", 2)]).unwrap();
+        let one = Http::new("host:1", "/update", false, None).unwrap().request(&[state("a", 2)]).unwrap();
         assert_eq!(
             (one.uri().path(), &one.headers()[HOST]),
             ("/update", &HeaderValue::from_static("host:1"))
         );
         assert_eq!(one.headers()["x-nyx-topic"], "a");
         assert_eq!(one.headers()["x-nyx-sequence"], "2");
+        assert!(!one.headers().contains_key("x-nyx-passed"));
         let body = axum::body::to_bytes(one.into_body(), 1000).await.unwrap();
         assert_eq!(&body[..], br#"{"version":2}"#);
 
-        let batch =
-            Http::new("host:1", "/", true).unwrap().request(&[state("a", 2), event("b", 0, 1)]).unwrap();
+        let batch = Http::new("host:1", "/", true, None)
+            .unwrap()
+            .request(&[state("a", 2), event("b", 0, 1)])
+            .unwrap();
         let body = axum::body::to_bytes(batch.into_body(), 1000).await.unwrap();
         let items: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((&items[0]["value"]["version"], &items[1]["text"]), (&2.into(), &"x".into()));
@@ -254,16 +279,26 @@ mod tests {
 
     #[test]
     fn what_is_the_clients_fault_is_not_tried_again() {
-        for (status, later) in
-            [(503, true), (429, true), (408, true), (400, false), (422, false), (301, false)]
-        {
+        for (status, later) in [
+            (503, true),
+            (429, true),
+            (408, true),
+            (401, true),
+            (400, false),
+            (403, false),
+            (422, false),
+            (301, false),
+        ] {
             let status = StatusCode::from_u16(status).unwrap();
-            let failed = judge(status, b"no", None).unwrap_err();
+            let failed = judge(status, b"no", None, true).unwrap_err();
             assert_eq!(matches!(failed, Failed::Later(_)), later, "{status}");
-            let failed = judge(status, b"no", Some(Duration::from_secs(7))).unwrap_err();
+            let failed = judge(status, b"no", Some(Duration::from_secs(7)), true).unwrap_err();
             let pause = matches!(failed, Failed::Busy(_, pause) if pause.as_secs() == 7);
             assert_eq!(pause, later, "{status}");
         }
-        assert!(judge(StatusCode::ACCEPTED, b"", None).is_ok());
+        let without_token = judge(StatusCode::UNAUTHORIZED, b"no", None, false);
+        assert!(matches!(without_token, Err(Failed::Rejected(_))));
+        assert!(matches!(judge(StatusCode::LOOP_DETECTED, b"", None, true), Err(Failed::Home)));
+        assert!(judge(StatusCode::ACCEPTED, b"", None, false).is_ok());
     }
 }

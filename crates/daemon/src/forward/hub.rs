@@ -1,24 +1,27 @@
 //! A batch to another hub.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use nyx_client::publish::{self, Audio, Events, Frame, Frames, SendCause, State};
 use nyx_client::{
     Address, AdvertiseError, AudioFormat, Client, Config, EventCodec, FlushError, FrameCodec, Name, Refusal,
-    Samples, tls,
+    Samples, Token, Trail, Value, tls,
 };
 use nyx_protocol::control::{self, ErrorCode};
 use nyx_protocol::wire::Kind;
 use tokio::sync::Mutex;
 
+use super::bearer::Bearer;
 use super::parcel::Parcel;
-use super::sink::Failed;
+use super::sink::{Failed, LeftOut};
 
 /// A connection to another hub, made when it is needed.
 pub(super) struct Hub {
     address: Address,
     tls: tls::client::Config,
+    bearer: Option<Bearer>,
     inside: Mutex<Inside>,
 }
 
@@ -31,8 +34,12 @@ struct Inside {
 
 struct Link {
     client: Client,
+    /// As whom it was made.
+    token: Option<Token>,
     /// Those of sound with its format.
     publishers: HashMap<Topic, (Option<control::AudioFormat>, Publisher)>,
+    /// Documents as they came from the other hub, of which nothing was sent there yet.
+    theirs: HashMap<Name, Arc<Value>>,
 }
 
 /// A topic, and what its payloads are.
@@ -46,19 +53,25 @@ enum Publisher {
 }
 
 impl Hub {
-    pub(super) fn new(address: Address, tls: tls::client::Config) -> Self {
-        Self { address, tls, inside: Mutex::default() }
+    /// `bearer` is asked each time: settings see to it that its token may go where it goes.
+    pub(super) fn new(address: Address, tls: tls::client::Config, bearer: Option<Bearer>) -> Self {
+        Self { address, tls, bearer, inside: Mutex::default() }
     }
 
     /// Publishes a batch, and waits until the other hub has taken in what it does not refuse.
     pub(super) async fn publish(&self, batch: &[Parcel]) -> Result<(), Failed> {
         let Inside { link: place, changing } = &mut *self.inside.lock().await;
         // After anything that went wrong it is made anew, so that what is sent again is the first that it sends.
-        let kept = place.take();
+        let token = self.bearer.as_ref().map(Bearer::token);
+        // So it is when there is another token: what that allows counts from now on.
+        let kept = place.take().filter(|link| link.token == token);
         let mut refusals = Refusals::new(kept.is_none(), changing);
         let mut link = match kept {
             Some(link) => link,
-            None => Link { client: self.connect().await?, publishers: HashMap::new() },
+            None => {
+                let client = self.connect(token.clone()).await?;
+                Link { client, token, publishers: HashMap::new(), theirs: HashMap::new() }
+            }
         };
         for parcel in batch {
             link.send(parcel, &mut refusals).await?;
@@ -69,10 +82,11 @@ impl Hub {
         refusals.told()
     }
 
-    async fn connect(&self) -> anyhow::Result<Client> {
+    async fn connect(&self, token: Option<Token>) -> anyhow::Result<Client> {
         let mut config = Config::default();
         config.name = "nyx forward".to_owned();
         config.tls = self.tls.clone();
+        (config.token, config.send_token_in_clear) = (token, true);
         Ok(Client::connect(self.address.clone(), config).await?)
     }
 }
@@ -83,26 +97,24 @@ struct Refusals<'a> {
     is_fresh: bool,
     changing: &'a mut HashSet<String>,
     topics: HashSet<(Topic, Option<control::AudioFormat>)>,
-    items: usize,
-    /// The first of them.
-    why: Option<anyhow::Error>,
+    left_out: LeftOut,
 }
 
 impl<'a> Refusals<'a> {
     fn new(is_fresh: bool, changing: &'a mut HashSet<String>) -> Self {
-        Self { is_fresh, changing, topics: HashSet::new(), items: 0, why: None }
+        Self { is_fresh, changing, topics: HashSet::new(), left_out: LeftOut::default() }
     }
 
     fn note(&mut self, why: impl Into<anyhow::Error>) {
-        self.items += 1;
-        self.why.get_or_insert_with(|| why.into());
+        self.left_out.rejected += 1;
+        self.left_out.why.get_or_insert_with(|| why.into());
     }
 
     /// Whether the same would be refused for the same reason. A change of a document may not fit because somebody else has changed it there, and
     /// then the whole document does, which is what a new connection begins with.
     fn is_final(&self, refusal: &Refusal) -> bool {
         match refusal.code {
-            ErrorCode::Forbidden | ErrorCode::BadTopic => true,
+            ErrorCode::Forbidden | ErrorCode::BadTopic | ErrorCode::Loop => true,
             // Sound goes on in another format when what was sent in the last one has been heard.
             ErrorCode::KindMismatch => !self.changing.contains(&refusal.subject),
             ErrorCode::BadDocument => self.is_fresh,
@@ -111,7 +123,10 @@ impl<'a> Refusals<'a> {
     }
 
     fn told(self) -> Result<(), Failed> {
-        self.why.map_or(Ok(()), |why| Err(Failed::Partly(why, self.items)))
+        match self.left_out {
+            LeftOut { rejected: 0, home: 0, .. } => Ok(()),
+            left_out => Err(Failed::Partly(left_out)),
+        }
     }
 }
 
@@ -127,7 +142,12 @@ impl Link {
     async fn send(&mut self, parcel: &Parcel, refusals: &mut Refusals<'_>) -> Result<(), Failed> {
         let topic = (parcel.topic.clone(), parcel.codec);
         if refusals.topics.contains(&(topic.clone(), parcel.audio)) {
-            refusals.items += 1;
+            refusals.left_out.rejected += 1;
+            return Ok(());
+        }
+        if self.client.hub().is_some_and(|hub| parcel.passed.has_passed(hub)) {
+            refusals.left_out.home += 1;
+            self.keep_theirs(&topic, parcel);
             return Ok(());
         }
         if self.publishers.get(&topic).is_some_and(|(audio, _)| *audio != parcel.audio) {
@@ -138,6 +158,11 @@ impl Link {
         if !self.publishers.contains_key(&topic) {
             match self.advertise(parcel, refusals).await {
                 Ok(publisher) => {
+                    if let (Publisher::State(state), Some(value)) =
+                        (&publisher, self.theirs.remove(&parcel.topic))
+                    {
+                        state.assume((*value).clone());
+                    }
                     refusals.changing.remove(parcel.topic.as_str());
                     self.publishers.insert(topic.clone(), (parcel.audio, publisher));
                 }
@@ -150,6 +175,7 @@ impl Link {
             }
         }
         let (_, publisher) = &self.publishers[&topic];
+        publisher.set_passed(&parcel.passed);
         let mut sent = publisher.send(parcel).await;
         if let Err(SendCause::Refused(refusal)) = &sent
             && refusals.is_final(refusal)
@@ -166,6 +192,17 @@ impl Link {
             sent => sent?,
         }
         Ok(())
+    }
+
+    /// What is sent of a document next is the difference to this, so that it takes back nothing that the other hub has got meanwhile.
+    fn keep_theirs(&mut self, topic: &Topic, parcel: &Parcel) {
+        let Some(value) = &parcel.value else { return };
+        match self.publishers.get(topic) {
+            Some((_, Publisher::State(state))) => state.assume((**value).clone()),
+            _ => {
+                self.theirs.insert(parcel.topic.clone(), Arc::clone(value));
+            }
+        }
     }
 
     async fn flush(&self, refusals: &mut Refusals<'_>) -> Result<Flushed, Failed> {
@@ -185,6 +222,7 @@ impl Link {
         let (client, name) = (&self.client, parcel.topic.clone());
         let mut options = publish::Options::default();
         options.content_type = parcel.content_type.to_string();
+        options.passed.clone_from(&parcel.passed);
         let advertised = match parcel.kind {
             Kind::Event => {
                 options.codec = EventCodec::from(parcel.codec);
@@ -211,6 +249,15 @@ impl Link {
 }
 
 impl Publisher {
+    fn set_passed(&self, passed: &Trail) {
+        match self {
+            Self::Events(events) => events.set_passed(passed),
+            Self::Frames(frames) => frames.set_passed(passed),
+            Self::State(state) => state.set_passed(passed),
+            Self::Audio(audio) => audio.set_passed(passed),
+        }
+    }
+
     async fn send(&self, parcel: &Parcel) -> Result<(), SendCause> {
         let (stamp, payload) = (parcel.unix_micros, parcel.payload.clone());
         match (self, &parcel.value) {

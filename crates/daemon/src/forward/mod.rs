@@ -4,6 +4,7 @@
 //! it; a batch that fails is tried again, after pauses that grow, until the spool needs its room. So a sink may get something twice (the
 //! answer was lost, not the request), and is told topic and sequence to notice. What is dropped is counted with the reason.
 
+mod bearer;
 mod http;
 mod hub;
 mod lines;
@@ -27,10 +28,10 @@ pub(crate) use settings::Forward;
 
 use crate::config::Config;
 use crate::exit::Outcome;
-use crate::serve::App;
+use crate::serve::{App, Hangups};
 use meters::Meters;
 use parcel::Parcel;
-use sink::{Failed, Outlet};
+use sink::{Failed, LeftOut, Outlet};
 use source::Source;
 use spool::{Reason, Spool};
 
@@ -45,6 +46,7 @@ pub(crate) fn check(config: &Config) -> Outcome {
     for settings in &config.forwards {
         settings.check(&config.listen)?;
         settings.tls.connector(&settings.to.0, b"")?;
+        settings.bearer(Hangups::new().1)?;
         Meters::named(&registry, &settings.to.0)?;
     }
     Ok(())
@@ -76,7 +78,7 @@ impl Forwarder {
             app: Arc::clone(app),
             source: Source::open(app, settings)?,
             spool: Spool::new(settings.spool(), fastrand::u64(..)),
-            outlet: Outlet::new(settings)?,
+            outlet: Outlet::new(settings, &app.hangups)?,
             meters,
             retry_after_max: settings.retry_after_max(),
             name,
@@ -125,19 +127,31 @@ impl Forwarder {
                 self.spool.delivered();
             }
             Err(Failed::Rejected(why)) => {
-                tracing::warn!(to = %self.name, %why, items = batch.len(), "refused for good, and dropped");
-                self.spool.rejected(batch.len());
+                let rejected = batch.len();
+                self.leave_out(&batch, LeftOut { rejected, why: Some(why), home: 0 });
             }
-            Err(Failed::Partly(why, items)) => {
-                tracing::warn!(to = %self.name, %why, items, "refused for good, and dropped");
-                self.meters.delivered(batch.len().saturating_sub(items));
-                self.spool.rejected(items);
+            Err(Failed::Home) => {
+                let home = batch.len();
+                self.leave_out(&batch, LeftOut { home, ..LeftOut::default() });
             }
+            Err(Failed::Partly(left_out)) => self.leave_out(&batch, left_out),
             Err(Failed::Later(why)) => self.try_again(now, batch, &why, Duration::ZERO),
             Err(Failed::Busy(why, pause)) => {
                 self.try_again(now, batch, &why, pause.min(self.retry_after_max));
             }
         }
+    }
+
+    fn leave_out(&mut self, batch: &[Parcel], LeftOut { rejected, why, home }: LeftOut) {
+        if let Some(why) = why {
+            tracing::warn!(to = %self.name, %why, items = rejected, "refused for good, and dropped");
+        }
+        if home > 0 && self.spool.drops(Reason::Home) == 0 {
+            tracing::info!(to = %self.name, "what comes from there is not sent back: hubs forward in a circle");
+        }
+        self.meters.delivered(batch.len().saturating_sub(rejected + home));
+        self.spool.left_out(Reason::Rejected, rejected);
+        self.spool.left_out(Reason::Home, home);
     }
 
     /// Not before `pause` has passed.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use nyx_protocol::control::AudioFormat;
 use nyx_protocol::state::Value;
 use nyx_protocol::topic::Name;
+use nyx_protocol::trail::Trail;
 use nyx_protocol::wire::{Kind, codec};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -31,6 +32,8 @@ pub(super) struct Parcel {
     pub(super) payload: Bytes,
     /// Of state alone.
     pub(super) value: Option<Arc<Value>>,
+    /// Which hubs it has passed, this one too.
+    pub(super) passed: Trail,
 }
 
 impl Parcel {
@@ -100,6 +103,7 @@ pub(super) mod tests {
             unix_micros: None,
             payload: vec![b'x'; bytes].into(),
             value: None,
+            passed: Trail::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,10 +13,12 @@ use nyx_transport::Address;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::bearer::Bearer;
 use super::spool;
 use super::tls::Tls;
 use crate::config::{Listen, Text};
 use crate::exit::{Failure, Outcome};
+use crate::serve::Hangups;
 
 /// Topics, and where they go.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -38,6 +40,10 @@ pub(crate) struct Forward {
     retry_after_max: Text<humantime::Duration>,
     #[serde(default = "Forward::default_spool")]
     spool: Text<ByteSize>,
+    /// A file with the token that is shown to the service.
+    token_file: Option<PathBuf>,
+    #[serde(default)]
+    token_in_clear: bool,
     #[serde(flatten)]
     pub(super) tls: Tls,
 }
@@ -74,6 +80,7 @@ impl Forward {
     /// Paths that are relative are relative to the configuration's folder.
     pub(crate) fn resolve(&mut self, folder: &Path) {
         self.tls.resolve(folder);
+        self.token_file.iter_mut().for_each(|path| *path = folder.join(&*path));
     }
 
     /// Refuses to forward to this server itself, as what it forwards it would get again, without end; and by settings with which nothing arrives.
@@ -89,6 +96,7 @@ impl Forward {
                 self.to.0
             )));
         }
+        self.check_token()?;
         let address = self.to.0.address();
         let own = [listen.native, listen.http]
             .into_iter()
@@ -100,6 +108,27 @@ impl Forward {
             )));
         }
         Ok(())
+    }
+
+    /// Refuses a token that could not be shown, or that others could read on the way.
+    fn check_token(&self) -> Outcome {
+        let (to, address) = (&self.to.0, self.to.0.address());
+        let what = match to {
+            _ if self.token_file.is_none() => return Ok(()),
+            Destination::Lines(_) => "lines have no place for a token: leave token_file out",
+            _ if address.is_tls() || self.token_in_clear || is_loopback(address.host()) => return Ok(()),
+            _ => {
+                "whoever is on the way could read its token: write https:// or nyxs://, or \
+                 token_in_clear = true if everybody on that network is trusted"
+            }
+        };
+        Err(Failure::usage(anyhow!("forwarding to {to}: {what}")))
+    }
+
+    /// Who it is where it sends to.
+    pub(super) fn bearer(&self, hangups: Hangups) -> Outcome<Option<Bearer>> {
+        let load = |path: &PathBuf| Bearer::load(path.clone(), hangups);
+        self.token_file.as_ref().map(load).transpose()
     }
 
     /// The most that is believed of what a service says about when to come back.
@@ -130,6 +159,8 @@ impl Forward {
             batch_bytes: self.batch_bytes.0.len(),
             linger: self.linger.0.into(),
             bytes: self.spool.0.len(),
+            // It stands in front of a request, and with each item for another hub.
+            by_trail: matches!(self.to.0, Destination::Http { .. }),
             retry: self.retry(),
         }
     }
@@ -206,12 +237,19 @@ fn reaches(host: &str, own: IpAddr) -> bool {
     };
     match host.parse::<IpAddr>() {
         Ok(ip) => here(ip),
-        // RFC 6761, section 6.3.
-        Err(_) if host.trim_end_matches('.').eq_ignore_ascii_case("localhost") => {
-            here(Ipv4Addr::LOCALHOST.into()) || here(Ipv6Addr::LOCALHOST.into())
-        }
+        Err(_) if is_localhost(host) => here(Ipv4Addr::LOCALHOST.into()) || here(Ipv6Addr::LOCALHOST.into()),
         Err(_) => false,
     }
+}
+
+/// Whether what goes to `host` stays on this machine, as far as that can be told without asking for names.
+fn is_loopback(host: &str) -> bool {
+    host.parse::<IpAddr>().map_or_else(|_| is_localhost(host), |ip| ip.to_canonical().is_loopback())
+}
+
+/// RFC 6761, section 6.3.
+fn is_localhost(host: &str) -> bool {
+    host.trim_end_matches('.').eq_ignore_ascii_case("localhost")
 }
 
 /// Only what is this machine's can be bound.
@@ -264,6 +302,32 @@ mod tests {
             assert_eq!(own(to, "127.0.0.1:6990"), to.starts_with("http:"), "{to}");
         }
         assert!(!own("nyx://198.51.100.7", "0.0.0.0:6990"));
+    }
+
+    #[test]
+    fn a_token_is_not_shown_to_who_is_on_the_way() {
+        let refused = |to: &str, more: &str| {
+            let text = format!("topics = '**'\nto = '{to}'\ntoken_file = 'token'\n{more}");
+            let settings: Forward = toml::from_str(&text).unwrap();
+            settings.check(&Listen::default()).is_err()
+        };
+        for to in
+            ["nyx://198.51.100.7", "http://hub.example/", "http://localhost.example/", "http://0.0.0.0:80/"]
+        {
+            assert!(refused(to, "") && !refused(to, "token_in_clear = true"), "{to}");
+        }
+        for to in [
+            "nyxs://198.51.100.7",
+            "https://hub.example/",
+            "nyx://127.0.0.1:7000",
+            "http://[::1]:7000/",
+            "http://LOCALHOST:7000/",
+        ] {
+            assert!(!refused(to, ""), "{to}");
+        }
+        for to in ["tcp://127.0.0.1:9000", "tls://127.0.0.1:9000"] {
+            assert!(refused(to, "") && refused(to, "token_in_clear = true"), "{to}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::lines;
 use super::parcel::Parcel;
 use super::settings::{Destination, Forward};
 use crate::exit::Outcome;
+use crate::serve::Hangups;
 
 /// A way out. Clones are the same one.
 #[derive(Clone)]
@@ -35,8 +36,20 @@ pub(super) enum Failed {
     Busy(anyhow::Error, Duration),
     /// It will not.
     Rejected(anyhow::Error),
-    /// So many items of the batch will not, and the others were.
-    Partly(anyhow::Error, usize),
+    /// Some items of the batch will not, and the others were.
+    Partly(LeftOut),
+    /// The sink has had it already.
+    Home,
+}
+
+/// Items of a batch.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    /// Those that the sink refused for good, and why the first of them.
+    pub(super) rejected: usize,
+    pub(super) why: Option<anyhow::Error>,
+    /// Those that it has had already.
+    pub(super) home: usize,
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failed {
@@ -46,7 +59,8 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
 }
 
 impl Outlet {
-    pub(super) fn new(settings: &Forward) -> Outcome<Self> {
+    pub(super) fn new(settings: &Forward, hangups: &Hangups) -> Outcome<Self> {
+        let bearer = settings.bearer(hangups.clone())?;
         let target = |protocol| -> Outcome<Target<Secure>> {
             let mut config = pool::Config::default();
             config.connect_timeout = config.connect_timeout.min(settings.timeout());
@@ -59,13 +73,14 @@ impl Outlet {
         };
         let way = match &settings.to.0 {
             Destination::Http { host, path, .. } => {
-                Way::Http(Arc::new(Http::new(host, path, settings.is_batched())?), target(b"http/1.1")?)
+                let http = Http::new(host, path, settings.is_batched(), bearer)?;
+                Way::Http(Arc::new(http), target(b"http/1.1")?)
             }
             Destination::Lines(_) => Way::Lines(target(b"")?),
             Destination::Hub(address) => {
                 // Read to see that they are good; the client reads them with each connection.
                 settings.tls.connector(&settings.to.0, b"nyx/1")?;
-                Way::Hub(Arc::new(Hub::new(address.clone(), settings.tls.client())))
+                Way::Hub(Arc::new(Hub::new(address.clone(), settings.tls.client(), bearer)))
             }
         };
         Ok(Self { way, timeout: settings.timeout() })

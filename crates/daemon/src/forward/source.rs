@@ -9,6 +9,7 @@ use bytes::Bytes;
 use nyx_protocol::control::{self, Body};
 use nyx_protocol::state::{Document, Limits};
 use nyx_protocol::topic::Name;
+use nyx_protocol::trail::Trail;
 use nyx_protocol::wire::{Flags, Header, Kind};
 
 use super::parcel::Parcel;
@@ -21,6 +22,7 @@ use crate::serve::App;
 pub(super) struct Source {
     feed: Feed,
     limits: Limits,
+    hub: u64,
     topics: HashMap<u32, Topic>,
 }
 
@@ -39,6 +41,8 @@ struct Topic {
     /// The full number of the next item.
     next: u64,
     document: Document,
+    /// Which hubs its items have passed, this one too.
+    passed: Trail,
 }
 
 impl Source {
@@ -46,8 +50,10 @@ impl Source {
         let name = format!("forward to {}", settings.to.0);
         let mut feed = Feed::of_process(Arc::clone(app), &name)
             .context("the hub admits no forwarder: allow more `sessions`")?;
+        feed.tell_passed();
         feed.subscribe(settings.topics.0.clone(), None);
-        Ok(Self { feed, limits: app.hub.config().document.clone(), topics: HashMap::new() })
+        let (limits, hub) = (app.hub.config().document.clone(), app.hub.id());
+        Ok(Self { feed, limits, hub, topics: HashMap::new() })
     }
 
     /// What is next; `None` when nothing will come any more.
@@ -58,6 +64,7 @@ impl Source {
             match item {
                 Item::Control(Body::Announce(announce)) => self.announce(announce),
                 Item::Control(Body::Gap(gap)) => batch.gaps.push(gap),
+                Item::Control(Body::Passed(passed)) => self.pass(&passed),
                 Item::Control(_) => {}
                 Item::Data { header, unix_micros, payload } => {
                     batch.parcels.extend(self.parcel(&header, unix_micros, payload));
@@ -65,6 +72,14 @@ impl Source {
             }
         }
         Poll::Ready(Some(batch))
+    }
+
+    fn pass(&mut self, passed: &control::Passed) {
+        // The hub has checked it.
+        let Ok(trail) = Trail::new(&passed.hubs) else { return };
+        if let Some(topic) = self.topics.get_mut(&passed.topic_id) {
+            topic.passed = trail.through(self.hub);
+        }
     }
 
     fn announce(&mut self, announce: control::Announce) {
@@ -75,6 +90,7 @@ impl Source {
             audio: announce.audio,
             next: announce.position,
             document: Document::new(0, self.limits.clone()),
+            passed: Trail::default().through(self.hub),
         };
         if announce.audio.is_some() {
             // In another format it goes on under another id.
@@ -96,6 +112,7 @@ impl Source {
             unix_micros,
             payload,
             value: None,
+            passed: topic.passed.clone(),
         };
         if kind == Kind::State {
             if topic.document.apply(&parcel.payload, header.flags.contains(Flags::SNAPSHOT)).is_err() {

@@ -20,6 +20,8 @@ pub(super) struct Config {
     pub(super) linger: Duration,
     /// Bytes of all that waits or is on its way.
     pub(super) bytes: usize,
+    /// Whether what is in one batch has to have passed the same hubs.
+    pub(super) by_trail: bool,
     pub(super) retry: backoff::Config,
 }
 
@@ -32,18 +34,22 @@ pub(super) enum Reason {
     Conflated,
     /// The sink refused it for good.
     Rejected,
+    /// The sink has had it already: hubs forward in a circle.
+    Home,
     /// The server stopped first.
     Shutdown,
 }
 
 impl Reason {
-    pub(super) const ALL: [Self; 4] = [Self::Overrun, Self::Conflated, Self::Rejected, Self::Shutdown];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Overrun, Self::Conflated, Self::Rejected, Self::Home, Self::Shutdown];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Overrun => "overrun",
             Self::Conflated => "conflated",
             Self::Rejected => "rejected",
+            Self::Home => "home",
             Self::Shutdown => "shutdown",
         }
     }
@@ -85,11 +91,14 @@ impl Spool {
 
     /// Takes an item in. A state takes the place of the one of its topic that waits, so that it waits no longer for being changed again and again;
     /// where there is no room the oldest goes.
-    pub(super) fn push(&mut self, now: Instant, parcel: Parcel) {
+    pub(super) fn push(&mut self, now: Instant, mut parcel: Parcel) {
         self.queued_bytes += parcel.bytes();
         match self.waiting_state(&parcel) {
             Some(place) => {
-                let older = std::mem::replace(&mut self.queue[place].1, parcel);
+                let waiting = &mut self.queue[place].1;
+                // What changed it before is in it, too.
+                parcel.passed = waiting.passed.merged(&parcel.passed);
+                let older = std::mem::replace(waiting, parcel);
                 self.queued_bytes -= older.bytes();
                 self.count(Reason::Conflated, 1);
             }
@@ -138,7 +147,10 @@ impl Spool {
         }
         let mut batch = Vec::new();
         while let Some((_, next)) = self.queue.front() {
-            let fits = batch.is_empty() || self.sent_bytes + next.bytes() <= self.config.batch_bytes;
+            let fits = batch.first().is_none_or(|first: &Parcel| {
+                self.sent_bytes + next.bytes() <= self.config.batch_bytes
+                    && (!self.config.by_trail || first.passed == next.passed)
+            });
             if batch.len() >= self.config.batch || !fits {
                 break;
             }
@@ -165,9 +177,9 @@ impl Spool {
         self.backoff.succeeded();
     }
 
-    /// So many items of the batch were refused for good, and the others delivered.
-    pub(super) fn rejected(&mut self, items: usize) {
-        self.count(Reason::Rejected, items);
+    /// So many items of the batch will not be delivered, and the others were.
+    pub(super) fn left_out(&mut self, reason: Reason, items: usize) {
+        self.count(reason, items);
         self.delivered();
     }
 
@@ -176,7 +188,11 @@ impl Spool {
         (self.sent_bytes, self.sent_items) = (0, 0);
         for parcel in batch.into_iter().rev() {
             match self.waiting_state(&parcel) {
-                Some(_) => self.count(Reason::Conflated, 1),
+                Some(place) => {
+                    let newer = &mut self.queue[place].1;
+                    newer.passed = newer.passed.merged(&parcel.passed);
+                    self.count(Reason::Conflated, 1);
+                }
                 None => self.put_back(now, parcel),
             }
         }
@@ -235,13 +251,21 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use nyx_protocol::trail::Trail;
+
     use super::super::parcel::tests::{event, state};
     use super::*;
 
     fn spool(change: impl FnOnce(&mut Config)) -> Spool {
         let retry = backoff::Config::default();
-        let mut config =
-            Config { batch: 2, batch_bytes: 10_000, linger: Duration::from_millis(5), bytes: 100_000, retry };
+        let mut config = Config {
+            batch: 2,
+            batch_bytes: 10_000,
+            linger: Duration::from_millis(5),
+            bytes: 100_000,
+            by_trail: false,
+            retry,
+        };
         change(&mut config);
         Spool::new(config, 1)
     }
@@ -324,6 +348,25 @@ mod tests {
     }
 
     #[test]
+    fn a_state_that_waits_has_passed_the_hubs_that_all_of_it_has() {
+        let passed = |parcel: Parcel, hubs: &[u64]| Parcel { passed: Trail::new(hubs).unwrap(), ..parcel };
+        let mut spool =
+            spool(|config| (config.linger, config.by_trail, config.batch) = (Duration::ZERO, true, 9));
+        spool.push(at_millis(0), passed(state("a", 1), &[7, 1]));
+        spool.push(at_millis(0), passed(state("a", 2), &[1]));
+        spool.push(at_millis(0), passed(event("b", 3, 1), &[1]));
+        let batch = spool.poll_batch(at_millis(0), false).unwrap();
+        assert_eq!((sequences(&batch), batch[0].passed.hubs()), (vec![2], &[0, 1][..]));
+        spool.push(at_millis(0), passed(state("a", 4), &[7, 1]));
+        spool.failed(at_millis(0), batch, Duration::ZERO);
+        assert_eq!(sequences(&spool.poll_batch(at_millis(9_000), false).unwrap()), [3]);
+        spool.left_out(Reason::Home, 1);
+        let batch = spool.poll_batch(at_millis(9_000), false).unwrap();
+        assert_eq!((sequences(&batch), batch[0].passed.hubs()), (vec![4], &[0, 1][..]));
+        assert_eq!((spool.drops(Reason::Home), spool.drops(Reason::Conflated)), (1, 2));
+    }
+
+    #[test]
     fn a_state_that_changes_all_the_time_goes_when_its_first_change_has_waited() {
         let mut spool = spool(|_| {});
         for millis in 0..5 {
@@ -389,7 +432,7 @@ mod tests {
         spool.push(at_millis(0), event("a", 0, 10));
         assert!(spool.poll_batch(at_millis(0), true).is_some());
         spool.push(at_millis(0), event("a", 1, 10));
-        spool.rejected(1);
+        spool.left_out(Reason::Rejected, 1);
         assert!(spool.poll_batch(at_millis(0), true).is_some());
         for sequence in 2..4 {
             spool.push(at_millis(0), event("a", sequence, 10));

@@ -43,10 +43,12 @@ pub(super) enum Code {
     Limit,
     Busy,
     Draining,
+    /// Something that hubs forward has come home.
+    Loop,
 }
 
 impl Code {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::BadRequest,
         Self::BadTopic,
         Self::BadJson,
@@ -67,6 +69,7 @@ impl Code {
         Self::Limit,
         Self::Busy,
         Self::Draining,
+        Self::Loop,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -91,6 +94,7 @@ impl Code {
             Self::Limit => "limit",
             Self::Busy => "busy",
             Self::Draining => "draining",
+            Self::Loop => "loop",
         }
     }
 
@@ -109,6 +113,7 @@ impl Code {
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Limit | Self::Busy | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Loop => StatusCode::LOOP_DETECTED,
         }
     }
 

@@ -61,6 +61,11 @@ impl Feed {
         self.session.subscribe_for(self.app.now(), pattern, max_age);
     }
 
+    /// What comes of topics that it begins to follow stands behind which hubs that has passed.
+    pub(crate) fn tell_passed(&mut self) {
+        self.session.tell_passed();
+    }
+
     /// Says something to the hub as the peer would.
     pub(crate) fn tell(&mut self, body: impl Into<Body>) {
         let mut message = BytesMut::new();

@@ -46,6 +46,10 @@ pub(super) fn admit<B>(
     allowed: &[Text<Origin>],
 ) -> Result<Admitted, Problem> {
     let headers = request.headers();
+    // RFC 9112, section 3.2. Whatever stands in front of this may have judged by another of them.
+    if headers.get_all(header::HOST).iter().nth(1).is_some() {
+        return Err(Problem::new(Code::BadRequest, "a request has one `Host`, and this has several"));
+    }
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     let host = request.uri().authority().map(|authority| authority.as_str()).or_else(|| text(header::HOST));
     if let Some(host) = host
@@ -172,6 +176,10 @@ mod tests {
             assert_eq!(judge("GET", LOOPBACK, &[("host", host)]), expected, "{host}");
         }
         assert_eq!(judge("GET", "0.0.0.0:80", &[("host", "nyx.example")]), Ok(false));
+        for hosts in [["localhost", "evil.example"], ["localhost", "localhost"]] {
+            let head = hosts.map(|host| ("host", host));
+            assert_eq!(judge("GET", LOOPBACK, &head), Err(Code::BadRequest), "{hosts:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! - `connection`: one connection, from the first request to the last byte; `patient`: until its peer reads no more.
 //! - `guard`: whose pages may do what; `visitor`: who asks, and may do what; `answer`: how errors are told; `body`: bodies, within bounds; `routes`.
-//! - `topics`: publish one item, read the latest; `stream`: follow a topic; `feed`: a hub's session, item by item.
+//! - `topics`: publish one item, read the latest; `stream`: follow a topic; `feed`: a hub's session, item by item; `passed`: which hubs something has passed.
 //! - `websocket`: the native protocol, and plain images.
 //! - `console`, `metrics` and its text `openmetrics`, `refusals` in it, `health`.
 
@@ -16,6 +16,7 @@ mod guard;
 mod health;
 pub(crate) mod metrics;
 mod openmetrics;
+pub(crate) mod passed;
 mod patient;
 mod refusals;
 mod routes;

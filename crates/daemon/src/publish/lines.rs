@@ -2,11 +2,12 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use bytes::{Bytes, BytesMut};
-use nyx_client::publish::{Events, State};
+use nyx_client::publish::{Events, SendCause, SendError, State};
 use nyx_client::{Patch, Value};
 use nyx_core::clock::{Clock as _, Monotonic};
 use nyx_stream::pacer::Beat;
@@ -64,19 +65,31 @@ impl Lines {
     pub(super) async fn publish_events(self, events: &Events, json: bool, tally: &Tally) -> Outcome {
         let Self { blocks, ended, mut turns, mut notes } = self;
         while let Ok(block) = blocks.recv().await {
-            let good = block.lines().filter_map(|(number, line)| {
-                let checked = if json { check_json(line) } else { text(line) };
-                checked.map_err(|why| block.reject(number, &why, &mut notes, tally)).ok()
-            });
-            if turns.are_free() {
-                let sent = events.send_batch(good.inspect(|line| tally.send(line.len()))).await;
-                sent.map_err(|error| error.cause)?;
-                continue;
-            }
-            for line in good {
-                turns.wait(line.len()).await;
-                events.send_batch([line]).await.map_err(|error| error.cause)?;
-                tally.send(line.len());
+            let (mut lines, current) = (block.lines(), AtomicU64::new(0));
+            loop {
+                let mut good = lines.by_ref().filter_map(|(number, line)| {
+                    let checked = if json { check_json(line) } else { text(line) };
+                    current.store(number, Ordering::Relaxed);
+                    checked.map_err(|why| block.reject(number, &why, &mut notes, tally)).ok()
+                });
+                let sent = if turns.are_free() {
+                    events.send_batch(good.inspect(|line| tally.send(line.len()))).await
+                } else if let Some(line) = good.next() {
+                    turns.wait(line.len()).await;
+                    tally.send(line.len());
+                    events.send_batch([line]).await
+                } else {
+                    break;
+                };
+                match sent {
+                    Ok(_) if turns.are_free() => break,
+                    Ok(_) => {}
+                    // The last that was taken.
+                    Err(SendError { payload, cause }) => {
+                        tally.unsend(payload.len());
+                        block.reject_unsendable(current.load(Ordering::Relaxed), cause, &mut notes, tally)?;
+                    }
+                }
             }
         }
         ended.await?
@@ -95,12 +108,15 @@ impl Lines {
                     }
                 };
                 turns.wait(line.len()).await;
-                if patch {
-                    state.patch(Patch::merge(value)).await.map_err(|error| error.cause)?;
+                let sent = if patch {
+                    state.patch(Patch::merge(value)).await.map_err(|error| error.cause)
                 } else {
-                    state.set(value).await.map_err(|error| error.cause)?;
+                    state.set(value).await.map_err(|error| error.cause)
+                };
+                match sent {
+                    Ok(()) => tally.send(line.len()),
+                    Err(cause) => block.reject_unsendable(number, cause, &mut notes, tally)?,
                 }
-                tally.send(line.len());
             }
         }
         ended.await?
@@ -149,6 +165,23 @@ impl Block {
                 "{place}, line {line}: {why}; not published, nor {untold} other bad lines before it"
             )),
             None => {}
+        }
+    }
+
+    /// Rejects a line that is too long for the hub. What else keeps it from being sent is no fault of the line, and ends all.
+    fn reject_unsendable(
+        &self,
+        line: u64,
+        cause: SendCause,
+        notes: &mut Notes,
+        tally: &Tally,
+    ) -> Result<(), SendCause> {
+        match cause {
+            SendCause::TooLarge { .. } => {
+                self.reject(line, &cause.to_string(), notes, tally);
+                Ok(())
+            }
+            cause => Err(cause),
         }
     }
 }

@@ -56,6 +56,12 @@ impl Tally {
         add(&self.bytes, bytes as u64);
     }
 
+    /// One that was counted could not be sent.
+    pub(crate) fn unsend(&self, bytes: usize) {
+        self.items.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
     /// One was passed over because its time was gone.
     pub(crate) fn skip(&self) {
         add(&self.skipped, 1);

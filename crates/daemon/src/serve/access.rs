@@ -90,16 +90,16 @@ impl Access {
 }
 
 /// Follows the token file until it is aborted. `reload` says when to look at once.
-pub(super) async fn follow(app: Arc<App>, reload: Arc<tokio::sync::Notify>) {
+pub(super) async fn follow(app: Arc<App>) {
     let Some(access) = &app.access else { return };
     let Some(path) = access.file.clone() else { return };
     if store::is_open_to_others(&path, 2) {
         tracing::warn!("others can write {}, and let themselves in: chmod 600", path.display());
     }
     let mut followed = Followed::new(access.stamp.clone());
-    let mut losers = HashSet::new();
+    let (mut losers, mut hangups) = (HashSet::new(), app.hangups.clone());
     loop {
-        let asked = tokio::time::timeout(LOOK_EVERY, reload.notified()).await.is_ok();
+        let asked = tokio::time::timeout(LOOK_EVERY, hangups.next()).await.is_ok();
         // Once more those of the last time: one that was being let in at that moment was not a session yet.
         expel(&app, access, &std::mem::take(&mut losers));
         losers = access.reload(&mut followed, asked);

@@ -39,7 +39,7 @@ use crate::tell;
 pub(crate) use driver::drive;
 pub(crate) use gate::OverQuota;
 pub(crate) use secure::{Listener, Secure};
-pub(crate) use signals::Signals;
+pub(crate) use signals::{Hangups, Signals};
 pub(crate) use stats::STATISTICS;
 
 use access::Access;
@@ -130,6 +130,8 @@ pub(crate) struct App {
     pub(crate) meters: Meters,
     /// Becomes true when the server drains.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// When files are to be read again.
+    pub(crate) hangups: Hangups,
 }
 
 impl App {
@@ -179,6 +181,7 @@ pub(crate) struct Server {
     http: TcpListener,
     udp: Option<(udp::Socket, [u8; 32])>,
     stop: watch::Sender<bool>,
+    hangups: watch::Sender<()>,
     forwarders: Vec<Forwarder>,
 }
 
@@ -200,6 +203,7 @@ impl Server {
         let hub = Hub::new(hub);
         config.create_topics(&hub)?;
         let (stop, stopping) = watch::channel(false);
+        let (hung_up, hangups) = Hangups::new();
         let started = clock.now();
         let gate = Gate::new(&config.limits, &clock)?;
         let access = Access::load(&config.auth)?;
@@ -223,9 +227,10 @@ impl Server {
             http_connections,
             meters,
             stopping,
+            hangups,
         });
         let forwarders = forward::start(&app)?;
-        Ok(Self { app, native, http, udp, stop, forwarders })
+        Ok(Self { app, native, http, udp, stop, hangups: hung_up, forwarders })
     }
 
     pub(crate) fn native_addr(&self) -> io::Result<SocketAddr> {
@@ -271,12 +276,12 @@ impl Server {
         if let Some((socket, secret)) = self.udp.take() {
             connections.spawn(datagrams::serve(self.app.clone(), socket, secret));
         }
-        let hangup = Arc::new(tokio::sync::Notify::new());
         let mut helpers = JoinSet::new();
         helpers.spawn(stats::publish(self.app.clone()));
         helpers.spawn(training::run(self.app.hub.clone()));
-        helpers.spawn(access::follow(self.app.clone(), hangup.clone()));
-        helpers.spawn(secure::reload_on_hangup(self.app.clone(), hangup));
+        helpers.spawn(access::follow(self.app.clone()));
+        helpers.spawn(secure::reload_on_hangup(self.app.clone()));
+        helpers.spawn(signals::tell_hangups(self.hangups.clone()));
         tokio::pin!(stop);
         // Who comes enters the doorstep here, and not in its task: tasks begin in any order, and the oldest is to be who came first.
         loop {

@@ -7,7 +7,6 @@ use nyx_stream::metrics::Counter;
 use nyx_transport::tls::server::Acceptor;
 use nyx_transport::tls::{HandshakeError, Stream};
 use nyx_transport::unsent::Socket;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::App;
@@ -113,22 +112,12 @@ impl App {
     }
 }
 
-/// Reads certificates and tokens again at each SIGHUP, until it is aborted.
-pub(super) async fn reload_on_hangup(app: Arc<App>, tokens: Arc<Notify>) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-            tracing::error!("can't wait for SIGHUP: certificates are read at the start only");
-            return;
-        };
-        while hangup.recv().await.is_some() {
-            if let Some(secure) = &app.secure {
-                secure.reload();
-            }
-            tokens.notify_one();
-        }
+/// Reads certificates again at each SIGHUP, until it is aborted.
+pub(super) async fn reload_on_hangup(app: Arc<App>) {
+    let Some(secure) = &app.secure else { return };
+    let mut hangups = app.hangups.clone();
+    loop {
+        hangups.next().await;
+        secure.reload();
     }
-    #[cfg(not(unix))]
-    let _ = (app, tokens);
 }

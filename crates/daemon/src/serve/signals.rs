@@ -2,6 +2,8 @@
 
 use std::io;
 
+use tokio::sync::watch;
+
 use anyhow::Context as _;
 
 use crate::exit::Outcome;
@@ -41,6 +43,52 @@ impl Signals {
         #[cfg(windows)]
         let _ = self.interrupt.recv().await;
     }
+}
+
+/// How often SIGHUP came, by which a process is told to read its files again. Each clone sees each by itself; several that come at once are one.
+#[derive(Clone, Debug)]
+pub(crate) struct Hangups(watch::Receiver<()>);
+
+impl Hangups {
+    /// And by what they are told.
+    pub(crate) fn new() -> (watch::Sender<()>, Self) {
+        let (sender, receiver) = watch::channel(());
+        (sender, Self(receiver))
+    }
+
+    /// Whether one came since this was asked last.
+    pub(crate) fn came(&mut self) -> bool {
+        let came = self.0.has_changed().unwrap_or(false);
+        self.0.mark_unchanged();
+        came
+    }
+
+    /// Resolves when one comes, or has come since the last.
+    ///
+    /// # Cancel safety
+    /// Safe: what was not told is told the next time.
+    pub(crate) async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Tells of each SIGHUP, until it is aborted. Elsewhere than on Unix none comes.
+pub(super) async fn tell_hangups(hangups: watch::Sender<()>) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+            tracing::error!("can't wait for SIGHUP: certificates are read at the start only");
+            return;
+        };
+        while hangup.recv().await.is_some() {
+            hangups.send_replace(());
+        }
+    }
+    #[cfg(not(unix))]
+    drop(hangups);
 }
 
 #[cfg(all(test, unix))]

@@ -240,15 +240,15 @@ fn list(path: &Path, as_json: bool, now: SystemTime) -> Outcome {
             Some(time) => format!("until {time}"),
             None => "for good".to_owned(),
         };
-        writeln!(out, "{id}  {until}  {name}\n{}", reach(publish, subscribe))?;
+        writeln!(out, "{id}  {until}  {}\n{}", tell::plain(name), reach(publish, subscribe))?;
     }
     for Revoked { jti, until } in &file.revoked {
         match (as_json, until) {
             (true, until) => {
                 writeln!(out, "{}", json!({ "revoked": jti, "until": until.map(|time| time.to_string()) }))?
             }
-            (false, Some(until)) => writeln!(out, "revoked JWT {jti}  until {until}")?,
-            (false, None) => writeln!(out, "revoked JWT {jti}")?,
+            (false, Some(until)) => writeln!(out, "revoked JWT {}  until {until}", tell::plain(jti))?,
+            (false, None) => writeln!(out, "revoked JWT {}", tell::plain(jti))?,
         }
     }
     tell::print(out)
@@ -257,7 +257,10 @@ fn list(path: &Path, as_json: bool, now: SystemTime) -> Outcome {
 fn reach(publish: &[Pattern], subscribe: &[Pattern]) -> String {
     let line = |what: &str, patterns: &[Pattern]| {
         let list: Vec<_> = patterns.iter().map(Pattern::as_str).collect();
-        if list.is_empty() { format!("    {what} nothing") } else { format!("    {what} {}", list.join(" ")) }
+        match &list[..] {
+            [] => format!("    {what} nothing"),
+            _ => format!("    {what} {}", tell::plain(&list.join(" "))),
+        }
     };
     format!("{}\n{}", line("publishes", publish), line("reads", subscribe))
 }
@@ -277,7 +280,7 @@ fn described(entry: &Entry) -> serde_json::Value {
 
 fn inspect(inspect: &Inspect) -> Outcome {
     let token = match inspect.credentials.token()? {
-        Some(token) => token,
+        Some(token) => token.expose().to_owned(),
         None => {
             let mut text = String::new();
             std::io::stdin().take(64 * 1024).read_to_string(&mut text).context("can't read stdin")?;

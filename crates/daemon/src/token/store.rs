@@ -115,6 +115,7 @@ impl Stamp {
 }
 
 /// A file as far as it was read, and so whether it is to be read now.
+#[derive(Debug)]
 pub(crate) struct Followed {
     stamp: Option<Stamp>,
     /// The last time it could not be read.

@@ -283,3 +283,29 @@ impl Drop for Server {
         let _ = self.0.wait();
     }
 }
+
+#[test]
+fn a_line_that_is_too_long_for_the_hub_is_named_and_left_out_and_the_rest_is_published() {
+    let hub = Daemon::with_config("[limits]\nmessage_bytes = \"1KiB\"\n");
+    let long = "x".repeat(2_000);
+    for more in [&[][..], &["--rate", "1000/s"]] {
+        let args = [&["e", "--kind", "event", "--json"], more].concat();
+        let output = publish(hub.native, &args, &format!("one\n{long}\n{long}\ntwo\n"));
+        assert_fails(&output, 1, "stdin, line 3: a message of 2000 bytes is over the hub's limit of 1024");
+        assert!(stderr(&output).contains("line 2: "), "{}", stderr(&output));
+        let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+        assert_eq!(
+            (&summary["items"], &summary["rejected"], &summary["bytes"]),
+            (&json!(2), &json!(2), &json!(6))
+        );
+    }
+    let document = |text: &str| format!("{{\"a\":\"{text}\"}}\n");
+    for more in [&[][..], &["--patch"]] {
+        let args = [&["s", "--json"], more].concat();
+        let lines = [document("one"), document(&long), document("two")].concat();
+        let output = publish(hub.native, &args, &lines);
+        assert_fails(&output, 1, "stdin, line 2: a message of 2");
+        let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+        assert_eq!((&summary["items"], &summary["rejected"]), (&json!(2), &json!(1)));
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use nyx_core::Instant;
 use nyx_protocol::control;
+use nyx_protocol::trail::Trail;
 use nyx_protocol::wire::Kind;
 use nyx_stream::flight::Mode;
 use nyx_stream::policy::{Pull, Terms};
@@ -113,7 +114,10 @@ impl Session {
         let (topic, prompt) = (slot.topic.clone(), slot.prompt);
         let taking = self.taking.as_mut().filter(|_| !std::mem::take(&mut slot.plainly));
         let mut taker = taking.as_ref().map(|taking| taking.taker(slot, &self.flight));
-        let more = topic.pull(slot.key, rest, &terms, taker.as_mut(), &mut pull);
+        let mut passed = slot.passed.as_ref().map(|_| Trail::default());
+        let more = topic.pull(slot.key, rest, &terms, taker.as_mut(), passed.as_mut(), &mut pull);
+        let is_news = pull.items > 0 && passed != slot.passed;
+        let passed = passed.filter(|_| is_news).inspect(|passed| slot.passed = Some(passed.clone()));
         if let Some((taking, taker)) = taking.zip(taker) {
             if topic.spec.kind != Kind::State {
                 taking.encode(now, slot, &taker.link, &mut pull, self.flight.acked());
@@ -123,6 +127,7 @@ impl Session {
         let bytes = pull.bytes;
         let leaves_whole = self.departures.is_some() && is_sent_whole(topic.spec.kind);
         data.extend(self.report_gap(&topic, &pull));
+        data.extend(passed.map(|passed| tell_passed(&topic, &passed)));
         if bytes > 0 {
             self.probe_path(now);
             let ahead = self.flight.in_flight();
@@ -204,6 +209,12 @@ impl Session {
         let nanos = round_trip.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1) + 1);
         counters.round_trip.store(nanos, Ordering::Relaxed);
     }
+}
+
+fn tell_passed(topic: &Topic, passed: &Trail) -> Bytes {
+    let mut message = BytesMut::new();
+    control::put(&mut message, control::Passed { topic_id: topic.id, hubs: passed.hubs().to_vec() });
+    message.freeze()
 }
 
 pub(super) fn wire_drops(drops: &Drops) -> Vec<control::Drop> {

@@ -9,11 +9,12 @@ use nyx_protocol::control::{self, ErrorCode};
 use nyx_protocol::pack::{self, UnpackError};
 use nyx_protocol::requests::ROUND;
 use nyx_protocol::state::Patch;
-use nyx_protocol::wire::{self, DecodeError, Kind, Messages, Run, Scan, codec};
+use nyx_protocol::trail::Trail;
+use nyx_protocol::wire::{self, DecodeError, Header, Kind, Messages, Run, Scan, codec};
 
 use super::{Closed, Ingest, Phase, Session, Target};
 use crate::compression::is_block;
-use crate::topic::{Topic, Untaken};
+use crate::topic::{Author, Topic, Untaken};
 
 /// Output that may wait before no more input is taken: a peer that asks and does not read the answers waits for itself.
 const OUTBOX_MAX: usize = 64 * 1024;
@@ -44,6 +45,7 @@ impl Session {
                 return Ok(Ingest::Paused);
             }
             self.allocation.observe(buffer);
+            self.check_greeting(buffer)?;
             match wire::scan(buffer, self.hub.inner.config.message_bytes) {
                 Ok(Scan::Incomplete { needed }) => {
                     self.paused_until = None;
@@ -57,11 +59,6 @@ impl Session {
                 }
                 Ok(Scan::Control { len }) => self.take_control(now, buffer.split_to(len).freeze())?,
                 Ok(Scan::Run(run)) => {
-                    if matches!(self.phase, Phase::Greeting { .. }) {
-                        return Err(
-                            self.fail(ErrorCode::Unexpected, "data came before Hello: send Hello first")
-                        );
-                    }
                     if self.hub.is_draining() {
                         // The acknowledgements that stand behind it will not be read.
                         self.acknowledges = false;
@@ -94,6 +91,18 @@ impl Session {
         }
     }
 
+    /// Of who has not said hello, data is refused by its header: to wait for what that promises would be to keep it.
+    fn check_greeting(&mut self, buffer: &[u8]) -> Result<(), Closed> {
+        let is_data = || {
+            let header = buffer.first_chunk().and_then(|bytes| Header::parse(bytes).ok());
+            header.is_some_and(|header| header.kind.is_some())
+        };
+        if matches!(self.phase, Phase::Greeting { .. }) && is_data() {
+            return Err(self.fail(ErrorCode::Unexpected, "data came before Hello: send Hello first"));
+        }
+        Ok(())
+    }
+
     fn take_control(&mut self, now: Instant, message: Bytes) -> Result<(), Closed> {
         match control::parse_shared(message) {
             Ok(Some(body)) => self.handle_control(now, body),
@@ -112,13 +121,15 @@ impl Session {
                 Target::Topic(topic) if topic.spec.kind == run.kind => {
                     if run.kind == Kind::State {
                         let topic = Arc::clone(topic);
-                        self.take_patch(&topic, buffer.split_to(run.len), run.topic);
+                        let trail = alias.trail.clone();
+                        self.take_patch(&topic, buffer.split_to(run.len), run.topic, &trail);
                         return Ok(());
                     }
                     match check_block(buffer, run, self.hub.inner.config.message_bytes) {
                         Ok(content) => {
-                            let (pinned, publisher) = (self.allocation.bytes, Some(&self.shared));
-                            match topic.publish_run(now, buffer, run, pinned, publisher, content) {
+                            let author = Author { session: Some(&self.shared), trail: &alias.trail };
+                            let pinned = self.allocation.bytes;
+                            match topic.publish_run(now, buffer, run, pinned, author, content) {
                                 Ok(first) if alias.results => {
                                     self.results.accept(run.topic, run.count, first)
                                 }
@@ -164,7 +175,7 @@ impl Session {
         self.hub.inner.slowed.inc();
     }
 
-    fn take_patch(&mut self, topic: &Arc<Topic>, message: BytesMut, alias: u32) {
+    fn take_patch(&mut self, topic: &Arc<Topic>, message: BytesMut, alias: u32, trail: &Trail) {
         let run = Run { kind: Kind::State, topic: alias, len: message.len(), count: 1 };
         let message = match topic.unpacked(message.freeze()) {
             Ok(message) => message,
@@ -177,7 +188,7 @@ impl Session {
         }
         let outcome = Patch::decode(message.payload, &self.hub.inner.config.document)
             .map_err(|error| error.to_string())
-            .and_then(|patch| topic.publish_patch(&patch, run.len).map_err(|error| error.to_string()));
+            .and_then(|patch| topic.publish_patch(&patch, run.len, trail).map_err(|error| error.to_string()));
         match outcome {
             Ok((_, version)) if self.wants_results(alias) => self.results.accept_patch(alias, version),
             Ok(_) => {}

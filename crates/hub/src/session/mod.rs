@@ -31,6 +31,7 @@ use bytes::BytesMut;
 use nyx_core::Instant;
 use nyx_protocol::control::{self, ErrorCode};
 use nyx_protocol::topic::Pattern;
+use nyx_protocol::trail::Trail;
 use nyx_stream::flight::{Flight, Mode};
 use nyx_stream::policy::Pull;
 
@@ -81,6 +82,8 @@ pub struct Session {
     flight: Flight,
     /// Of a session over datagrams.
     departures: Option<Departures>,
+    /// Whether it is told which hubs items have passed.
+    tells_passed: bool,
     probe: Probe,
     /// When the items under way were born, in the order in which they will be acknowledged.
     under_way: VecDeque<UnderWay>,
@@ -104,6 +107,8 @@ struct Alias {
     target: Target,
     /// Whether its publisher wants to know what became of each message.
     results: bool,
+    /// Which hubs they have passed.
+    trail: Trail,
 }
 
 enum Target {
@@ -202,6 +207,7 @@ impl Session {
             slots: Slots::default(),
             flight: Flight::new(Mode::Window(window)),
             departures,
+            tells_passed: false,
             probe: Probe::default(),
             under_way: VecDeque::new(),
             pull: Pull::default(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use nyx_core::Instant;
 use nyx_protocol::control::{self, Body, ErrorCode};
 use nyx_protocol::topic::{Name, Pattern};
+use nyx_protocol::trail::Trail;
 use nyx_protocol::wire::Kind;
 use nyx_stream::flight::Mode;
 use nyx_stream::policy::Pull;
@@ -91,10 +92,17 @@ impl Session {
             session_id: self.shared.id,
             server: config.server.clone(),
             max_message_bytes: u32::try_from(config.message_bytes).unwrap_or(u32::MAX),
+            hub: self.hub.id(),
             blocks: self.departures.is_none(),
         };
         control::put(&mut self.outbox, welcome);
         Ok(())
+    }
+
+    /// From now on, what it is sent of topics that it begins to read stands behind which hubs that has passed ([`control::Passed`]). Of a session over
+    /// datagrams, which may overtake each other, nothing is told.
+    pub fn tell_passed(&mut self) {
+        self.tells_passed = self.departures.is_none();
     }
 
     /// Begins without a hello, for adapters whose peers don't speak the protocol. Nothing acknowledges what they send.
@@ -124,7 +132,8 @@ impl Session {
             let text = format!("aliases are numbers below {limit} here: reuse them, or raise limits.aliases");
             return self.refuse_alias(alias, ErrorCode::Limit, text);
         }
-        let target = match self.advertised_topic(now, &advertise) {
+        let mut trail = Trail::default();
+        let target = match self.advertised_topic(now, &advertise, &mut trail) {
             Ok(topic) => {
                 let plain = topic.rules_out_compression();
                 control::put(&mut self.outbox, control::Advertised { alias, topic_id: topic.id, plain });
@@ -135,7 +144,7 @@ impl Session {
                 Target::Refused(code, text)
             }
         };
-        let entry = Alias { target, results: advertise.results };
+        let entry = Alias { target, results: advertise.results, trail };
         let alias = alias as usize;
         if self.aliases.len() <= alias {
             self.aliases.resize_with(alias + 1, || None);
@@ -153,12 +162,15 @@ impl Session {
         &self,
         now: Instant,
         advertise: &control::Advertise,
+        trail: &mut Trail,
     ) -> Result<Publication, (ErrorCode, String)> {
         let name = Name::new(&advertise.topic).map_err(|error| (ErrorCode::BadTopic, error.to_string()))?;
         // Before anything is looked up: whether the topic exists is not for everybody.
         if !self.standing.may_publish(&name) {
             return Err((ErrorCode::Forbidden, NOT_TO_PUBLISH.to_owned()));
         }
+        // Before it is created: a topic of nothing but what is not taken in is none.
+        *trail = self.hub.trail(&advertise.passed).map_err(|error| (ErrorCode::Loop, error.to_string()))?;
         let kind = advertise
             .kind()
             .to_wire()
@@ -283,7 +295,9 @@ impl Session {
             position: joined.position,
         };
         control::put(&mut self.outbox, announce);
-        self.slots.add(Slot::new(topic, joined.key, max_age, prompt, joined.rest));
+        let mut slot = Slot::new(topic, joined.key, max_age, prompt, joined.rest);
+        slot.passed = self.tells_passed.then(Trail::default);
+        self.slots.add(slot);
         add(&self.shared.counters.topics, 1);
         self.set_mode();
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nyx_protocol::compress::dictionary::Name;
 use nyx_protocol::topic;
+use nyx_protocol::trail::Trail;
 use nyx_stream::Lanes;
 use slab::Slab;
 
@@ -35,6 +36,8 @@ pub(super) struct Slot {
     pub(super) prefixes: Option<Box<Prefixes>>,
     /// The next message is to be plain: the last could not be used.
     pub(super) plainly: bool,
+    /// Which hubs what follows has passed, as the subscriber was told. `None`: it does not want to know.
+    pub(super) passed: Option<Trail>,
 }
 
 impl Slot {
@@ -57,6 +60,7 @@ impl Slot {
             missed: 0,
             prefixes: None,
             plainly: false,
+            passed: None,
         }
     }
 

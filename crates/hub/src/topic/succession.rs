@@ -15,7 +15,7 @@ use nyx_stream::policy::Pull;
 use nyx_stream::{Drops, Reason, Ring, ring};
 use thiserror::Error;
 
-use super::{Store, Topic};
+use super::{Store, Topic, Trails};
 use crate::audience::{Audience, Place};
 use crate::spec::Spec;
 use crate::tally::Tally;
@@ -45,13 +45,14 @@ pub enum Kept {
 pub(crate) struct Former {
     pub(crate) ring: Ring,
     pub(crate) tally: Tally,
+    pub(crate) trails: Trails,
     pub(crate) epoch: u64,
 }
 
 /// Where a topic comes from.
 pub(crate) enum Origin {
     New { epoch: u64 },
-    Former(Former),
+    Former(Box<Former>),
 }
 
 /// That a session publishes a topic, until it is dropped.
@@ -119,7 +120,8 @@ impl Topic {
         ring.clear();
         let ring = std::mem::replace(ring, Ring::new(ring::Limits::new(0, 0)));
         inside.store = Store::Gone;
-        Ok(Former { ring, tally: std::mem::take(&mut inside.tally), epoch: self.epoch })
+        let (tally, trails) = (std::mem::take(&mut inside.tally), std::mem::take(&mut inside.trails));
+        Ok(Former { ring, tally, trails, epoch: self.epoch })
     }
 
     /// Until when a reader may still be sent something, or have something under way that may be lost and sent again.

@@ -85,6 +85,11 @@ pub enum HandshakeError {
         "nobody whom this side trusts has signed the peer's certificate: name the file of its root (--ca, or tls.client_ca)"
     )]
     UnknownIssuer,
+    /// The peer shows the certificate of an authority, such as `openssl req -x509` makes unless it is told otherwise.
+    #[error(
+        "the peer's certificate is one to sign others with (CA:TRUE), and not a server's or a client's: sign one with it, or make one with basicConstraints=CA:FALSE"
+    )]
+    IsAuthority,
     /// The peer's certificate can't be used for another reason.
     #[error("the peer's certificate is not good: {0}")]
     BadCertificate(CertificateError),
@@ -151,6 +156,7 @@ impl HandshakeError {
                     Self::WrongHost
                 }
                 CertificateError::UnknownIssuer => Self::UnknownIssuer,
+                other if is_authority(&other) => Self::IsAuthority,
                 other => Self::BadCertificate(other),
             },
             Error::NoCertificatesPresented | Error::AlertReceived(AlertDescription::CertificateRequired) => {
@@ -183,7 +189,7 @@ impl HandshakeError {
             Self::Expired | Self::NotYetValid => "not_valid_now",
             Self::WrongHost => "wrong_host",
             Self::UnknownIssuer => "unknown_issuer",
-            Self::BadCertificate(_) => "bad_certificate",
+            Self::IsAuthority | Self::BadCertificate(_) => "bad_certificate",
             Self::CertificateRequired => "certificate_required",
             Self::Refused(_) => "refused_by_peer",
             Self::NotTls => "not_tls",
@@ -208,4 +214,9 @@ impl HandshakeError {
         "other",
         "io",
     ];
+}
+
+fn is_authority(error: &CertificateError) -> bool {
+    let CertificateError::Other(other) = error else { return false };
+    matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }

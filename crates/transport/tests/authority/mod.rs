@@ -32,12 +32,18 @@ impl Authority {
         let folder = tempfile::tempdir().expect("a folder");
         let authority = Self { folder, issuer };
         authority.write("root.pem", &authority.issuer.pem());
+        authority.write("root.key", &authority.issuer.key().serialize_pem());
         authority
     }
 
     /// The file of its root.
     pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().join("root.pem")
+    }
+
+    /// Its root as if that were a server's.
+    pub(crate) fn root_as_server(&self) -> Files {
+        Files { certificate: self.root(), key: self.root().with_extension("key"), client_ca: None }
     }
 
     /// A certificate for `host`, and for this machine by number.

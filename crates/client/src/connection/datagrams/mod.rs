@@ -76,7 +76,7 @@ async fn greet(shared: &Shared, mut wire: Wire) -> Result<Link, ConnectError> {
         {
             match control::parse(&input.split_to(len)).map_err(|error| alien(error.into()))? {
                 Some(Body::Welcome(welcome)) if welcome.version == control::VERSION => {
-                    shared.set_max_message_bytes(welcome.max_message_bytes);
+                    shared.welcome(&welcome);
                     return Ok(Link { wire, input });
                 }
                 Some(Body::Welcome(_)) => return Err(alien(ProtocolError::Unexpected("protocol version"))),

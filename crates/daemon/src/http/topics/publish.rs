@@ -12,6 +12,7 @@ use axum::http::{Response, StatusCode};
 use nyx_hub::{PublishError, Spec, Topic as HubTopic};
 use nyx_protocol::state::{Document, Patch, Value};
 use nyx_protocol::topic::Name;
+use nyx_protocol::trail::Trail;
 use nyx_protocol::wire::{Kind, TIMESTAMP_LEN, codec};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,7 @@ use super::media::{self, Media};
 use super::records;
 use crate::http::answer::{self, Code, Problem};
 use crate::http::body;
+use crate::http::passed;
 use crate::http::routes::{Params, Topic};
 use crate::http::visitor::Asker;
 use crate::serve::App;
@@ -27,6 +29,14 @@ use crate::serve::App;
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Options {
     kind: Option<String>,
+}
+
+/// Where an item comes from.
+pub(super) struct Way {
+    /// When it was captured, in microseconds since the Unix epoch.
+    pub(super) stamp: u64,
+    /// Which hubs it has passed.
+    pub(super) trail: Trail,
 }
 
 /// The answer to what was published.
@@ -55,17 +65,17 @@ pub(in crate::http) async fn post(
     let media = Media::of(&headers);
     let existing = app.hub.topic(&name).map(|topic| topic.spec().kind);
     let kind = media::kind(asked, &media, existing)?;
-    let stamp = stamp(&headers)?;
+    let way = Way { stamp: stamp(&headers)?, trail: passed::read(&headers, &app.hub)? };
     if media == Media::JsonLines {
         // Each line is charged by itself.
         let body = read(&asker, body).await?;
-        return records::post(&asker, &name, stamp, &body).await;
+        return records::post(&asker, &name, &way, &body).await;
     }
     let body = take(&asker, body).await?;
     match kind {
-        Kind::State => change(app, &name, &body, Patch::Set),
-        Kind::Frame => frame(app, &name, &media, stamp, &body).await,
-        Kind::Event | Kind::Audio => event(app, &name, &media, stamp, &body).await,
+        Kind::State => change(app, &name, &body, Patch::Set, &way.trail),
+        Kind::Frame => frame(app, &name, &media, &way, &body).await,
+        Kind::Event | Kind::Audio => event(app, &name, &media, &way, &body).await,
     }
 }
 
@@ -99,8 +109,10 @@ async fn document(
         let text = "documents are JSON here: say content-type application/json, or POST other things";
         return Err(Problem::new(Code::UnsupportedMedia, text));
     }
+    let app = &*asker.connection.app;
+    let trail = passed::read(headers, &app.hub)?;
     let body = take(&asker, body).await?;
-    change(&asker.connection.app, name, &body, patch)
+    change(app, name, &body, patch, &trail)
 }
 
 /// The body, if its sender may publish it now.
@@ -134,7 +146,13 @@ fn stamp(headers: &HeaderMap) -> Result<u64, Problem> {
     })
 }
 
-fn change(app: &App, name: &Name, body: &[u8], patch: fn(Value) -> Patch) -> Result<Response<Body>, Problem> {
+fn change(
+    app: &App,
+    name: &Name,
+    body: &[u8],
+    patch: fn(Value) -> Patch,
+    trail: &Trail,
+) -> Result<Response<Body>, Problem> {
     let value: Value = serde_json::from_slice(body).map_err(|error| bad_json(&error))?;
     let patch = patch(value);
     if app.hub.topic(name).is_none() {
@@ -142,7 +160,7 @@ fn change(app: &App, name: &Name, body: &[u8], patch: fn(Value) -> Patch) -> Res
         Document::new(0, app.hub.config().document.clone()).patch(&patch).map_err(PublishError::from)?;
     }
     let topic = app.hub.topic_for(name, Kind::State)?;
-    let changed = app.hub.patch(&topic, &patch)?;
+    let changed = app.hub.patch_forwarded(&topic, &patch, trail)?;
     Ok(queued(app, name, Kind::State, body, Some(changed)))
 }
 
@@ -161,7 +179,7 @@ async fn frame(
     app: &App,
     name: &Name,
     media: &Media,
-    stamp: u64,
+    way: &Way,
     body: &[u8],
 ) -> Result<Response<Body>, Problem> {
     if body.is_empty() {
@@ -172,7 +190,7 @@ async fn frame(
         spec.content_type.clone_from(essence);
     }
     let topic = app.hub.create(name, &spec)?;
-    publish(app, &topic, media.frame_codec(), stamp, body).await?;
+    publish(app, &topic, media.frame_codec(), way, body).await?;
     Ok(queued(app, name, Kind::Frame, body, None))
 }
 
@@ -180,7 +198,7 @@ async fn event(
     app: &App,
     name: &Name,
     media: &Media,
-    stamp: u64,
+    way: &Way,
     body: &[u8],
 ) -> Result<Response<Body>, Problem> {
     let codec = match media {
@@ -196,7 +214,7 @@ async fn event(
         _ => codec::EVENT_BYTES,
     };
     let topic = app.hub.topic_for(name, Kind::Event)?;
-    publish(app, &topic, codec, stamp, body).await?;
+    publish(app, &topic, codec, way, body).await?;
     Ok(queued(app, name, Kind::Event, body, None))
 }
 
@@ -208,13 +226,13 @@ pub(super) async fn publish(
     app: &App,
     topic: &Arc<HubTopic>,
     codec: u8,
-    stamp: u64,
+    way: &Way,
     body: &[u8],
 ) -> Result<u64, PublishError> {
     let mut patience = None;
     loop {
         let now = app.now();
-        match app.hub.publish(now, topic, codec, Some(stamp), body) {
+        match app.hub.publish_forwarded(now, topic, codec, Some(way.stamp), body, &way.trail) {
             Err(PublishError::Busy { until }) if now < *patience.get_or_insert(until) => {
                 tokio::time::sleep(ASK_EVERY).await;
             }

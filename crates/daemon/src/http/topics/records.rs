@@ -13,7 +13,7 @@ use nyx_protocol::topic::Name;
 use nyx_protocol::wire::{Kind, codec};
 use serde::Serialize;
 
-use super::publish;
+use super::publish::{self, Way};
 use crate::http::answer::{self, Code, Problem};
 use crate::http::visitor::Asker;
 use crate::serve::App;
@@ -45,7 +45,7 @@ enum Outcome {
 pub(super) async fn post(
     asker: &Asker,
     name: &Name,
-    stamp: u64,
+    way: &Way,
     body: &[u8],
 ) -> Result<Response<Body>, Problem> {
     let lines = || body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
@@ -61,7 +61,7 @@ pub(super) async fn post(
     let topic = app.hub.topic_for(name, Kind::Event)?;
     let (mut results, mut retry_after, mut accepted, mut is_busy) = (Vec::new(), None, 0, false);
     for line in lines() {
-        match record(asker, &topic, stamp, line.trim_ascii(), is_busy).await {
+        match record(asker, &topic, way, line.trim_ascii(), is_busy).await {
             Ok(sequence) => {
                 accepted += 1;
                 app.meters.publish_by_http(name.as_str());
@@ -96,7 +96,7 @@ pub(super) async fn post(
 async fn record(
     asker: &Asker,
     topic: &Arc<Topic>,
-    stamp: u64,
+    way: &Way,
     line: &[u8],
     is_busy: bool,
 ) -> Result<u64, Problem> {
@@ -106,9 +106,9 @@ async fn record(
     let now = app.now();
     asker.admit_publish(line.len())?;
     let published: Result<u64, PublishError> = if is_busy {
-        app.hub.publish(now, topic, codec::EVENT_JSON, Some(stamp), line)
+        app.hub.publish_forwarded(now, topic, codec::EVENT_JSON, Some(way.stamp), line, &way.trail)
     } else {
-        publish::publish(app, topic, codec::EVENT_JSON, stamp, line).await
+        publish::publish(app, topic, codec::EVENT_JSON, way, line).await
     };
     Ok(published?)
 }
