@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use nyx_core::{ByteSize, Instant};
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -254,6 +255,10 @@ impl<'a> Pump<'a> {
             }
             ready = self.to.writable(), if writing => ready,
             ready = self.from.readable(), if reading => ready,
+            // Where its direction has ended, or the link towards it is full, nobody reads from the receiver and would be told that it is gone.
+            _ = self.to.ready(Interest::ERROR), if !self.stalled => {
+                Err(self.to.take_error()?.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()))
+            }
             () = self.alarm.sleep_until(timeout.unwrap_or_default()), if timeout.is_some() => Ok(()),
             else => Err(io::ErrorKind::ConnectionAborted.into()),
         }

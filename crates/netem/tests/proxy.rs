@@ -9,6 +9,9 @@ use nyx_netem::{Handle, Impairment, Proxy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+/// Far beyond what anything here takes.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 fn content(length: usize, salt: usize) -> Vec<u8> {
@@ -104,6 +107,30 @@ async fn a_reset_passes_as_a_reset() {
     assert!(server.read(&mut [0; 8]).await.is_err());
     until(|| handle.counters().open == 0).await;
     assert_eq!(handle.counters().reset, 1);
+}
+
+#[tokio::test]
+async fn a_reset_passes_also_after_an_end_and_while_the_link_is_full() {
+    let (listener, upstream) = listener().await;
+    let mut shut = Impairment::default();
+    shut.rate = Some(Bitrate::default());
+    for (impairment, ends) in [(Impairment::default(), true), (shut, false)] {
+        let handle = proxy(upstream, impairment);
+        let (mut client, mut server) = connect(&handle, &listener).await;
+        if ends {
+            client.shutdown().await.unwrap();
+            assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0);
+        } else {
+            let room = handle.impairment().buffer.bytes();
+            client.write_all(&vec![0; room as usize]).await.unwrap();
+            until(|| handle.counters().to_upstream.received == room).await;
+        }
+        client.set_zero_linger().unwrap();
+        drop(client);
+        tokio::time::timeout(PATIENCE, until(|| handle.counters().open == 0)).await.expect("it is not seen");
+        assert_eq!(handle.counters().reset, 1);
+        assert!(server.write_all(b"x").await.is_err());
+    }
 }
 
 #[tokio::test]
