@@ -68,6 +68,7 @@ impl Conditions {
 /// let reorder: Reorder = "1%:50".parse().unwrap();
 /// assert_eq!((reorder.share.get(), reorder.by), (0.01, 50));
 /// assert_eq!(reorder.to_string(), "1%:50");
+/// assert!("1%:0".parse::<Reorder>().is_err());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reorder {
@@ -88,7 +89,8 @@ impl FromStr for Reorder {
 
     fn from_str(text: &str) -> Result<Self, ParseShareError> {
         let (share, by) = text.split_once(':').unwrap_or((text, "1"));
-        let by = by.parse().map_err(|_| ParseShareError::new(text))?;
+        // Behind none is in its place: who writes it means something else.
+        let by = by.parse().ok().filter(|by| *by > 0).ok_or_else(|| ParseShareError::new(text))?;
         Ok(Self { share: share.parse()?, by })
     }
 }

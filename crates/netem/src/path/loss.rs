@@ -117,21 +117,27 @@ impl FromStr for Loss {
 }
 
 /// Whether the path is bad at the moment.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Weather {
     bad: bool,
+    /// A source of its own, so that only bursts that lose a part draw from it, and change nobody's fate but of theirs.
+    random: fastrand::Rng,
 }
 
 impl Weather {
-    /// Decides about one datagram by a number from 0 to 1, and by more where it needs them.
-    pub(super) fn loses(&mut self, loss: &Loss, draw: f64, mut more: impl FnMut() -> f64) -> bool {
+    pub(super) fn new(seed: u64) -> Self {
+        // The odd fraction of the golden ratio, for another stream than the path's.
+        Self { bad: false, random: fastrand::Rng::with_seed(seed ^ 0x9e37_79b9_7f4a_7c15) }
+    }
+
+    /// Decides about one datagram by a number from 0 to below 1.
+    pub(super) fn loses(&mut self, loss: &Loss, draw: f64) -> bool {
         match *loss {
             Loss::None => false,
             Loss::Random(share) => draw < share.0,
             Loss::Burst { to_bad, to_good, lost } => {
-                let changes = draw < if self.bad { to_good.0 } else { to_bad.0 };
-                self.bad ^= changes;
-                self.bad && (lost.0 >= 1.0 || more() < lost.0)
+                self.bad ^= draw < if self.bad { to_good.0 } else { to_bad.0 };
+                self.bad && (lost.0 >= 1.0 || self.random.f64() < lost.0)
             }
         }
     }

@@ -54,6 +54,8 @@ pub struct Path {
     /// Not yet across the line; the first is on it.
     queue: VecDeque<Bytes>,
     queue_bytes: usize,
+    /// In the queue, in flight and held back.
+    bytes: usize,
     departure: Option<Instant>,
     /// By time of arrival, and by number among equals.
     flight: BTreeMap<(Instant, u64), Bytes>,
@@ -82,7 +84,7 @@ pub struct Counters {
     pub delivered: u64,
     /// Datagrams that [`Conditions::loss`] took.
     pub lost: u64,
-    /// Datagrams for which the queue had no room.
+    /// Datagrams for which the queue had no room, or the path as a whole: see [`DATAGRAMS_MAX`] and [`BYTES_MAX`].
     pub overflowed: u64,
     /// Datagrams over [`Conditions::mtu`].
     pub too_large: u64,
@@ -113,10 +115,11 @@ impl Path {
     pub fn new(conditions: Conditions) -> Self {
         Self {
             random: fastrand::Rng::with_seed(conditions.seed),
+            weather: Weather::new(conditions.seed),
             conditions,
-            weather: Weather::default(),
             queue: VecDeque::new(),
             queue_bytes: 0,
+            bytes: 0,
             departure: None,
             flight: BTreeMap::new(),
             next_number: 0,
@@ -138,6 +141,7 @@ impl Path {
             self.counters.overflowed += 1;
         } else {
             self.queue_bytes += datagram.len();
+            self.bytes += datagram.len();
             self.queue.push_back(datagram);
             if self.departure.is_none() {
                 self.begin(now);
@@ -150,8 +154,10 @@ impl Path {
     pub fn poll_output(&mut self, now: Instant) -> Option<Bytes> {
         self.advance(now);
         let first = self.flight.first_entry().filter(|first| first.key().0 <= now)?;
+        let datagram = first.remove();
         self.counters.delivered += 1;
-        Some(first.remove())
+        self.bytes -= datagram.len();
+        Some(datagram)
     }
 
     /// When there will next be something to do, once `poll_output` has returned `None`. `None`: not by itself.
@@ -180,7 +186,7 @@ impl Path {
             self.queue.clear();
             self.flight.clear();
             self.held.clear();
-            (self.queue_bytes, self.departure) = (0, None);
+            (self.queue_bytes, self.bytes, self.departure) = (0, 0, None);
         }
     }
 
@@ -193,7 +199,7 @@ impl Path {
         let datagrams = self.queue.len() + self.flight.len() + self.held.len();
         // One that is larger than the queue is still carried where nothing waits.
         let full = !self.queue.is_empty() && self.queue_bytes + bytes > self.conditions.buffer.len();
-        full || datagrams >= DATAGRAMS_MAX
+        full || datagrams >= DATAGRAMS_MAX || self.bytes + bytes > BYTES_MAX
     }
 
     /// Moves everything to where it is at `now`.
@@ -215,14 +221,15 @@ impl Path {
     /// A datagram leaves the line: what becomes of it is decided here.
     fn depart(&mut self, at: Instant, datagram: Bytes) {
         let [loss, duplicate, reorder, jitter] = std::array::from_fn(|_| self.random.f64());
-        let lost = self.weather.loses(&self.conditions.loss, loss, || self.random.f64());
-        if lost {
+        if self.weather.loses(&self.conditions.loss, loss) {
             self.counters.lost += 1;
+            self.bytes -= datagram.len();
             return;
         }
         let arrival = at + self.conditions.delay + self.conditions.jitter.mul_f64(jitter);
         if duplicate < self.conditions.duplicate.get() {
             self.counters.duplicated += 1;
+            self.bytes += datagram.len();
             self.fly(arrival, datagram.clone());
         }
         match self.conditions.reorder {
@@ -250,8 +257,12 @@ impl Path {
     }
 }
 
-/// Datagrams on a path in all: the bound of one that has delay but no rate.
+/// Datagrams on a path in all: the bound of one that has delay but no rate. More are dropped, as where the queue has no room.
 pub const DATAGRAMS_MAX: usize = 16 * 1024;
+
+/// Bytes of datagrams on a path in all, which bound it sooner where they are large: 64 MiB, half a second at a gigabit per second. What is doubled
+/// counts twice.
+pub const BYTES_MAX: usize = 64 << 20;
 
 /// How long one is held back when too few others come to pass it.
 const HOLD_MAX: Duration = Duration::from_millis(200);
