@@ -76,6 +76,36 @@ async fn what_is_lost_doubled_or_cut_is_counted() {
 }
 
 #[tokio::test]
+async fn what_the_system_would_not_send_is_counted_and_was_not_delivered() {
+    // To all: a socket has to ask for that, and this one does not.
+    let handle = proxy("255.255.255.255:9".parse().unwrap(), Conditions::default());
+    let client = UdpSocket::bind(ANY).await.unwrap();
+    client.send_to(b"to nobody", handle.local_addr()).await.unwrap();
+    until(|| handle.totals().unsendable == 1).await;
+    assert_eq!((handle.totals().to_upstream.received, handle.totals().to_upstream.delivered), (1, 0));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_burst_that_nobody_reads_in_time_is_accounted_for() {
+    let server = UdpSocket::bind(ANY).await.unwrap();
+    let handle = proxy(server.local_addr().unwrap(), Conditions::default());
+    let client = std::net::UdpSocket::bind(ANY).unwrap();
+    // The runtime has one thread, which is here: so nobody reads meanwhile, and no buffer holds as many.
+    const SENT: u64 = 20_000;
+    for _ in 0..SENT {
+        client.send_to(&[7; 1400], handle.local_addr()).unwrap();
+    }
+    assert!(handle.totals().unread > 0);
+    until(|| {
+        let totals = handle.totals();
+        totals.to_upstream.received + totals.refused + totals.unread == SENT
+    })
+    .await;
+    assert!(handle.totals().to_upstream.received > 0);
+}
+
+#[tokio::test]
 async fn clients_over_the_limit_are_refused_and_silent_ones_are_forgotten() {
     let server = UdpSocket::bind(ANY).await.unwrap();
     let mut config = Config::default();

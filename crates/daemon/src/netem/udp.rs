@@ -29,13 +29,13 @@ pub(super) async fn run(
     if args.progress {
         background.spawn(progress(handle.clone()));
     }
-    tokio::select! {
+    let totals = tokio::select! {
         never = proxy.run() => match never {},
-        () = signals.wait() => {}
-    }
+        // Read before the proxy is dropped: the system forgets what it counted for a socket with it.
+        totals = async { signals.wait().await; handle.totals() } => totals,
+    };
     drop(background);
     tell::end_progress();
-    let totals = handle.totals();
     if args.json {
         tell::print(format!("{}\n", json(&totals)))?;
     } else {
@@ -53,7 +53,7 @@ async fn progress(handle: Handle) {
 }
 
 fn describe(totals: &Totals) -> String {
-    let Totals { clients, refused, to_upstream, to_client, .. } = totals;
+    let Totals { clients, refused, unread, unsendable, to_upstream, to_client, .. } = totals;
     let mut words = format!(
         "clients: {clients}, {} datagrams to them, {} to the server",
         to_client.delivered, to_upstream.delivered
@@ -67,6 +67,8 @@ fn describe(totals: &Totals) -> String {
         (both(|counters| counters.duplicated), "doubled"),
         (both(|counters| counters.reordered), "held back"),
         (*refused, "refused"),
+        (*unread, "dropped by the system, unread"),
+        (*unsendable, "not to be sent"),
     ] {
         if count > 0 {
             words.push_str(&format!(", {count} {what}"));
@@ -91,6 +93,8 @@ fn json(totals: &Totals) -> serde_json::Value {
     serde_json::json!({
         "clients": totals.clients,
         "refused": totals.refused,
+        "unread": totals.unread,
+        "unsendable": totals.unsendable,
         "to_upstream": flow(&totals.to_upstream),
         "to_client": flow(&totals.to_client),
     })

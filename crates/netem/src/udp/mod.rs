@@ -1,5 +1,8 @@
 //! The UDP relay: a path in each direction for each client.
 
+mod relay;
+mod unread;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
@@ -9,9 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use nyx_core::Instant;
 use nyx_core::clock::Monotonic;
 use parking_lot::Mutex;
+use socket2::SockRef;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -19,6 +22,8 @@ use tokio::task::JoinSet;
 use crate::alarm::Alarm;
 use crate::path::{Conditions, Counters, Path};
 use crate::proxy::BindError;
+use relay::Relay;
+use unread::Unread;
 
 /// How a [`Proxy`] treats its clients.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,10 +81,15 @@ struct Control {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Totals {
-    /// Clients that came.
+    /// Clients that came, and were let in.
     pub clients: u64,
-    /// Datagrams of clients for which there was no room, or which came faster than they were taken in.
+    /// Datagrams of clients for whom there was no room or no socket, or which came faster than their paths took them.
     pub refused: u64,
+    /// Datagrams, in both directions, that the system dropped because they came faster than the proxy read them. Linux tells of them;
+    /// elsewhere this is 0.
+    pub unread: u64,
+    /// Datagrams, in both directions, that crossed their path and that the system would not send: there is no way to their receiver.
+    pub unsendable: u64,
     /// From clients to upstream.
     pub to_upstream: Counters,
     /// From upstream to clients.
@@ -90,6 +100,8 @@ pub struct Totals {
 struct Tally {
     clients: AtomicU64,
     refused: AtomicU64,
+    unread: Unread,
+    unsendable: AtomicU64,
     /// To upstream, and to clients.
     flows: Mutex<[Counters; 2]>,
 }
@@ -110,12 +122,15 @@ impl Handle {
         self.control.send_modify(|control| control.cut = cut);
     }
 
-    /// Totals since the proxy was bound. What is on its way is in `received` only.
+    /// Totals since the proxy was bound. What is on its way is in `received` only. On Linux this reads a file, which takes some 10 µs and
+    /// more where the system has many sockets.
     pub fn totals(&self) -> Totals {
         let [to_upstream, to_client] = *self.tally.flows.lock();
         Totals {
             clients: self.tally.clients.load(Ordering::Relaxed),
             refused: self.tally.refused.load(Ordering::Relaxed),
+            unread: self.tally.unread.total(),
+            unsendable: self.tally.unsendable.load(Ordering::Relaxed),
             to_upstream,
             to_client,
         }
@@ -138,7 +153,8 @@ impl Proxy {
         let local_addr = socket.local_addr().map_err(failed)?;
         let alarm = Arc::new(Alarm::start(Monotonic::new()).map_err(BindError::Thread)?);
         let (control, _) = watch::channel(Control { conditions: config.conditions.clone(), cut: false });
-        let handle = Handle { control, tally: Arc::default(), local_addr };
+        let handle = Handle { control, tally: Arc::<Tally>::default(), local_addr };
+        handle.tally.unread.open(&socket);
         Ok(Self { socket: Arc::new(socket), upstream, config, handle, alarm })
     }
 
@@ -158,51 +174,51 @@ impl Proxy {
     ///
     /// Dropping the future closes all sockets; what was on the paths is lost.
     pub async fn run(self) -> Infallible {
-        let mut clients: HashMap<SocketAddr, mpsc::Sender<Bytes>> = HashMap::new();
-        let mut tasks = JoinSet::new();
+        let mut clients = Clients::default();
         let mut buffer = vec![0; DATAGRAM_MAX];
         loop {
             tokio::select! {
-                received = self.socket.recv_from(&mut buffer) => match received {
-                    Ok((length, client)) => {
-                        let datagram = Bytes::copy_from_slice(&buffer[..length]);
-                        self.dispatch(&mut clients, &mut tasks, client, datagram);
-                    }
-                    // Some systems tell here that an earlier datagram did not arrive.
-                    Err(error) => tracing::debug!(%error, "cannot receive"),
-                },
-                Some(ended) = tasks.join_next() => if let Ok(client) = ended {
-                    clients.remove(&client);
+                received = self.socket.recv_from(&mut buffer) => {
+                    drain(&self.socket, received, &mut buffer, |datagram, client| {
+                        self.dispatch(&mut clients, client, datagram);
+                    });
+                }
+                Some(ended) = clients.tasks.join_next() => if let Ok(client) = ended {
+                    clients.inboxes.remove(&client);
                 },
             }
         }
     }
 
-    fn dispatch(
-        &self,
-        clients: &mut HashMap<SocketAddr, mpsc::Sender<Bytes>>,
-        tasks: &mut JoinSet<SocketAddr>,
-        client: SocketAddr,
-        datagram: Bytes,
-    ) {
-        let tally = &self.handle.tally;
-        if !clients.contains_key(&client) && clients.len() < self.config.clients_max {
-            let number = tally.clients.fetch_add(1, Ordering::Relaxed);
-            let (sender, inbox) = mpsc::channel(INBOX);
-            match self.relay(client, number, inbox) {
-                Ok(relay) => {
-                    tasks.spawn(async move {
-                        relay.run().await;
-                        client
-                    });
-                    clients.insert(client, sender);
-                }
-                Err(error) => tracing::warn!(%error, "cannot open a socket for another client"),
-            }
+    fn dispatch(&self, clients: &mut Clients, client: SocketAddr, datagram: Bytes) {
+        if !clients.inboxes.contains_key(&client) && clients.inboxes.len() < self.config.clients_max {
+            self.admit(clients, client);
         }
-        let taken = clients.get(&client).is_some_and(|inbox| inbox.try_send(datagram).is_ok());
+        let taken = clients.inboxes.get(&client).is_some_and(|inbox| inbox.try_send(datagram).is_ok());
         if !taken {
-            tally.refused.fetch_add(1, Ordering::Relaxed);
+            self.handle.tally.refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn admit(&self, clients: &mut Clients, client: SocketAddr) {
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let admitted = &self.handle.tally.clients;
+        match self.relay(client, admitted.load(Ordering::Relaxed), inbox) {
+            Ok(relay) => {
+                admitted.fetch_add(1, Ordering::Relaxed);
+                clients.tasks.spawn(async move {
+                    relay.run().await;
+                    client
+                });
+                clients.inboxes.insert(client, sender);
+                clients.lacks_sockets = false;
+            }
+            // Once, and not for each datagram of each client: those are counted.
+            Err(error) if !clients.lacks_sockets => {
+                clients.lacks_sockets = true;
+                tracing::warn!(%error, "cannot open a socket for another client");
+            }
+            Err(_) => {}
         }
     }
 
@@ -223,6 +239,7 @@ impl Proxy {
             to_upstream: bind(unspecified)?,
             inbox,
             paths: [path(0), path(1)],
+            unsendable: [0; 2],
             told: [Counters::default(); 2],
             control,
             alarm: Arc::clone(&self.alarm),
@@ -232,123 +249,52 @@ impl Proxy {
     }
 }
 
-/// One client.
-struct Relay {
-    client: SocketAddr,
-    to_client: Arc<UdpSocket>,
-    upstream: SocketAddr,
-    to_upstream: UdpSocket,
-    inbox: mpsc::Receiver<Bytes>,
-    /// To upstream, and to the client.
-    paths: [Path; 2],
-    /// What of the paths' counters is in the tally.
-    told: [Counters; 2],
-    control: watch::Receiver<Control>,
-    alarm: Arc<Alarm>,
-    tally: Arc<Tally>,
-    idle: Duration,
+/// Those who are let in.
+#[derive(Default)]
+struct Clients {
+    inboxes: HashMap<SocketAddr, mpsc::Sender<Bytes>>,
+    tasks: JoinSet<SocketAddr>,
+    /// Whether the last that came was not let in for want of a socket.
+    lacks_sockets: bool,
 }
 
-impl Relay {
-    /// Runs until the client has been silent for long enough.
-    async fn run(mut self) {
-        self.control.mark_changed();
-        let mut buffer = vec![0; DATAGRAM_MAX];
-        let mut last = self.alarm.now();
-        loop {
-            let now = self.alarm.now();
-            self.follow_control(now);
-            self.deliver(now).await;
-            self.tell();
-            let forget = last + self.idle;
-            let on_its_way = self.paths.iter().filter_map(Path::poll_timeout).min();
-            let Some(wake) = wake(now, on_its_way, forget) else { return };
-            tokio::select! {
-                Ok(()) = self.control.changed() => self.control.mark_changed(),
-                datagram = self.inbox.recv() => match datagram {
-                    Some(datagram) => {
-                        last = self.alarm.now();
-                        self.paths[0].handle_input(last, datagram);
-                    }
-                    None => return,
-                },
-                received = self.to_upstream.recv_from(&mut buffer) => match received {
-                    // A router that translates lets in only what comes from where the client sends to.
-                    Ok((length, from)) if from == self.upstream => {
-                        last = self.alarm.now();
-                        self.paths[1].handle_input(last, Bytes::copy_from_slice(&buffer[..length]));
-                    }
-                    Ok(_) => {}
-                    Err(error) => tracing::debug!(%error, "cannot receive"),
-                },
-                () = self.alarm.sleep_until(wake) => {}
-            }
+/// Hands on what was received, and what else waits, up to a [`TURN`].
+fn drain(
+    socket: &UdpSocket,
+    mut received: io::Result<(usize, SocketAddr)>,
+    buffer: &mut [u8],
+    mut take: impl FnMut(Bytes, SocketAddr),
+) {
+    for left in (0..TURN).rev() {
+        match received {
+            Ok((length, from)) => take(Bytes::copy_from_slice(&buffer[..length]), from),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            // Some systems tell here that an earlier datagram did not arrive.
+            Err(error) => tracing::debug!(%error, "cannot receive"),
         }
+        if left == 0 {
+            return;
+        }
+        received = socket.try_recv_from(buffer);
     }
-
-    fn follow_control(&mut self, now: Instant) {
-        if self.control.has_changed().unwrap_or(false) {
-            let Control { conditions, cut } = self.control.borrow_and_update().clone();
-            for path in &mut self.paths {
-                path.set(now, conditions.clone());
-                path.cut(now, cut);
-            }
-        }
-    }
-
-    async fn deliver(&mut self, now: Instant) {
-        while let Some(datagram) = self.paths[0].poll_output(now) {
-            if let Err(error) = self.to_upstream.send_to(&datagram, self.upstream).await {
-                tracing::debug!(%error, "cannot send to the server");
-            }
-        }
-        while let Some(datagram) = self.paths[1].poll_output(now) {
-            if let Err(error) = self.to_client.send_to(&datagram, self.client).await {
-                tracing::debug!(%error, "cannot send to the client");
-            }
-        }
-    }
-
-    fn tell(&mut self) {
-        let mut flows = self.tally.flows.lock();
-        for ((flow, path), told) in flows.iter_mut().zip(&self.paths).zip(&mut self.told) {
-            let counters = path.counters();
-            flow.add(&counters, told);
-            *told = counters;
-        }
-    }
-}
-
-/// When there is something to do though nothing comes. `None`: the client is to be forgotten, which it is not while something is on its way.
-fn wake(now: Instant, on_its_way: Option<Instant>, forget: Instant) -> Option<Instant> {
-    on_its_way.or_else(|| (now < forget).then_some(forget))
 }
 
 fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
     let socket = std::net::UdpSocket::bind(addr)?;
     socket.set_nonblocking(true)?;
+    // What a burst finds no room in is lost, and on no path. The system may give less.
+    let _ = SockRef::from(&socket).set_recv_buffer_size(SYSTEM_BUFFER);
     UdpSocket::from_std(socket)
 }
 
 /// The largest that there is.
 const DATAGRAM_MAX: usize = 65_535;
 
+/// Datagrams that are taken in before others get a turn: as many as one receive call of others takes.
+const TURN: usize = 64;
+
 /// Datagrams of a client that wait for its task.
 const INBOX: usize = 256;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_is_silent_is_forgotten_once_nothing_is_on_its_way_and_costs_nothing_until_then() {
-        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
-        assert_eq!(wake(at(1), None, at(10)), Some(at(10)));
-        assert_eq!(wake(at(1), Some(at(3)), at(10)), Some(at(3)));
-        // Whether it has been silent for long enough or will have been: there is nothing to do before the datagram is due.
-        for now in [1, 10, 11] {
-            assert_eq!(wake(at(now), Some(at(12)), at(10)), Some(at(12)));
-        }
-        assert_eq!(wake(at(10), None, at(10)), None);
-    }
-}
+/// What the system is asked to keep unread, in bytes: some 3,000 full packets of Ethernet. Linux gives `net.core.rmem_max` at most.
+const SYSTEM_BUFFER: usize = 4 << 20;
