@@ -11,7 +11,8 @@
 //!
 //! A line is a time from the start, and settings or words; times don't decrease. A setting is one of `rate` (or `off`), `delay`, `jitter`,
 //! `buffer`, `loss`, `duplicate`, `reorder` and `mtu` (or `off`), written as on the command line of `nyx netem`. `stall` and `go` stop all bytes and let them go on,
-//! `cut` breaks connections and lets nothing through until `return`, and `repeat` begins again from the first line.
+//! `cut` breaks connections and lets nothing through until `return`, and `repeat` begins again from the first line. Datagrams don't wait, so a
+//! stall loses them.
 
 use std::fmt;
 use std::str::FromStr;

@@ -102,7 +102,7 @@ pub(crate) fn run(args: Args) -> Outcome {
 impl Args {
     async fn run(self) -> Outcome {
         let mut signals = Signals::new()?;
-        let upstream = resolve(&self.upstream).await?;
+        let upstream = resolve(&self.upstream, self.listen).await?;
         let schedule = self.schedule.as_deref().map(read_schedule).transpose()?;
         if self.udp {
             return udp::run(&self, upstream, schedule, signals).await;
@@ -193,12 +193,19 @@ fn read_schedule(file: &Path) -> Outcome<Schedule> {
     text.parse().map_err(|error| Failure::usage(anyhow!("{}: {error}", file.display())))
 }
 
-async fn resolve(address: &Address) -> Outcome<SocketAddr> {
-    let mut found = tokio::net::lookup_host((address.host(), address.port()))
+async fn resolve(address: &Address, listen: SocketAddr) -> Outcome<SocketAddr> {
+    let found = tokio::net::lookup_host((address.host(), address.port()))
         .await
         .with_context(|| format!("can't find the host {}: check its name", address.host()))
         .map_err(Failure::unreachable)?;
-    found.next().ok_or_else(|| Failure::unreachable(anyhow!("{} has no address", address.host())))
+    choose(found.collect(), listen)
+        .ok_or_else(|| Failure::unreachable(anyhow!("{} has no address", address.host())))
+}
+
+/// The first that is of the kind that clients use, if there is one: `localhost` is often both, and [::1] first, where a hub does not listen.
+fn choose(found: Vec<SocketAddr>, listen: SocketAddr) -> Option<SocketAddr> {
+    let alike = found.iter().find(|address| address.is_ipv4() == listen.is_ipv4());
+    alike.or(found.first()).copied()
 }
 
 fn listen_failed(error: BindError) -> Failure {
@@ -224,4 +231,19 @@ async fn cut(handle: Handle, after: Duration) {
     tokio::time::sleep(after).await;
     handle.cut();
     tell::note("netem: cut");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_of_two_addresses_is_met_where_clients_are() {
+        let [four, six, any]: [SocketAddr; 3] =
+            ["127.0.0.1:6990", "[::1]:6990", "0.0.0.0:7000"].map(|text| text.parse().expect("an address"));
+        assert_eq!(choose(vec![six, four], any), Some(four));
+        assert_eq!(choose(vec![four, six], six), Some(six));
+        assert_eq!(choose(vec![six], any), Some(six));
+        assert_eq!(choose(Vec::new(), any), None);
+    }
 }

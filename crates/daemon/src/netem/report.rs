@@ -23,14 +23,20 @@ pub(super) async fn progress(handle: Handle) {
 }
 
 pub(super) fn describe(counters: &Counters) -> String {
-    let Counters { accepted, open, unreachable, cut, reset, to_client, to_upstream, .. } = counters;
+    let Counters { accepted, open, over_limit, unreachable, cut, reset, to_client, to_upstream, .. } =
+        counters;
     let bytes = |flow: &Flow| tell::bytes(flow.delivered as f64);
     let mut words = format!(
         "connections: {accepted}, {open} of them open, {} to clients, {} to the server",
         bytes(to_client),
         bytes(to_upstream)
     );
-    for (count, what) in [(unreachable, "not answered by the server"), (cut, "cut"), (reset, "reset")] {
+    for (count, what) in [
+        (over_limit, "too many at once"),
+        (unreachable, "not answered by the server"),
+        (cut, "cut"),
+        (reset, "reset"),
+    ] {
         if *count > 0 {
             words.push_str(&format!(", {count} {what}"));
         }
