@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -37,6 +37,12 @@ enum Outcome {
     },
 }
 
+impl Outcome {
+    fn of(status: ExitStatus, elapsed: Duration) -> Self {
+        if status.success() { Self::Passed(elapsed) } else { Self::Failed(elapsed) }
+    }
+}
+
 impl Report {
     pub(crate) const fn new(what: &'static str) -> Self {
         Self { what, rows: Vec::new(), stdout: true }
@@ -51,16 +57,37 @@ impl Report {
     ///
     /// A command that fails is a row of the report; one that can't be started is an error.
     pub(crate) fn run(&mut self, name: &str, command: &mut Command) -> anyhow::Result<bool> {
+        let (status, elapsed) = self.watch(name, command)?;
+        self.rows.push(Row { name: name.to_owned(), outcome: Outcome::of(status, elapsed) });
+        Ok(status.success())
+    }
+
+    /// The same for a command that may find that the machine does not let it do its work, and says so by [`LEFT_OUT`]. It counts as failed
+    /// then when it is required.
+    pub(crate) fn run_if_let(
+        &mut self,
+        name: &str,
+        command: &mut Command,
+        required: bool,
+    ) -> anyhow::Result<()> {
+        let (status, elapsed) = self.watch(name, command)?;
+        let outcome = if status.code() == Some(LEFT_OUT) {
+            Outcome::LeftOut { wants: "says above what it needs".to_owned(), required }
+        } else {
+            Outcome::of(status, elapsed)
+        };
+        self.rows.push(Row { name: name.to_owned(), outcome });
+        Ok(())
+    }
+
+    fn watch(&self, name: &str, command: &mut Command) -> anyhow::Result<(ExitStatus, Duration)> {
         self.say(format_args!("\n==> {name}: {}\n", Shown(command)));
         if !self.stdout {
             command.stdout(io::stderr());
         }
         let start = now();
         let status = command.status().with_context(|| format!("can't start {:?}", command.get_program()))?;
-        let elapsed = start.elapsed();
-        let outcome = if status.success() { Outcome::Passed(elapsed) } else { Outcome::Failed(elapsed) };
-        self.rows.push(Row { name: name.to_owned(), outcome });
-        Ok(status.success())
+        Ok((status, start.elapsed()))
     }
 
     /// Runs the command to its end and keeps its output, for commands of which several run at once.
@@ -70,9 +97,7 @@ impl Report {
         let head = format!("\n==> {name}: {}\n", Shown(command));
         let start = now();
         let output = command.output().with_context(|| format!("can't start {:?}", command.get_program()))?;
-        let elapsed = start.elapsed();
-        let passed = output.status.success();
-        let outcome = if passed { Outcome::Passed(elapsed) } else { Outcome::Failed(elapsed) };
+        let outcome = Outcome::of(output.status, start.elapsed());
         let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         Ok(Captured { said: format!("{head}{}", said.concat()), row: Row { name: name.to_owned(), outcome } })
     }
@@ -128,7 +153,7 @@ impl fmt::Display for Report {
 
 impl Report {
     fn fmt_left_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut heading = "\nThis machine lacks a program that these want, so they did not run:\n";
+        let mut heading = "\nThis machine lacks what these want, so they did not run:\n";
         for row in &self.rows {
             if let Outcome::LeftOut { wants, .. } = &row.outcome {
                 writeln!(f, "{heading}  {} {wants}", row.name)?;
@@ -138,6 +163,9 @@ impl Report {
         Ok(())
     }
 }
+
+/// What a measurement exits with where the machine does not let it do its work, as tests do under Automake. `benches/src/datagrams` has the same.
+const LEFT_OUT: i32 = 77;
 
 /// A command as one would type it.
 struct Shown<'a>(&'a Command);
@@ -181,6 +209,25 @@ mod tests {
         let text = report([("browser", left_out(false))]).to_string();
         assert!(text.contains("  browser needs `x`: on Debian, `apt-get install y`\n"));
         assert!(text.ends_with("\n0 passed, 0 failed\n"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_finds_that_it_cannot_run_has_not_passed() {
+        let mut report = Report::on_stderr("bench");
+        let shell = |script| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        for (name, script, required) in
+            [("ran", "exit 0", true), ("lacks", "exit 77", false), ("was named", "exit 77", true)]
+        {
+            report.run_if_let(name, &mut shell(script), required).expect("there is a shell");
+        }
+        let text = report.to_string();
+        assert!(text.contains("\n  lacks says above what it needs\n"), "{text}");
+        assert!(text.ends_with("\n1 passed, 1 failed\n"), "{text}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use nyx_benches::datagrams::{Args, run};
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(&Args::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("datagrams: {error}");
             ExitCode::FAILURE

@@ -41,7 +41,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         brief: &["--smoke"],
         measures_daemon: true,
         lto: true,
-        wants: &[],
+        wants: &[IP, SOCAT],
     },
     Program {
         name: "protocol",
@@ -83,6 +83,8 @@ fn daemon(options: &Options) -> Command {
 }
 
 const VALGRIND: Wanted = Wanted { name: "valgrind", debian: "valgrind" };
+const IP: Wanted = Wanted { name: "ip", debian: "iproute2" };
+const SOCAT: Wanted = Wanted { name: "socat", debian: "socat" };
 
 /// A binary of the bench package.
 pub(super) struct Program {
@@ -111,7 +113,7 @@ impl Program {
         if options.test || !self.lto {
             without_lto(&mut run);
         }
-        report.run(self.name, run.args(brief).args(&options.args))?;
-        Ok(())
+        // Whether namespaces may be made is not for continuous integration to say: it is left out there, and not said to have passed.
+        report.run_if_let(self.name, run.args(brief).args(&options.args), options.is_named())
     }
 }
