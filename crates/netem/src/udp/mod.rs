@@ -179,9 +179,13 @@ impl Proxy {
         loop {
             tokio::select! {
                 received = self.socket.recv_from(&mut buffer) => {
-                    drain(&self.socket, received, &mut buffer, |datagram, client| {
+                    let more = drain(&self.socket, received, &mut buffer, |datagram, client| {
                         self.dispatch(&mut clients, client, datagram);
                     });
+                    // The rest waits in the system's buffer, which is larger than an inbox.
+                    if more {
+                        tokio::task::yield_now().await;
+                    }
                 }
                 Some(ended) = clients.tasks.join_next() => if let Ok(client) = ended {
                     clients.inboxes.remove(&client);
@@ -258,25 +262,26 @@ struct Clients {
     lacks_sockets: bool,
 }
 
-/// Hands on what was received, and what else waits, up to a [`TURN`].
+/// Hands on what was received, and what else waits, up to a [`TURN`]. Says whether there may be more.
 fn drain(
     socket: &UdpSocket,
     mut received: io::Result<(usize, SocketAddr)>,
     buffer: &mut [u8],
     mut take: impl FnMut(Bytes, SocketAddr),
-) {
+) -> bool {
     for left in (0..TURN).rev() {
         match received {
             Ok((length, from)) => take(Bytes::copy_from_slice(&buffer[..length]), from),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
             // Some systems tell here that an earlier datagram did not arrive.
             Err(error) => tracing::debug!(%error, "cannot receive"),
         }
         if left == 0 {
-            return;
+            break;
         }
         received = socket.try_recv_from(buffer);
     }
+    true
 }
 
 fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
@@ -293,8 +298,8 @@ const DATAGRAM_MAX: usize = 65_535;
 /// Datagrams that are taken in before others get a turn: as many as one receive call of others takes.
 const TURN: usize = 64;
 
-/// Datagrams of a client that wait for its task.
-const INBOX: usize = 256;
+/// Datagrams of a client that wait for its task: 16 turns, and 64 MiB of the largest, as much as a path holds.
+const INBOX: usize = 1024;
 
 /// What the system is asked to keep unread, in bytes: some 3,000 full packets of Ethernet. Linux gives `net.core.rmem_max` at most.
 const SYSTEM_BUFFER: usize = 4 << 20;
