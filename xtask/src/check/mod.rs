@@ -2,6 +2,7 @@
 
 mod commands;
 mod crates;
+mod fuzz;
 mod layers;
 mod sources;
 mod suites;
@@ -18,6 +19,7 @@ pub(crate) fn run() -> anyhow::Result<bool> {
     findings.extend(crates::check(&metadata)?);
     findings.extend(suites::check(&metadata)?);
     findings.extend(sources::check()?);
+    findings.extend(fuzz::check()?);
     findings.extend(commands::check());
 
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
