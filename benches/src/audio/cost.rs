@@ -30,6 +30,7 @@ pub(super) fn measure(stage: &Stage, on: On) -> anyhow::Result<Vec<Row>> {
     let metrics = reader.metrics();
     let p99 = metrics.latency.quantile(0.99).unwrap_or_default();
     ages.sort_unstable();
+    anyhow::ensure!(!ages.is_empty(), "no sound came");
     let age = |share: f64| Duration::from_micros(ages[((ages.len() - 1) as f64 * share) as usize]);
     let found = 1.0 - metrics.empty_wakeups as f64 / metrics.wakeups.max(1) as f64;
     let late = format!("{} of {} callbacks", metrics.late_callbacks, metrics.callbacks);

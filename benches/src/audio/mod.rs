@@ -74,10 +74,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(file) = &args.record {
         return record(file, args.socket.clone());
     }
+    let rows: Vec<_> = ROWS.iter().filter(|(name, ..)| name.contains(&args.only)).collect();
+    if rows.is_empty() {
+        let names: Vec<_> = ROWS.iter().map(|(name, ..)| *name).collect();
+        anyhow::bail!("no row has `{}` in its name; there are {}", args.only, names.join(", "));
+    }
     let stage = Stage::set(if args.brief { BRIEF } else { args.scale })?;
     let mut lines = vec![["what", "on", "measured", "aim", ""].map(str::to_owned)];
     let mut short = 0;
-    for (name, measure, is_for_both) in ROWS.iter().filter(|(name, ..)| name.contains(&args.only)) {
+    for (name, measure, is_for_both) in rows {
         for on in stage.sides(*is_for_both) {
             eprintln!("audio: {name}, {}", on.name());
             for row in measure(&stage, on)? {

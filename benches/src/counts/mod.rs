@@ -81,7 +81,7 @@ fn dispatch(args: &Args) -> Result<bool, Cause> {
         now.insert(op.name, callgrind::instructions(op)?);
     }
     let before = Book::load()?;
-    let passed = verdict::print(&mut out, before.as_ref(), &now)?;
+    let passed = verdict::print(&mut out, before.as_ref(), &now, args.names.is_empty())?;
     if args.bless {
         now.store()?;
         return Ok(true);

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use super::book::Book;
 use crate::table::aligned;
 
-/// Prints each operation before and now. Says whether none got worse, as far as that can be judged.
-pub(super) fn print(out: &mut impl Write, before: Option<&Book>, now: &Book) -> io::Result<bool> {
+/// Prints each operation before and now, and where all are there now those that are not any more. Says whether none got worse, as far as that
+/// can be judged, and none is gone.
+pub(super) fn print(out: &mut impl Write, before: Option<&Book>, now: &Book, all: bool) -> io::Result<bool> {
     let judged = before.is_some_and(|before| before.rustc == now.rustc);
     let mut lines = vec![["operation", "before", "now", "%", ""].map(str::to_owned)];
     let mut worse = 0;
@@ -23,6 +24,15 @@ pub(super) fn print(out: &mut impl Write, before: Option<&Book>, now: &Book) -> 
             change.as_str(judged).to_owned(),
         ]);
     }
+    let gone = |op: &&String| all && !now.instructions.contains_key(*op);
+    let known = before.map(|before| &before.instructions);
+    let gone: Vec<_> = known.into_iter().flat_map(|known| known.keys()).filter(gone).collect();
+    for op in &gone {
+        let before =
+            known.and_then(|known| known.get(*op)).map_or_else(String::new, |known| format!("{known:.1}"));
+        let what = "GONE: if it should be, forget it with --bless".to_owned();
+        lines.push([(*op).clone(), before, "-".to_owned(), String::new(), what]);
+    }
     writeln!(out, "instructions per operation, {}\n", now.rustc)?;
     aligned(out, &lines, 1)?;
     match before {
@@ -31,7 +41,7 @@ pub(super) fn print(out: &mut impl Write, before: Option<&Book>, now: &Book) -> 
         }
         _ => writeln!(out, "\n{worse} worse")?,
     }
-    Ok(worse == 0)
+    Ok(worse == 0 && gone.is_empty())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +87,7 @@ mod tests {
 
     fn printed(before: Option<&Book>, now: &Book) -> (bool, String) {
         let mut out = Vec::new();
-        let passed = print(&mut out, before, now).expect("a vector takes everything");
+        let passed = print(&mut out, before, now, true).expect("a vector takes everything");
         (passed, String::from_utf8(out).expect("it is UTF-8"))
     }
 
@@ -102,6 +112,17 @@ mod tests {
         let (passed, text) = printed(Some(&book("a", 20.0)), &book("b", 30.0));
         assert!(passed);
         assert!(text.ends_with("\nnot judged: benches/counts.toml is by a\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_counted_any_more_fails_where_all_are_counted() {
+        let mut before = book("a", 20.0);
+        before.insert("wire/patch", 3.0);
+        let (passed, text) = printed(Some(&before), &book("a", 20.0));
+        let gone = text.lines().find(|line| line.starts_with("wire/patch"));
+        assert!(!passed && gone.is_some_and(|line| line.contains("GONE")), "{text}");
+        let one = print(&mut Vec::new(), Some(&before), &book("a", 20.0), false);
+        assert!(one.expect("a vector takes everything"));
     }
 
     #[test]

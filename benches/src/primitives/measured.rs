@@ -17,27 +17,33 @@ pub(crate) type Rows = BTreeMap<String, Row>;
 /// A row's figures by contender, the function in the group.
 pub(crate) type Row = BTreeMap<String, Figure>;
 
-/// One contender in one row: nanoseconds per operation in each run, in their order.
+/// One contender in one row: nanoseconds per operation by run. A run that broke off may lack it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Figure(pub(crate) Vec<f64>);
+pub(crate) struct Figure(BTreeMap<usize, f64>);
 
 impl Figure {
+    /// What each of the runs gave, in their order.
+    pub(crate) fn of_runs(nanos: impl IntoIterator<Item = f64>) -> Self {
+        Self(nanos.into_iter().enumerate().collect())
+    }
+
     /// The median over runs.
     pub(crate) fn nanos(&self) -> f64 {
-        median(&sorted(self.0.iter().copied()))
+        median(&sorted(self.0.values().copied()))
     }
 
     /// Half the distance between the best and the worst run, in percent of the median, if there were several.
     pub(crate) fn spread_percent(&self) -> Option<f64> {
-        (self.0.len() > 1).then(|| spread(&sorted(self.0.iter().copied())))
+        (self.0.len() > 1).then(|| spread(&sorted(self.0.values().copied())))
     }
 
-    /// This one's time over another's: the median over runs of what it was within each. The contenders of a run follow each other within
-    /// seconds, so what a machine does to a whole run is in neither.
+    /// This one's time over another's: the median over runs of what it was within each that has both. The contenders of a run follow each
+    /// other within seconds, so what a machine does to a whole run is in neither. `None` where no run has both.
     pub(crate) fn over(&self, other: &Self) -> Option<f64> {
-        let of_run = self.0.iter().zip(&other.0).map(|(own, other)| own / other);
-        let ratio = median(&sorted(of_run));
-        ratio.is_finite().then_some(ratio)
+        let of_run = self.0.iter().filter_map(|(run, own)| Some(own / other.0.get(run)?));
+        let ratios = sorted(of_run);
+        let ratio = median(&ratios);
+        (!ratios.is_empty() && ratio.is_finite()).then_some(ratio)
     }
 }
 
@@ -64,18 +70,16 @@ pub(crate) enum Error {
 
 /// Reads the folders of all runs, each with the whole output of criterion.
 pub(crate) fn read(runs: &[PathBuf]) -> Result<Rows, Error> {
-    let mut nanos: BTreeMap<String, BTreeMap<String, Vec<f64>>> = BTreeMap::new();
-    for run in runs {
+    let mut rows = Rows::new();
+    for (index, run) in runs.iter().enumerate() {
         let mut found = Vec::new();
         walk(run, &mut found)?;
-        for Sample { row, contender, nanos: value } in found {
-            nanos.entry(row).or_default().entry(contender).or_default().push(value);
+        for Sample { row, contender, nanos } in found {
+            let figures = rows.entry(row).or_default();
+            figures.entry(contender).or_insert_with(|| Figure(BTreeMap::new())).0.insert(index, nanos);
         }
     }
-    let row = |row: BTreeMap<String, Vec<f64>>| {
-        row.into_iter().map(|(contender, nanos)| (contender, Figure(nanos))).collect()
-    };
-    Ok(nanos.into_iter().map(|(name, contenders)| (name, row(contenders))).collect())
+    Ok(rows)
 }
 
 /// One contender's result in one run.
@@ -177,9 +181,22 @@ mod tests {
 
     #[test]
     fn what_slows_a_whole_run_is_in_no_ratio() {
-        let (ours, peer) = (Figure(vec![10.0, 30.0, 12.0]), Figure(vec![20.0, 60.0, 20.0]));
+        let [ours, peer] = [[10.0, 30.0, 12.0], [20.0, 60.0, 20.0]].map(Figure::of_runs);
         assert_eq!(ours.over(&peer), Some(0.5));
-        assert_eq!(ours.over(&Figure(vec![0.0; 3])), None);
+        assert_eq!(ours.over(&Figure::of_runs([0.0; 3])), None);
+    }
+
+    #[test]
+    fn a_run_that_broke_off_is_compared_with_no_other() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let runs = ["1", "2"].map(|run| folder.path().join(run));
+        for (run, nanos) in runs.iter().zip([10.0, 40.0]) {
+            write(run, "nyx", "null", nanos);
+        }
+        write(&runs[1], "opool", "null", 20.0);
+        let row = read(&runs).expect("the files are right").remove("pool/get").expect("it was measured");
+        assert_eq!(row["nyx"].over(&row["opool"]), Some(2.0));
+        assert_eq!(Figure::of_runs([1.0]).over(&Figure::of_runs([])), None);
     }
 
     #[test]

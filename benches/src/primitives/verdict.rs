@@ -67,7 +67,7 @@ fn lines(name: &str, rows: &Rows, aims: &[Aim]) -> Vec<Line> {
     let of_row: Vec<_> = aims.iter().filter(|aim| aim.row == name).collect();
     let empty = Row::new();
     let row = rows.get(name).unwrap_or(&empty);
-    let ours = of_row.first().map_or("nyx", |aim| &aim.ours);
+    let ours = of_row.first().map_or(OURS, |aim| &aim.ours);
     let ours = row.get(ours).or_else(|| row.iter().find(|(name, _)| is_ours(name)).map(|(_, figure)| figure));
     let mut lines: Vec<_> = row
         .iter()
@@ -109,7 +109,7 @@ impl Line {
 fn by_speed(a: &Line, b: &Line) -> Ordering {
     let is_peer = |line: &Line| !line.contender.as_deref().is_some_and(is_ours);
     let nanos = |line: &Line| line.nanos.unwrap_or(f64::INFINITY);
-    let is_variant = |line: &Line| line.contender.as_deref() != Some("nyx");
+    let is_variant = |line: &Line| line.contender.as_deref() != Some(OURS);
     let ours_first = is_peer(a).cmp(&is_peer(b)).then_with(|| match is_peer(a) {
         true => Ordering::Equal,
         false => is_variant(a).cmp(&is_variant(b)),
@@ -117,10 +117,12 @@ fn by_speed(a: &Line, b: &Line) -> Ordering {
     ours_first.then(nanos(a).total_cmp(&nanos(b)))
 }
 
-/// Whether the contender is Nyx or a variant of it.
+/// Whether the contender is Nyx or a variant of it, such as `nyx value` or `nyx, kernel`.
 fn is_ours(contender: &str) -> bool {
-    contender.split(' ').next() == Some("nyx")
+    contender.strip_prefix(OURS).is_some_and(|variant| variant.is_empty() || variant.starts_with([' ', ',']))
 }
+
+const OURS: &str = "nyx";
 
 impl Aim {
     /// The verdict, and the peer that it is about.
@@ -158,6 +160,10 @@ impl Aim {
 
 impl fmt::Display for Aim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Which of ours it is about, where that is not plain.
+        if is_ours(&self.ours) && self.ours != OURS {
+            write!(f, "{} ", self.ours)?;
+        }
         match &self.bound {
             Bound::Nanos(nanos) => write!(f, "at most {nanos} ns"),
             Bound::Bytes(bytes) => write!(f, "at most {bytes} bytes"),

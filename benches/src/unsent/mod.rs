@@ -154,14 +154,16 @@ async fn measure(path: Path, bound: Bound, time: Duration) -> anyhow::Result<Cel
         writers.spawn(hog(clock.clone()));
     }
     writers.spawn(write(writer, path.frame_bytes, path.frames_per_second, clock.clone()));
-    let reading = tokio::spawn(read(reader, path.frame_bytes, clock, time));
+    let begun = clock.now();
+    let reading = tokio::spawn(read(reader, path.frame_bytes, clock.clone(), time));
     let before = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let (seen, seconds) = reading.await??;
     let after = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let wall = clock.now().since(begun).as_secs_f64();
     writers.shutdown_background();
     links.shutdown_background();
-    let cpu = (after.tv_sec - before.tv_sec) as f64 + (after.tv_nsec - before.tv_nsec) as f64 / 1e9;
-    Ok(Cell { path, bound, seconds, seen, target: gauge.target(), cpu: cpu / seconds })
+    let spent = (after.tv_sec - before.tv_sec) as f64 + (after.tv_nsec - before.tv_nsec) as f64 / 1e9;
+    Ok(Cell { path, bound, seconds, seen, target: gauge.target(), cpu: spent / wall })
 }
 
 fn thread() -> std::io::Result<Runtime> {

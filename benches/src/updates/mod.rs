@@ -82,6 +82,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         control::measure(args.brief, &mut report);
         links::measure(args.seed, args.brief, &mut report);
     }
-    report.print(&mut io::stdout().lock(), args.json)?;
+    report.print(&mut io::stdout().lock(), args.json, args.trace.is_none())?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::primitives::aims::Aim;
 use crate::primitives::measured::{Figure, Rows};
-use crate::primitives::verdict::{Outcome, Verdict, judge};
+use crate::primitives::verdict::{Line as Unmeasured, Outcome, Verdict, judge};
 use crate::table::{Machine, aligned, grouped};
 
 /// What was measured so far.
@@ -64,13 +64,18 @@ impl Report {
         self.lines.push(line);
     }
 
-    /// Prints the table, the aims for rows that were measured beside their figures; or one JSON object for each line.
-    pub(super) fn print(&self, out: &mut impl Write, json: bool) -> anyhow::Result<()> {
+    /// Prints the table, the aims for rows that were measured beside their figures, and of all rows those that were not; or one
+    /// JSON object for each line.
+    pub(super) fn print(&self, out: &mut impl Write, json: bool, all: bool) -> anyhow::Result<()> {
         let aims = crate::primitives::aims()?;
         let judged = self.judged(aims.of_suite("protocol"));
+        let missing = if all { self.missing(aims.of_suite("protocol")) } else { Vec::new() };
         if json {
             writeln!(out, "{}", serde_json::to_string(&Machine::here())?)?;
             for line in &judged {
+                writeln!(out, "{}", serde_json::to_string(line)?)?;
+            }
+            for line in &missing {
                 writeln!(out, "{}", serde_json::to_string(line)?)?;
             }
             return Ok(());
@@ -80,10 +85,30 @@ impl Report {
             aligned(out, &cells(section), 1)?;
             writeln!(out)?;
         }
-        let count =
-            |outcome| judged.iter().flat_map(|line| &line.verdicts).filter(|v| v.outcome == outcome).count();
+        for line in &missing {
+            let verdicts: Vec<_> = line.verdicts.iter().map(words).collect();
+            writeln!(out, "{}: {}\n", line.row, verdicts.join("; "))?;
+        }
+        let verdicts = || {
+            let missing = missing.iter().flat_map(|line| &line.verdicts);
+            judged.iter().flat_map(|line| &line.verdicts).chain(missing)
+        };
+        let count = |outcome| verdicts().filter(|verdict| verdict.outcome == outcome).count();
         let (pass, short, unknown) = (count(Outcome::Pass), count(Outcome::Short), count(Outcome::Unknown));
         Ok(writeln!(out, "{pass} PASS, {short} SHORT, {unknown} without a verdict")?)
+    }
+
+    /// What is aimed at and was not measured: the row has another name now, or its section did not run.
+    fn missing(&self, aims: &[Aim]) -> Vec<Unmeasured> {
+        let is_measured = |aim: &Aim| {
+            METRICS.iter().any(|(metric, figure)| {
+                self.lines
+                    .iter()
+                    .any(|line| figure(line).is_some() && aim.row == format!("{}/{metric}", line.row))
+            })
+        };
+        let of_rows: Vec<_> = aims.iter().filter(|aim| !is_measured(aim)).cloned().collect();
+        judge(&Rows::new(), &of_rows)
     }
 
     fn judged(&self, aims: &[Aim]) -> Vec<Judged<'_>> {
@@ -94,7 +119,7 @@ impl Report {
             for line in &self.lines {
                 if let Some(value) = figure(line) {
                     let row = rows.entry(format!("{}/{metric}", line.row)).or_default();
-                    row.insert(line.contender.clone(), Figure(vec![value]));
+                    row.insert(line.contender.clone(), Figure::of_runs([value]));
                 }
             }
             let of_rows: Vec<_> = aims.iter().filter(|aim| rows.contains_key(&aim.row)).cloned().collect();
@@ -187,6 +212,9 @@ mod tests {
         )
         .expect("they are right");
         let judged = report.judged(aims.of_suite("protocol"));
+        let missing: Vec<_> = report.missing(aims.of_suite("protocol"));
+        assert_eq!(missing.len(), 1);
+        assert_eq!((&*missing[0].row, missing[0].verdicts[0].outcome), ("elsewhere/bytes", Outcome::Unknown));
         let said = |at: usize| judged[at].verdicts.iter().map(words).collect::<Vec<_>>();
         assert_eq!(said(0), ["SHORT: bytes at most 0.03 of JSON"]);
         assert_eq!(said(1), ["PASS: encode at most 20 ns"]);

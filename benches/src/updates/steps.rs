@@ -41,6 +41,8 @@ pub(super) fn measure(seed: u64, ticks: usize, report: &mut Report) -> anyhow::R
         records(&update, &mut singles)?;
         singles.drain(..).for_each(|record| batches.push(&record));
     }
+    // The last ones, which wait for no more.
+    batches.close();
     let mut step = |name: &str, from: (&str, usize), to: usize| {
         let percent = |bytes: usize| Some(100.0 * bytes as f64 / from.1.max(1) as f64);
         for (contender, bytes) in [(from.0, from.1), ("after it", to)] {
@@ -111,6 +113,12 @@ impl Batches {
         self.waiting.extend_from_slice(record);
         self.count += 1;
         if self.count == BATCH {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        if self.count > 0 {
             self.batched_bytes += HEADER_LEN + self.compressor.compress(&self.waiting, LEVEL).len();
             self.waiting.clear();
             self.count = 0;
@@ -122,3 +130,21 @@ const LEVEL: Method<'static> = Method::Level(Level::FAST);
 
 /// The default count of a batch that waits for more.
 const BATCH: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_alone_is_counted_in_a_batch_as_well() {
+        let mut batches = Batches::default();
+        let record = [0x5A; 100];
+        (0..BATCH + 3).for_each(|_| batches.push(&record));
+        let of_whole_ones = batches.batched_bytes;
+        batches.close();
+        assert!(batches.batched_bytes > of_whole_ones);
+        let closed = batches.batched_bytes;
+        batches.close();
+        assert_eq!(batches.batched_bytes, closed);
+    }
+}

@@ -4,7 +4,7 @@ use super::*;
 fn rows(figures: &[(&str, &str, f64)]) -> Rows {
     let mut rows = Rows::new();
     for &(row, contender, nanos) in figures {
-        let figure = Figure(vec![nanos]);
+        let figure = Figure::of_runs([nanos]);
         rows.entry(row.to_owned()).or_default().insert(contender.to_owned(), figure);
     }
     rows
@@ -52,11 +52,20 @@ fn the_best_peer_is_never_our_own_and_not_one_excepted() {
 }
 
 #[test]
+fn a_variant_is_ours_however_its_name_goes_on() {
+    let figures = [("queue", "nyx", 10.0), ("queue", "nyx, kernel", 2.0), ("queue", "nyxt", 4.0)];
+    let (outcome, _, peer) = verdict(&figures, "of = \"best\"\nat_most = 1.0");
+    assert_eq!((outcome, peer.as_deref()), (Outcome::Short, Some("nyxt")));
+    let lines = lines_of(&figures, "");
+    assert_eq!(lines.iter().map(|line| line.ratio).collect::<Vec<_>>(), [None, None, Some(2.5)]);
+}
+
+#[test]
 fn an_aim_can_be_about_a_variant() {
     let (outcome, aim, on) = verdict(QUEUE, "contender = \"nyx predictive\"\nnanos_at_most = 5.0");
     assert_eq!(
         (outcome, aim.as_str(), on.as_deref()),
-        (Outcome::Pass, "at most 5 ns", Some("nyx predictive"))
+        (Outcome::Pass, "nyx predictive at most 5 ns", Some("nyx predictive"))
     );
     assert_eq!(verdict(QUEUE, "nanos_at_most = 5.0").0, Outcome::Short);
 }
