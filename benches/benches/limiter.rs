@@ -1,4 +1,6 @@
 //! Rate limiters: the shared one, the one that amortises its clock, and the keyed one, beside their peers.
+//!
+//! `nyx` is the one that threads can share, as the peers can be; `nyx one owner` the one that can't, and reads the clock when it has to.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
@@ -93,11 +95,11 @@ fn thousand(c: &mut Criterion, name: &str, rate: u32) {
     group.throughput(Throughput::Elements(CALLS));
     let quota = Quota::per_second(u64::from(rate)).unwrap();
     let clock = Monotonic::new();
-    group.bench_function("nyx", |b| {
+    group.bench_function("nyx one owner", |b| {
         let fresh = || Local::with_clock(&quota, clock.clone());
         b.iter_batched_ref(fresh, |limiter| count(|| limiter.check().is_ok()), BatchSize::SmallInput);
     });
-    group.bench_function("nyx shared", |b| {
+    group.bench_function("nyx", |b| {
         let fresh = || Limiter::with_clock(&quota, clock.clone());
         b.iter_batched_ref(fresh, |limiter| count(|| limiter.check().is_ok()), BatchSize::SmallInput);
     });

@@ -1,4 +1,7 @@
 //! One item to eight readers: the ring and its cursors, beside broadcast channels.
+//!
+//! A channel can be shared by threads, so `nyx` and `nyx pull` have the lock around the ring that a topic of the hub has; `nyx value` is the ring
+//! of who has no need to share it.
 
 use std::hint::black_box;
 
@@ -7,6 +10,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nyx_core::Instant;
 use nyx_stream::policy::{self, Pull, Terms};
 use nyx_stream::{Cursor, Ring, ring};
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 fn publish(c: &mut Criterion) {
@@ -14,6 +18,10 @@ fn publish(c: &mut Criterion) {
         let mut group = c.benchmark_group(format!("ring/publish_8cursors/burst{burst}"));
         group.throughput(Throughput::Elements(burst as u64));
         group.bench_function("nyx", |b| {
+            let mut topic = Topic::new();
+            b.iter(|| topic.shared_round(burst));
+        });
+        group.bench_function("nyx value", |b| {
             let mut topic = Topic::new();
             b.iter(|| topic.read_round(burst));
         });
@@ -36,7 +44,7 @@ fn publish(c: &mut Criterion) {
 }
 
 struct Topic {
-    ring: Ring,
+    ring: Mutex<Ring>,
     cursors: Vec<Cursor>,
     pull: Pull,
     terms: Terms,
@@ -47,38 +55,48 @@ impl Topic {
         let ring = Ring::new(ring::Limits::new(8 << 20, CAPACITY));
         let cursors = vec![Cursor::at_head(&ring); READERS];
         let terms = Terms { now: Instant::ZERO, max_age: None, budget: 1 << 20, bytes_per_second: None };
-        Self { ring, cursors, pull: Pull::default(), terms }
+        Self { ring: Mutex::new(ring), cursors, pull: Pull::default(), terms }
     }
 
-    fn append(&mut self, burst: usize) {
-        for _ in 0..burst {
-            let item = Bytes::from_static(&ITEM);
-            self.ring.append(Instant::ZERO, item, 1, true, ITEM.len());
+    /// Appends a burst and lets every cursor take it, item by item, as senders and receivers of a channel do.
+    fn shared_round(&mut self, burst: usize) {
+        (0..burst).for_each(|_| append(&mut self.ring.lock()));
+        for cursor in &mut self.cursors {
+            for _ in 0..burst {
+                let taken = cursor.read(&self.ring.lock()).map(|read| read.entry.bytes.clone());
+                assert!(black_box(taken).is_some());
+            }
         }
     }
 
-    /// Appends a burst and lets every cursor read it, item by item, as receivers of a channel do. The ring lends what a
-    /// channel has to clone.
+    /// The same by its only owner, to whom the ring lends what a channel has to clone.
     fn read_round(&mut self, burst: usize) {
-        self.append(burst);
+        let ring = self.ring.get_mut();
+        (0..burst).for_each(|_| append(ring));
         for cursor in &mut self.cursors {
             for _ in 0..burst {
-                let read = cursor.read(&self.ring);
+                let read = cursor.read(ring);
                 assert!(read.is_some_and(|read| !black_box(&read.entry.bytes[..]).is_empty()));
             }
         }
     }
 
-    /// Appends a burst and lets every cursor take it at once, by policy, as the hub does.
+    /// Appends a burst at once and lets every cursor take it at once, by policy, as the hub does.
     fn pull_round(&mut self, burst: usize) {
-        self.append(burst);
+        let mut ring = self.ring.lock();
+        (0..burst).for_each(|_| append(&mut ring));
+        drop(ring);
         for cursor in &mut self.cursors {
             self.pull.clear();
-            policy::events(&self.ring, cursor, &self.terms, &mut self.pull);
+            policy::events(&self.ring.lock(), cursor, &self.terms, &mut self.pull);
             assert_eq!(self.pull.items, burst as u64);
             black_box(&self.pull.chunks);
         }
     }
+}
+
+fn append(ring: &mut Ring) {
+    ring.append(Instant::ZERO, Bytes::from_static(&ITEM), 1, true, ITEM.len());
 }
 
 /// Sends a burst and lets every receiver take it.

@@ -36,23 +36,26 @@ type Group<'a> = criterion::BenchmarkGroup<'a, criterion::measurement::WallTime>
 
 fn contenders(group: &mut Group<'_>, payload: &[u8], count: usize) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("the system has threads");
-    nyx(group, &runtime, payload, count);
+    nyx(group, &runtime, payload, count, "nyx", true);
+    if count == 1 {
+        nyx(group, &runtime, payload, count, "nyx, one at a time", false);
+    }
     std(group, payload, count);
     tokio(group, &runtime, payload, count);
     quinn(group, payload, count);
 }
 
-fn nyx(group: &mut Group<'_>, runtime: &Runtime, payload: &[u8], count: usize) {
+/// As it comes, or as who knows that one comes at a time has it: a plain call for each, and room for one.
+fn nyx(group: &mut Group<'_>, runtime: &Runtime, payload: &[u8], count: usize, name: &str, batched: bool) {
     let _entered = runtime.enter();
     let mut options = Options::default();
-    // Where one comes at a time, a plain call for each, and room for one.
-    options.batched = count > 1;
+    options.batched = batched;
     let bind = || Socket::bind(ANY, &options).expect("loopback");
     let (from, to) = (bind(), bind());
     let addr = to.local_addr().expect("it is bound");
-    let mut inbox = if count == 1 { Inbox::with_buffers(1) } else { Inbox::new() };
+    let mut inbox = if batched { Inbox::new() } else { Inbox::with_buffers(1) };
     let mut batch = Batch::default();
-    group.bench_function("nyx", |b| {
+    group.bench_function(name, |b| {
         b.iter_custom(|times| {
             runtime.block_on(async {
                 let start = now();
