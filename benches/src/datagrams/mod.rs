@@ -21,6 +21,7 @@ use clap::Parser;
 use nyx_client::Address;
 
 pub use crate::relay::Error;
+use crate::relay::measure::interrupted;
 use crate::table::aligned;
 use lab::{Lab, Scene};
 use nyx_netem::path::{Conditions, Loss};
@@ -85,7 +86,11 @@ pub async fn run(args: &Args) -> Result<ExitCode, Error> {
     } else if let Some(hub) = &args.count {
         peers::count(hub.clone(), args.window()).await
     } else {
-        return measure(args).await;
+        // Dropping it deletes the namespaces and kills what is in them; dying of the signal would leave both behind.
+        return tokio::select! {
+            measured = measure(args) => measured,
+            () = interrupted() => Err(Error::Interrupted),
+        };
     };
     played.map(|()| ExitCode::SUCCESS)
 }

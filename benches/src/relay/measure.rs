@@ -214,7 +214,8 @@ fn all_delivered(rows: &[Row]) -> Result<(), Error> {
     Ok(())
 }
 
-async fn interrupted() {
+/// Ready when the program is told to end.
+pub(crate) async fn interrupted() {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
