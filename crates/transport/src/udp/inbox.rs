@@ -20,6 +20,9 @@ pub struct Inbox {
     metas: Vec<RecvMeta>,
     /// Buffers that the last call filled.
     filled: usize,
+    /// Buffers that the next call is offered. The system looks at each of them for a call, which where one datagram comes at a time costs more than to
+    /// receive it.
+    offered: usize,
     /// Where copies go that are kept.
     pool: Pool,
     /// Buffers that left, and come back.
@@ -62,8 +65,8 @@ impl Inbox {
         Self::with_buffers(BATCH_SIZE)
     }
 
-    /// Room for so many datagrams, or trains of datagrams that the kernel has put together, at least one. Where few arrive at a time,
-    /// a small one is quicker.
+    /// Room for so many datagrams, or trains of datagrams that the kernel has put together, at least one. A call is offered about as much of it as
+    /// the last ones have filled, so a large one costs nothing where few arrive at a time.
     pub fn with_buffers(buffers: usize) -> Self {
         Self::with_pool(buffers, Pool::default())
     }
@@ -76,6 +79,7 @@ impl Inbox {
             buffers: (0..buffers).map(|_| shelf.take()).collect(),
             metas: vec![RecvMeta::default(); buffers],
             filled: 0,
+            offered: buffers,
             pool,
             shelf,
         }
@@ -129,17 +133,19 @@ impl Inbox {
         recv: impl FnOnce(&mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.filled = 0;
-        if let [buffer] = &mut self.buffers[..] {
+        let offered = &mut self.buffers[..self.offered];
+        if let [buffer] = offered {
             // Making room for 32 costs a tenth of receiving one.
             self.filled = recv(&mut [IoSliceMut::new(buffer)], &mut self.metas)?;
         } else {
             let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| IoSliceMut::new(&mut []));
-            let count = self.buffers.len();
-            for (slice, buffer) in slices.iter_mut().zip(&mut self.buffers) {
+            let count = offered.len();
+            for (slice, buffer) in slices.iter_mut().zip(offered) {
                 *slice = IoSliceMut::new(buffer);
             }
             self.filled = recv(&mut slices[..count], &mut self.metas)?;
         }
+        self.offered = next_offer(self.offered, self.filled).min(self.buffers.len());
         Ok(self.metas[..self.filled].iter().map(count_of).sum())
     }
 
@@ -170,6 +176,12 @@ impl Default for Inbox {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// How many buffers to offer after so many of those offered were filled: more where there may have been more, and fewer step by step, so
+/// that one small call between two bursts changes little.
+fn next_offer(offered: usize, filled: usize) -> usize {
+    if filled == offered { 2 * offered } else { filled.max(offered / 2).max(1) }
 }
 
 /// The datagrams of a buffer, leaving it.
@@ -235,3 +247,27 @@ fn stride(meta: &RecvMeta) -> usize {
 /// A payload that is a quarter of a buffer or more leaves with it: what is kept is never more than four times what it carries, as in the hub's
 /// rings.
 const LEND_MIN: usize = BUFFER / 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_offered_what_the_last_ones_have_filled() {
+        let mut inbox = Inbox::new();
+        let mut offered_when = |waiting: usize| {
+            let mut offered = 0;
+            let filled = inbox.fill(|buffers, _| {
+                offered = buffers.len();
+                Ok(waiting.min(offered))
+            });
+            assert_eq!(filled.ok(), Some(waiting.min(offered)));
+            offered
+        };
+        assert_eq!([1, 1, 1, 1, 1, 1, 1].map(&mut offered_when), [32, 16, 8, 4, 2, 1, 2]);
+        assert_eq!(
+            [40, 40, 40, 40, 40, 40, 40, 1, 40].map(&mut offered_when),
+            [1, 2, 4, 8, 16, 32, 32, 32, 16]
+        );
+    }
+}
