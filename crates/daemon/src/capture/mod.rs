@@ -216,7 +216,7 @@ enum Passed {
 /// Hands on every chunk until the capture ends, or so many frames of time have been captured.
 async fn pass(reader: &mut Reader, outputs: &mut Outputs, frames: Option<u64>) -> Outcome<Passed> {
     while let Some(chunk) = reader.next().await {
-        outputs.take(&chunk)?;
+        outputs.take(&chunk).await?;
         if frames.is_some_and(|frames| chunk.end_frame() >= frames) {
             return Ok(Passed::Enough);
         }
