@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use nyx_audio_capture::queue::Metrics;
-use nyx_audio_capture::record::{self, Container, Recorder};
+use nyx_audio_capture::record::{self, Container, CreateError, Recorder};
 use nyx_audio_capture::{Chunk, Format};
 use nyx_core::Instant;
 use nyx_core::clock::{Clock as _, Monotonic};
@@ -52,7 +52,7 @@ impl Outputs {
         let topic = match &args.topic {
             Some(name) => {
                 let encoder = args.opus.map(|rate| opus::Encoder::new(format, args.chunk as usize, rate));
-                let (encoding, encoder) = (config.encoding, encoder.transpose()?);
+                let (encoding, encoder) = (config.encoding, encoder.transpose().map_err(Failure::usage)?);
                 Some(Topic::open(name, &args.server, format, encoding, encoder, args.chunk.into()).await?)
             }
             None => None,
@@ -157,7 +157,10 @@ fn recorder(args: &Args, format: Format, config: record::Config) -> Outcome<Opti
     } else {
         Recorder::create(path, format, config)
     };
-    Ok(Some(recorder?))
+    recorder.map(Some).map_err(|error| match error {
+        error @ CreateError::Flac { .. } => Failure::usage(error),
+        error => error.into(),
+    })
 }
 
 impl Meter {
