@@ -137,6 +137,23 @@ fn a_file_that_is_right_is_not_touched() {
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 
+#[test]
+fn a_header_that_claims_more_than_there_can_be_is_put_right() {
+    let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    let whole = recorded(&path, 100);
+    let mut bytes = fs::read(&path).unwrap();
+    // RF64 of so many bytes as 64 bits can say.
+    bytes[..8].copy_from_slice(b"RF64\xff\xff\xff\xff");
+    bytes[12..16].copy_from_slice(b"ds64");
+    bytes[20..44].fill(0xff);
+    bytes[HEADER as usize - 4..HEADER as usize].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    let repaired = wav::repair(open(&path)).unwrap();
+    assert_eq!((repaired.frames, repaired.cut_bytes), (100, 0));
+    assert_eq!(fs::metadata(&path).unwrap().len(), whole);
+    assert_eq!(samples(&path).len(), 100);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_ends_the_recording_with_a_reason() {

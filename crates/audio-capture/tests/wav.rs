@@ -2,7 +2,7 @@
 
 use std::io::{self, Cursor, Read};
 
-use nyx_audio_capture::wav::{OpenError, Reader, Writer};
+use nyx_audio_capture::wav::{OpenError, Reader, Writer, repair};
 use nyx_audio_capture::{Encoding, Format, Melody, Source, source};
 use proptest::prelude::*;
 
@@ -116,6 +116,32 @@ fn a_writer_that_dies_leaves_what_it_had_flushed() {
     let (pcm, end) = drain(&mut reader, 1_000);
     end.unwrap();
     assert_eq!(pcm, [1; 200]);
+}
+
+#[test]
+fn a_file_is_as_long_as_its_header_says_also_where_its_samples_are_an_odd_number_of_bytes() {
+    let path = tempfile::NamedTempFile::new().unwrap();
+    let mut writer = Writer::to_file(path.reopen().unwrap(), format(8_000, 1), Encoding::S24Le).unwrap();
+    let says = || {
+        let file = std::fs::read(&path).unwrap();
+        (u32::from_le_bytes([file[4], file[5], file[6], file[7]]) as usize + 8, file.len())
+    };
+    writer.write(&[1; 3]).unwrap();
+    writer.flush().unwrap();
+    assert_eq!(says(), (84, 84));
+    writer.write(&[2; 6]).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(says(), (90, 90));
+    // It is whole, and goes on where its samples end.
+    let repaired = repair(std::fs::File::options().read(true).write(true).open(&path).unwrap()).unwrap();
+    assert_eq!((repaired.frames, repaired.recovered_frames, repaired.cut_bytes), (3, 0, 0));
+    let mut writer = repaired.append().unwrap();
+    writer.write(&[3; 3]).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(says(), (92, 92));
+    let samples: Vec<i32> =
+        hound::WavReader::open(&path).unwrap().into_samples().map(Result::unwrap).collect();
+    assert_eq!(samples, [0x01_01_01, 0x02_02_02, 0x02_02_02, 0x03_03_03]);
 }
 
 #[test]

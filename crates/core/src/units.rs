@@ -80,7 +80,8 @@ impl FromStr for ByteSize {
     }
 }
 
-/// A rate in bits per second, written as `4Mbit/s`, `500kB/s` or `1Gbps`. A bare number is bits per second.
+/// A rate in bits per second, written as `4Mbit/s`, `500kB/s` or `1Gbps`. A bare number is bits per second. In `B/s` and `Bps` the capital letter
+/// means bytes; the small one means bits in `bps`, and `b/s` is refused.
 ///
 /// ```
 /// use nyx_core::Bitrate;
@@ -162,10 +163,14 @@ impl FromStr for Bitrate {
     type Err = ParseUnitError;
 
     fn from_str(text: &str) -> Result<Self, ParseUnitError> {
-        let bits = || parse_scaled(text, &["bit/s", "bps"]);
+        let number = text.trim();
         // Only the capital B means bytes: `kb/s` is read by people as either.
-        let bytes = || text.strip_suffix("B/s").and_then(|number| parse_scaled(number, &[]));
-        bytes().map(Self::from_bytes_per_second).or_else(|| bits().map(Self)).ok_or_else(|| ParseUnitError {
+        let bytes = number.strip_suffix("B/s").or_else(|| number.strip_suffix("Bps"));
+        let rate = match bytes {
+            Some(number) => parse_scaled(number, &[]).map(Self::from_bytes_per_second),
+            None => parse_scaled(number, &["bit/s", "bps"]).map(Self),
+        };
+        rate.ok_or_else(|| ParseUnitError {
             text: text.to_owned(),
             expected: "a rate such as 4Mbit/s or 500kB/s",
         })
@@ -254,6 +259,24 @@ mod tests {
             let back: ByteSize = ByteSize::new(bytes).to_string().parse().unwrap();
             let off = back.bytes().abs_diff(bytes) as f64;
             assert!(off <= bytes as f64 * 0.005, "{bytes} came back as {back}");
+        }
+    }
+
+    #[test]
+    fn a_capital_b_means_bytes_and_a_small_one_bits() {
+        for (text, bits) in [
+            ("500kB/s", 4_000_000),
+            ("500kBps", 4_000_000),
+            (" 1 MiBps ", 8 << 20),
+            ("500kbps", 500_000),
+            ("1Gbps", 1_000_000_000),
+            ("2MBIT/S", 2_000_000),
+            ("96000", 96_000),
+        ] {
+            assert_eq!(text.parse::<Bitrate>().unwrap().bits_per_second(), bits, "{text}");
+        }
+        for text in ["500kb/s", "B/s", "Bps", "1kBbps"] {
+            assert!(text.parse::<Bitrate>().is_err(), "{text}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Exit codes, and how errors are told.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::process::ExitCode;
 
 use crate::tell;
@@ -46,13 +46,19 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        one_line(&self.error).fmt(f)
+    }
+}
+
 /// Tells the error on stderr, in one line, and turns it into an exit code.
 pub(crate) fn report(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if is_closed_pipe(&failure.error) => ExitCode::SUCCESS,
         Err(failure) => {
-            tell::note(one_line(&failure.error));
+            tell::note(&failure);
             ExitCode::from(failure.code)
         }
     }

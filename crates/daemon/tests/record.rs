@@ -132,6 +132,29 @@ async fn limits_end_a_recording_as_it_should_end() {
 }
 
 #[test]
+fn a_size_that_holds_nothing_is_refused_and_overwrites_nothing() {
+    let hub = Daemon::start();
+    let directory = TempDir::new().expect("a directory");
+    let path = |name: &str| text(&directory.path().join(name)).to_owned();
+    let good = path("good");
+    assert!(nyx(&hub, &["record", "a", "-o", &good, "--duration", "10ms"]).status.success());
+    let bytes = std::fs::read(&good).expect("a file");
+    for (file, size, more) in [
+        (path("new"), "10", None),
+        (good.clone(), "10", Some("--force")),
+        (good.clone(), "100", Some("--append")),
+    ] {
+        let arguments = ["record", "a", "-o", &file, "--size", size, "--duration", "10ms"];
+        let arguments: Vec<&str> = arguments.into_iter().chain(more).collect();
+        assert_fails(&nyx(&hub, &arguments), 2, "leaves no room");
+    }
+    assert_eq!(std::fs::read(&good).expect("a file"), bytes);
+    assert!(!directory.path().join("new").exists());
+    let enough = ["record", "a", "-o", &good, "--append", "--size", "1kB", "--duration", "10ms"];
+    assert!(nyx(&hub, &enough).status.success());
+}
+
+#[test]
 fn what_is_no_good_recording_is_told() {
     let hub = Daemon::start();
     let directory = TempDir::new().expect("a directory");

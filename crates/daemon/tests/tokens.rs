@@ -2,6 +2,9 @@
 
 mod common;
 
+#[path = "sound/refused.rs"]
+mod refused;
+
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 

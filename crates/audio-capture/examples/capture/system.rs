@@ -83,7 +83,11 @@ mod backend {
     pub(crate) fn input(wanted: Wanted<'_>) -> Result<Box<dyn Input>> {
         match wanted {
             Wanted::Input => Ok(Box::new(Paced::new(Tone::new(Format::new(48_000, 2)?, 440.0, 0.25)))),
-            _ => Err(NOTHING.into()),
+            Wanted::Output => Err(NOTHING.into()),
+            Wanted::Device(name) | Wanted::Application(name) => {
+                Err(format!("{NOTHING}, nor `{name}`").into())
+            }
+            Wanted::Process(process) => Err(format!("{NOTHING}, nor process {process}").into()),
         }
     }
 

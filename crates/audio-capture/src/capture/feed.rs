@@ -131,13 +131,22 @@ impl Feed {
     /// What comes next does not join what came before, if something did. `missing`: how much is known to lie between; `None`: as much as the clock says.
     pub fn discontinuity(&mut self, missing: Option<Duration>) {
         self.flush();
+        let now = self.clock.now();
+        // What came last may have come early: the timeline never goes back.
+        let missing = match missing {
+            // The delay of what came before is written out, and what comes begins with one.
+            Some(missing) => missing.saturating_sub(self.conversion_delay()),
+            None => now.since(self.device_clock.time_of(self.end_frame())),
+        };
+        self.jump(missing, now);
+    }
+
+    /// Nothing that comes next joins what has been put out.
+    fn jump(&mut self, missing: Duration, now: Instant) {
         if !self.device_clock.has_started() {
             return;
         }
         self.chunk.discontinuity = true;
-        let now = self.clock.now();
-        // What came last may have come early: the timeline never goes back.
-        let missing = missing.unwrap_or_else(|| now.since(self.device_clock.time_of(self.end_frame())));
         self.chunk.first_frame += self.format.frames_in(missing);
         self.device_clock.restart(self.chunk.first_frame, now);
     }
@@ -152,8 +161,19 @@ impl Feed {
         self.writer.count_error();
     }
 
-    /// Puts out what is there, be it less than a chunk.
+    /// Puts out what is there, be it less than a chunk, and with it what the conversion has kept back.
     pub(super) fn flush(&mut self) {
+        if let Some(converter) = &mut self.converter {
+            let mut rest = std::mem::take(&mut self.converted);
+            rest.clear();
+            converter.finish(&mut rest);
+            self.append(&rest, false);
+            self.converted = rest;
+        }
+        self.put_rest();
+    }
+
+    fn put_rest(&mut self) {
         if self.chunk.len > 0 {
             self.put();
         }
@@ -184,8 +204,9 @@ impl Feed {
     pub(super) fn accept(&mut self, device: Format) -> Result<(), RequestError> {
         if device != self.device {
             let wanted = (Some(self.format.sample_rate()), Some(self.format.channels()));
-            self.converter = Converter::new(device, wanted.0, wanted.1)?;
-            self.device = device;
+            let converter = Converter::new(device, wanted.0, wanted.1)?;
+            self.flush();
+            (self.converter, self.device) = (converter, device);
         }
         Ok(())
     }
@@ -212,7 +233,9 @@ impl Feed {
             self.format.duration_of((self.chunk_samples / usize::from(self.format.channels())) as u64);
         self.writer.count_callback(arrival.late > chunk);
         if let Some(missing) = arrival.missing {
-            self.discontinuity(Some(missing));
+            // What has just come is in the conversion already, and is not to be parted from what follows.
+            self.put_rest();
+            self.jump(missing, now);
         }
     }
 

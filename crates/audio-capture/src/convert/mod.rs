@@ -103,6 +103,17 @@ impl Converter {
         }
     }
 
+    /// Appends what is kept back: nothing follows, or nothing that joins it.
+    #[cfg(feature = "resample")]
+    pub(crate) fn finish(&mut self, out: &mut Vec<f32>) {
+        self.resampler.iter_mut().for_each(|resampler| resampler.finish(out));
+    }
+
+    /// Appends what is kept back, which is nothing.
+    #[cfg(not(feature = "resample"))]
+    #[expect(clippy::unused_self, reason = "it has something to do with the feature `resample`")]
+    pub(crate) const fn finish(&mut self, _: &mut Vec<f32>) {}
+
     /// Appends what `samples` become to `out`.
     #[cfg(not(feature = "resample"))]
     pub(crate) fn convert(&mut self, samples: &[f32], out: &mut Vec<f32>) {

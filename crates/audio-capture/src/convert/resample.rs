@@ -16,6 +16,10 @@ pub(super) struct Resampler {
     input: Vec<f32>,
     block_samples: usize,
     output: Vec<f32>,
+    rate: u32,
+    /// Frames that were pushed since it began, and that have come out.
+    pushed: u64,
+    produced: u64,
 }
 
 impl Resampler {
@@ -37,18 +41,51 @@ impl Resampler {
             input: Vec::with_capacity(block_samples + INPUT_MAX),
             block_samples,
             output,
+            rate,
+            pushed: 0,
+            produced: 0,
         })
     }
 
     /// Appends what can be told of the output by now.
     pub(super) fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) {
         self.input.extend_from_slice(samples);
+        self.pushed += self.frames(samples.len());
+        let before = out.len();
         let mut done = 0;
         while let Some(block) = self.input.get(done..done + self.block_samples) {
             out.extend_from_slice(process(&mut self.inner, self.format, block, &mut self.output));
             done += self.block_samples;
         }
         self.input.drain(..done);
+        self.produced += self.frames(out.len() - before);
+    }
+
+    /// Appends what has been kept back, up to where the last of what was pushed is heard, and begins anew.
+    pub(super) fn finish(&mut self, out: &mut Vec<f32>) {
+        let missing = self.due().saturating_sub(self.produced);
+        let end = out.len() + missing as usize * usize::from(self.format.channels());
+        let blocks = missing.div_ceil(self.inner.output_frames_max().max(1) as u64);
+        for _ in 0..blocks {
+            self.input.resize(self.block_samples, 0.0);
+            out.extend_from_slice(process(&mut self.inner, self.format, &self.input, &mut self.output));
+            self.input.clear();
+        }
+        out.truncate(end);
+        self.input.clear();
+        self.inner.reset();
+        (self.pushed, self.produced) = (0, 0);
+    }
+
+    /// How many frames there are of all that was pushed, those that are the delay included.
+    fn due(&self) -> u64 {
+        let frames = u128::from(self.pushed) * u128::from(self.format.sample_rate());
+        let frames = u64::try_from(frames.div_ceil(self.rate.into())).unwrap_or(u64::MAX);
+        if frames == 0 { 0 } else { frames + self.inner.output_delay() as u64 }
+    }
+
+    fn frames(&self, samples: usize) -> u64 {
+        (samples / usize::from(self.format.channels())) as u64
     }
 
     /// By how much later a sound is in the output, what is kept back not counted.
@@ -129,6 +166,29 @@ mod tests {
             assert!(out.len() > to as usize - to as usize / 20 && out.len() <= to as usize, "{from} {to}");
             let level = level(&out[to as usize / 4..][..whole], to, 1_000.0);
             assert!((level + 6.02).abs() < 0.1, "{from} to {to}: {level}");
+        }
+    }
+
+    #[test]
+    fn all_that_went_in_comes_out_at_the_end_and_nothing_of_it_afterwards() {
+        for (from, to) in [(44_100, 48_000), (48_000, 44_100), (48_000, 16_000), (8_000, 48_000)] {
+            let mut resampler = Resampler::new(from, Format::new(to, 1).unwrap()).unwrap();
+            let delay = resampler.inner.output_delay();
+            for frames in [1_usize, 1_000, 44_101] {
+                let mut out = Vec::new();
+                // The last thing that is heard is loud.
+                let mut samples = vec![0.0; frames];
+                *samples.last_mut().unwrap() = 1.0;
+                resampler.push(&samples, &mut out);
+                resampler.finish(&mut out);
+                assert_eq!(out.len(), (frames * to as usize).div_ceil(from as usize) + delay);
+                let loudest = (0..out.len()).max_by(|a, b| out[*a].abs().total_cmp(&out[*b].abs())).unwrap();
+                assert!(loudest + to as usize / 1_000 > out.len(), "{loudest} of {}", out.len());
+                let mut after = Vec::new();
+                resampler.push(&[0.0; 4_410], &mut after);
+                assert!(after.iter().all(|sample| *sample == 0.0));
+                resampler.finish(&mut after);
+            }
         }
     }
 

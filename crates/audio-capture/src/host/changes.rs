@@ -57,17 +57,18 @@ fn by_id(sessions: Vec<Session>) -> HashMap<SessionId, Session> {
 
 /// Follows sessions and devices by listing them again and again.
 ///
-/// ```no_run
-/// use nyx_audio_capture::host::{Follow, Polled};
-/// use nyx_audio_capture::pulse::{Address, Server};
+/// ```
+/// use nyx_audio_capture::host::{Control, ControlError, Follow, Polled};
 /// use std::time::Duration;
 ///
-/// let server = Server::connect(&Address::from_env())?;
-/// let mut polled = Polled::start(server, Duration::from_secs(1))?;
-/// while let Some(event) = polled.next(Duration::from_secs(60))? {
-///     println!("{event:?}");
+/// /// `control` is a connection to what lists them, such as `pulse::Server` or `wasapi::Server`.
+/// fn print_all(control: impl Control) -> Result<(), ControlError> {
+///     let mut polled = Polled::start(control, Duration::from_secs(1))?;
+///     while let Some(event) = polled.next(Duration::from_secs(60))? {
+///         println!("{event:?}");
+///     }
+///     Ok(())
 /// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Polled<C> {

@@ -1,7 +1,7 @@
 //! Devices of every system that the crate `cpal` knows: Core Audio on macOS, ALSA on Linux, and others. With the feature `cpal`, which on Linux needs the
 //! headers of ALSA.
 //!
-//! Microphones and lines only: single applications, monitors and volumes are not in what the systems have in common. On Linux [`pulse`](crate::pulse) and on
+//! Microphones and lines only: single applications, monitors and volumes are not in what the systems have in common. On Linux `pulse` and on
 //! Windows `wasapi` do more. What we have run is ALSA.
 //!
 //! `cpal` calls back on a thread of its own, which leaves the samples in a ring and wakes the one that captures.

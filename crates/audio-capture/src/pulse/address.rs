@@ -4,10 +4,12 @@ use std::env;
 use std::fmt;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use socket2::{Domain, SockAddr, Type};
 
 /// Where a server listens.
 ///
@@ -56,17 +58,43 @@ impl Address {
     }
 
     pub(super) fn connect(&self) -> io::Result<Socket> {
-        let socket = match self {
-            Self::Unix(path) => Socket::Unix(UnixStream::connect(path)?),
-            Self::Tcp(host) => {
-                let stream = TcpStream::connect(host.as_str())?;
-                stream.set_nodelay(true)?;
-                Socket::Tcp(stream)
-            }
-        };
+        let socket = self.connect_within(CONNECT_MAX)?;
         socket.set_timeouts()?;
         Ok(socket)
     }
+
+    fn connect_within(&self, timeout: Duration) -> io::Result<Socket> {
+        match self {
+            Self::Unix(path) => connect_unix(path, timeout).map(Socket::Unix),
+            Self::Tcp(host) => connect_tcp(host, timeout).map(Socket::Tcp),
+        }
+    }
+}
+
+/// A server that hangs lets nobody in. Once a few wait for that, the next one waits for a place among them, for which there is no time but that of
+/// writes (unix(7), `SO_SNDTIMEO`).
+fn connect_unix(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_write_timeout(Some(timeout))?;
+    socket.connect(&SockAddr::unix(path)?).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            io::Error::new(io::ErrorKind::TimedOut, "it lets nobody in, and others wait for it as well")
+        }
+        _ => error,
+    })?;
+    Ok(socket.into())
+}
+
+/// By the first of the host's addresses that answers.
+fn connect_tcp(host: &str, timeout: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in host.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => return stream.set_nodelay(true).map(|()| stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 impl fmt::Display for Address {
@@ -161,9 +189,49 @@ const COOKIE_BYTES: usize = 256;
 /// A server that takes no request for so long hangs.
 const WRITE_MAX: Duration = Duration::from_secs(5);
 
+/// So does one that lets nobody in for so long, or its machine is not there.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+    use std::net::SocketAddr;
+    use std::sync::mpsc;
+
     use super::*;
+
+    /// A server that lets nobody in, and has room for one who waits.
+    fn hung(domain: Domain, address: &SockAddr) -> socket2::Socket {
+        let server = socket2::Socket::new(domain, Type::STREAM, None).unwrap();
+        server.bind(address).unwrap();
+        server.listen(0).unwrap();
+        server
+    }
+
+    #[test]
+    fn a_server_that_lets_nobody_in_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("native");
+        let unix = hung(Domain::UNIX, &SockAddr::unix(&path).unwrap());
+        let tcp = hung(Domain::IPV4, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into());
+        let host = tcp.local_addr().unwrap().as_socket().unwrap().to_string();
+        for address in [Address::Unix(path), Address::Tcp(host)] {
+            let (told, outcome) = mpsc::channel();
+            // In a thread of its own, since what is tested is that it comes back.
+            std::thread::spawn(move || {
+                let mut waiting = Vec::new();
+                let error = loop {
+                    match address.connect_within(Duration::from_millis(20)) {
+                        Ok(socket) => waiting.push(socket),
+                        Err(error) => break error,
+                    }
+                };
+                let _ = told.send(error.kind());
+            });
+            assert_eq!(outcome.recv_timeout(Duration::from_secs(20)), Ok(io::ErrorKind::TimedOut));
+        }
+        drop((unix, tcp));
+    }
 
     #[test]
     fn addresses_are_read_as_clients_of_pulseaudio_read_them() {

@@ -49,7 +49,7 @@ impl Default for Config {
 }
 
 /// Writes chunks as they come. What was dropped, missing or left out as silence between two of them becomes silence of the same length, so every sound stays
-/// where it belongs in time. The file is readable up to the last flush however the process ends; of FLAC up to the last block of 4,096 frames.
+/// where it belongs in time; of a gap that is longer than an hour an hour is written, so that a night in which the machine slept does not fill the disk. The file is readable up to the last flush however the process ends; of FLAC up to the last block of 4,096 frames.
 ///
 /// ```
 /// use nyx_audio_capture::{Capture, Format, capture, input, record, synth, wav};
@@ -267,5 +267,5 @@ impl Drop for Recorder {
 /// A recording of many channels is written more often than it is asked to, rather than held in memory.
 const PENDING_MAX: usize = 1 << 20;
 
-/// A clock that was set must not fill the disk.
+/// A night in which the machine slept must not fill the disk.
 const SILENCE_MAX: Duration = Duration::from_secs(3600);

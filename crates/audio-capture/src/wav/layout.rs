@@ -52,6 +52,10 @@ impl Layout {
         };
         put(output, self.data_at - 4, &data)?;
         put(output, 0, &[&tag[..], &riff].concat())?;
+        if !data_bytes.is_multiple_of(2) {
+            // Chunks begin at even places, and the size of the whole counts this byte. Samples that follow overwrite it.
+            put(output, self.data_at + data_bytes, &[0])?;
+        }
         output.seek(SeekFrom::Start(self.data_at + data_bytes))?;
         Ok(())
     }

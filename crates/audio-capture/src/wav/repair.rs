@@ -108,10 +108,11 @@ impl Repaired {
 
 /// Whether the samples are as many as declared, and nothing stands behind them but whole chunks up to the end of the file.
 fn is_whole(file: &mut File, header: &Header, there: u64) -> io::Result<bool> {
-    let mut at = header.data_bytes.next_multiple_of(2);
     if header.data_bytes == there {
         return Ok(true);
     }
+    // A header may claim anything, up to all that 64 bits can say.
+    let Some(mut at) = header.data_bytes.checked_next_multiple_of(2) else { return Ok(false) };
     // The loop is bounded by the file: each step is eight bytes at least.
     while at < there {
         let Some(size) = chunk_size(file, header.layout.data_at + at)? else { return Ok(false) };

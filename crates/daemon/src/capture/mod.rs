@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::ValueEnum;
+use nyx_audio_capture::capture::StartError;
+use nyx_audio_capture::format::{CHANNELS_MAX, SAMPLE_RATE_MAX};
 use nyx_audio_capture::queue::Reader;
 use nyx_audio_capture::{Capture, Encoding, capture};
 use nyx_client::Name;
@@ -68,16 +70,16 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Samples::S16)]
     samples: Samples,
     /// Frames a second [default: as the device has it]
-    #[arg(long, value_name = "HZ")]
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=i64::from(SAMPLE_RATE_MAX)))]
     rate: Option<u32>,
     /// Channels [default: as the device has it]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=i64::from(CHANNELS_MAX)))]
     channels: Option<u16>,
     /// Frames in a chunk: shorter is fresher
     #[arg(long, value_name = "FRAMES", default_value_t = 480, value_parser = clap::value_parser!(u32).range(16..=65_536))]
     chunk: u32,
     /// Leave silence out of the topic; file, level and `--for` keep it
-    #[arg(long)]
+    #[arg(long, requires = "topic")]
     skip_silence: bool,
     /// How long to wait for a device or a sound server that is gone to come back
     #[arg(long, value_name = "TIME", default_value = "1m")]
@@ -130,13 +132,17 @@ pub(crate) fn run(args: Args) -> Outcome {
 
 impl Args {
     async fn run(self) -> Outcome {
-        self.check_stdout()?;
+        self.check()?;
         let mut signals = Signals::new()?;
         // What a hub has to confirm is waited for longer.
         let to_stdout_alone = self.topic.is_none() && self.wav.as_deref().is_some_and(stdio::is_meant);
         let _guard = to_stdout_alone.then(stuck::Guard::new).transpose()?;
         let input = self.target.input()?;
-        let (capture, mut reader) = Capture::start(input, self.config())?;
+        let started = Capture::start(input, self.config());
+        let (capture, mut reader) = started.map_err(|error| match error {
+            error @ StartError::Request(_) => Failure::usage(error),
+            error => error.into(),
+        })?;
         let mut outputs = Outputs::open(&self, capture.format()).await?;
         tell::note(format_args!(
             "capturing {}, {} Hz, {} channels",
@@ -169,11 +175,13 @@ impl Args {
         Ok(ended?)
     }
 
-    /// What goes to stdout is a stream of WAV and nothing else.
-    fn check_stdout(&self) -> Outcome {
+    /// What goes to stdout is a stream of WAV and nothing else, and nothing but a WAV file is gone on with.
+    fn check(&self) -> Outcome {
         let is_stdout = |path: &Option<PathBuf>| path.as_deref().is_some_and(stdio::is_meant);
         let wrong = if is_stdout(&self.flac) {
             "FLAC needs a file, whose header is written at the end: `--wav -` writes a stream to stdout"
+        } else if self.flac.is_some() && self.append {
+            "only a WAV file can be gone on with: leave --append out, or record with --wav"
         } else if is_stdout(&self.wav) && self.append {
             "what was written to stdout can't be gone on with: --append needs a file"
         } else if is_stdout(&self.wav) && self.json {
@@ -216,7 +224,7 @@ enum Passed {
 /// Hands on every chunk until the capture ends, or so many frames of time have been captured.
 async fn pass(reader: &mut Reader, outputs: &mut Outputs, frames: Option<u64>) -> Outcome<Passed> {
     while let Some(chunk) = reader.next().await {
-        outputs.take(&chunk)?;
+        outputs.take(&chunk).await?;
         if frames.is_some_and(|frames| chunk.end_frame() >= frames) {
             return Ok(Passed::Enough);
         }

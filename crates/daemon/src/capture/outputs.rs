@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use nyx_audio_capture::queue::Metrics;
-use nyx_audio_capture::record::{self, Container, Recorder};
+use nyx_audio_capture::record::{self, Container, CreateError, Recorder};
 use nyx_audio_capture::{Chunk, Format};
 use nyx_core::Instant;
 use nyx_core::clock::{Clock as _, Monotonic};
@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::Args;
 use super::level::Level;
 use super::topic::Topic;
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 use crate::opus;
 use crate::stdio;
 use crate::tell;
@@ -23,6 +23,10 @@ pub(super) struct Outputs {
     format: Format,
     recorder: Option<Recorder>,
     topic: Option<Topic>,
+    /// Chunks that were sent and passed over.
+    published: (u64, u64),
+    /// Why the topic has ended before the recording.
+    lost_topic: Option<Failure>,
     /// Not sent to the topic; everything else needs it.
     skip_silence: bool,
     meter: Option<Meter>,
@@ -48,7 +52,7 @@ impl Outputs {
         let topic = match &args.topic {
             Some(name) => {
                 let encoder = args.opus.map(|rate| opus::Encoder::new(format, args.chunk as usize, rate));
-                let (encoding, encoder) = (config.encoding, encoder.transpose()?);
+                let (encoding, encoder) = (config.encoding, encoder.transpose().map_err(Failure::usage)?);
                 Some(Topic::open(name, &args.server, format, encoding, encoder, args.chunk.into()).await?)
             }
             None => None,
@@ -69,6 +73,8 @@ impl Outputs {
             format,
             recorder,
             topic,
+            published: (0, 0),
+            lost_topic: None,
             skip_silence: args.skip_silence,
             meter,
             frames: 0,
@@ -77,7 +83,8 @@ impl Outputs {
         })
     }
 
-    pub(super) fn take(&mut self, chunk: &Chunk) -> Outcome {
+    /// Nothing is lost by dropping the future but this chunk.
+    pub(super) async fn take(&mut self, chunk: &Chunk) -> Outcome {
         let frames = chunk.frames() as u64;
         self.frames += frames;
         self.silent_frames += if chunk.silent { frames } else { 0 };
@@ -88,11 +95,7 @@ impl Outputs {
                 self.format.duration_of(chunk.first_frame).as_secs_f64()
             ));
         }
-        if let Some(topic) = &mut self.topic
-            && !(self.skip_silence && chunk.silent)
-        {
-            topic.take(chunk)?;
-        }
+        self.publish(chunk).await?;
         if let Some(meter) = &mut self.meter {
             meter.take(chunk);
         }
@@ -102,14 +105,34 @@ impl Outputs {
         Ok(())
     }
 
+    async fn publish(&mut self, chunk: &Chunk) -> Outcome {
+        let Some(topic) = &mut self.topic else { return Ok(()) };
+        if topic.has_ended() {
+            let failure = topic.failure().await;
+            self.topic = None;
+            if self.recorder.is_none() {
+                return Err(failure);
+            }
+            tell::note(format_args!("nothing more is published, and the recording goes on: {failure}"));
+            self.lost_topic = Some(failure);
+        } else if !(self.skip_silence && chunk.silent) {
+            topic.take(chunk)?;
+            self.published = topic.counts();
+        }
+        Ok(())
+    }
+
     /// Ends file and topic.
     pub(super) async fn close(self, metrics: &Metrics) -> Outcome<Summary> {
         // The file first: it is there whatever the hub does.
         let recorded = self.recorder.map(Recorder::finish).transpose()?;
-        let (sent, skipped) = match self.topic {
-            Some(topic) => topic.close().await?,
-            None => (0, 0),
-        };
+        if let Some(topic) = self.topic {
+            topic.close().await?;
+        }
+        if let Some(failure) = self.lost_topic {
+            return Err(failure);
+        }
+        let (sent, skipped) = self.published;
         Ok(Summary {
             frames: self.frames,
             seconds: self.format.duration_of(self.frames).as_secs_f64(),
@@ -134,7 +157,10 @@ fn recorder(args: &Args, format: Format, config: record::Config) -> Outcome<Opti
     } else {
         Recorder::create(path, format, config)
     };
-    Ok(Some(recorder?))
+    recorder.map(Some).map_err(|error| match error {
+        error @ CreateError::Flac { .. } => Failure::usage(error),
+        error => error.into(),
+    })
 }
 
 impl Meter {

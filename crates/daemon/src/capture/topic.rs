@@ -7,7 +7,7 @@ use tokio::sync::mpsc::{self, Sender};
 use tokio::task::JoinHandle;
 
 use crate::connect::{self, Server};
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 use crate::opus;
 
 /// Publishes in a task of its own: a connection that stalls must not hold up what is recorded.
@@ -18,10 +18,13 @@ pub(super) struct Topic {
     opus: Option<opus::Encoder>,
     chunks: Sender<(Vec<u8>, u64)>,
     publisher: JoinHandle<Outcome>,
-    watcher: JoinHandle<()>,
+    watcher: Watcher,
     sent: u64,
     skipped: u64,
 }
+
+/// Tells of the connection while it is there.
+struct Watcher(JoinHandle<()>);
 
 impl Topic {
     pub(super) async fn open(
@@ -49,7 +52,7 @@ impl Topic {
             }
             Ok(())
         });
-        let watcher = tokio::spawn(connect::watch(client.clone()));
+        let watcher = Watcher(tokio::spawn(connect::watch(client.clone())));
         Ok(Self { client, encoding, opus, chunks, publisher, watcher, sent: 0, skipped: 0 })
     }
 
@@ -74,8 +77,28 @@ impl Topic {
         Ok(())
     }
 
-    /// Waits until the hub has taken in all that was sent. Returns how many chunks were sent and how many passed over.
-    pub(super) async fn close(self) -> Outcome<(u64, u64)> {
+    /// Whether the hub takes no more of this topic, which it refused after all.
+    pub(super) fn has_ended(&self) -> bool {
+        self.publisher.is_finished()
+    }
+
+    /// Why it [has ended](Self::has_ended). To be asked once. Nothing is lost by dropping the future.
+    pub(super) async fn failure(&mut self) -> Failure {
+        match (&mut self.publisher).await {
+            Ok(Err(failure)) => failure,
+            Err(error) => error.into(),
+            // It goes on for as long as there may be chunks.
+            Ok(Ok(())) => anyhow::anyhow!("the topic has ended").into(),
+        }
+    }
+
+    /// How many chunks were sent and how many passed over.
+    pub(super) const fn counts(&self) -> (u64, u64) {
+        (self.sent, self.skipped)
+    }
+
+    /// Waits until the hub has taken in all that was sent.
+    pub(super) async fn close(self) -> Outcome {
         drop(self.chunks);
         let published = tokio::time::timeout(GRACE, self.publisher).await;
         let flushed = match published {
@@ -85,7 +108,7 @@ impl Topic {
             }
             Err(elapsed) => Err(elapsed),
         };
-        self.watcher.abort();
+        drop(self.watcher);
         match flushed {
             Ok(flushed) => flushed?,
             Err(_) => {
@@ -95,7 +118,13 @@ impl Topic {
                 .into());
             }
         }
-        Ok((self.sent, self.skipped))
+        Ok(())
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -81,8 +81,10 @@ impl Format {
 const MAGICS: &[(&[Option<u8>], Format)] = &[
     (&magic(jpeg::START), Format::Jpeg),
     (&magic(*b"\x89PNG\r\n\x1a\n"), Format::Png),
-    (&riff(*b"WAVE"), Format::Wav),
-    (&riff(*b"WEBP"), Format::WebP),
+    (&form(*b"RIFF", *b"WAVE"), Format::Wav),
+    // What a WAV file becomes past 4 GiB.
+    (&form(*b"RF64", *b"WAVE"), Format::Wav),
+    (&form(*b"RIFF", *b"WEBP"), Format::WebP),
 ];
 
 const fn magic<const N: usize>(bytes: [u8; N]) -> [Option<u8>; N] {
@@ -95,8 +97,9 @@ const fn magic<const N: usize>(bytes: [u8; N]) -> [Option<u8>; N] {
     magic
 }
 
-const fn riff(form: [u8; 4]) -> [Option<u8>; 12] {
-    let [r, i, f, g] = magic(*b"RIFF");
+/// A container that names its length and then its form.
+const fn form(container: [u8; 4], form: [u8; 4]) -> [Option<u8>; 12] {
+    let [r, i, f, g] = magic(container);
     let [a, b, c, d] = magic(form);
     [r, i, f, g, None, None, None, None, a, b, c, d]
 }
@@ -107,10 +110,11 @@ mod tests {
 
     #[test]
     fn inputs_are_known_by_their_first_bytes() {
-        let cases: [(&[u8], Format); 9] = [
+        let cases: [(&[u8], Format); 10] = [
             (b"\xff\xd8\xff\xe0\0\x10JFIF", Format::Jpeg),
             (b"\x89PNG\r\n\x1a\n\0\0", Format::Png),
             (b"RIFF\x24\0\0\0WAVEfmt ", Format::Wav),
+            (b"RF64\xff\xff\xff\xffWAVEds64", Format::Wav),
             (b"RIFF\x24\0\0\0WEBPVP8 ", Format::WebP),
             (b"RIFF\x24\0\0\0AVI LIST", Format::Lines),
             (b"RIFFLE shuffles\n", Format::Lines),

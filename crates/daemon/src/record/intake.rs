@@ -70,7 +70,7 @@ impl Intake {
     }
 }
 
-/// What a hub's documents may take where its limits were raised far.
+/// What a hub's documents may take where its limits were raised far: who records or prints them takes what there is.
 pub(crate) fn limits() -> Limits {
     let mut limits = Limits::default();
     (limits.bytes, limits.depth) = (64 << 20, DEPTH_MAX);

@@ -11,7 +11,7 @@ use anyhow::anyhow;
 use nyx_client::Pattern;
 use nyx_core::ByteSize;
 use nyx_core::clock::{Clock as _, Monotonic, unix_micros};
-use nyx_protocol::record::WriteError;
+use nyx_protocol::record::{HEADER_LEN, WriteError};
 use tokio::task::JoinSet;
 
 use crate::connect::{self, Server};
@@ -65,6 +65,7 @@ Examples:
 
 pub(crate) fn run(args: Args) -> Outcome {
     args.check_stdout()?;
+    output::check_limit(&args.output, args.size, HEADER_LEN as u64)?;
     block_on(args.run())
 }
 
@@ -83,11 +84,10 @@ impl Args {
             _ => Mode::New,
         };
         let clock = Monotonic::new();
-        let limit = self.size.map(ByteSize::bytes);
         // Only then the file is touched: what can't be recorded must not overwrite anything.
         let subscribed = Intake::subscribe(&client, &self.patterns);
         let intake = connect::answered(client.address(), subscribed).await??;
-        let output = Output::open(&self.output, mode, limit, clock.now(), unix_micros())?;
+        let output = Output::open(&self.output, mode, self.size, clock.now(), unix_micros())?;
         let mut recorder = Recorder { clock, intake, output, tally: Tally::default() };
         let recorded = recorder.run(&self, &mut signals).await;
         drop(background);

@@ -11,16 +11,17 @@ use anyhow::{Context as _, anyhow};
 use bytes::BytesMut;
 use nyx_client::subscribe::{Gap, Reason, State};
 use nyx_client::{Batch, Item, Kind, Name, Topic, Value};
-use nyx_core::Instant;
+use nyx_core::{ByteSize, Instant};
 use nyx_protocol::control;
 use nyx_protocol::record::{
-    self, Changes, Data, Missing, OpenError, Outage, ReadError, Reader, Tail, TopicId, WriteError, Writer,
+    self, Changes, Data, EMPTY_SESSION_BYTES_MAX, Missing, OpenError, Outage, ReadError, Reader, Tail,
+    TopicId, WriteError, Writer,
 };
 use nyx_protocol::wire::{Flags, codec};
 
 use super::intake::Received;
 use super::tally::Tally;
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 use crate::{stdio, tell};
 
 /// What to do with a file that exists.
@@ -56,7 +57,7 @@ impl Output {
     pub(super) fn open(
         path: &Path,
         mode: Mode,
-        limit: Option<u64>,
+        limit: Option<ByteSize>,
         now: Instant,
         unix_micros: u64,
     ) -> Outcome<Self> {
@@ -64,6 +65,9 @@ impl Output {
         let (mut file, length) = open_file(path, mode)?;
         let tail =
             if mode == Mode::Append && length > 0 { Some(find_tail(&file, path, length)?) } else { None };
+        if let Some(tail) = tail {
+            check_limit(path, limit, tail.bytes)?;
+        }
         if length > 0 {
             file.set_len(tail.map_or(0, |tail| tail.bytes)).with_context(place)?;
         }
@@ -75,7 +79,7 @@ impl Output {
             Some(tail) => Writer::resume(file, tail, unix_micros),
             None => Writer::create(file, unix_micros),
         };
-        let writer = writer.with_context(place)?.limit(limit);
+        let writer = writer.with_context(place)?.limit(limit.map(ByteSize::bytes));
         let offset = tail.map_or(Duration::ZERO, |tail| tail.at);
         let (path, topics, payload) = (path.to_owned(), HashMap::new(), BytesMut::new());
         Ok(Self { path, writer, start: now, offset, topics, payload, has_failed: false })
@@ -241,6 +245,18 @@ fn reason(reason: Reason) -> control::Reason {
         Reason::RateLimited => control::Reason::RateLimited,
         Reason::Unreadable => control::Reason::Unreadable,
         _ => control::Reason::Unspecified,
+    }
+}
+
+/// Refuses a limit under what the file has and a session takes that records nothing, before anything is written or overwritten.
+pub(super) fn check_limit(path: &Path, limit: Option<ByteSize>, has: u64) -> Outcome {
+    let least = has + EMPTY_SESSION_BYTES_MAX;
+    match limit {
+        Some(limit) if limit.bytes() < least => Err(Failure::usage(anyhow!(
+            "{} takes {least} bytes before anything is recorded: --size {limit} leaves no room",
+            path.display()
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::connect::{self, Server};
 use crate::exit::{Failure, Outcome};
 use crate::serve::{Signals, block_on};
-use crate::{stdio, stuck, tell};
+use crate::{record, stdio, stuck, tell};
 
 use files::Directory;
 use recording::Recording;
@@ -99,6 +99,7 @@ impl Args {
         background.spawn(connect::watch(client.clone()));
         let mut options = subscribe::Options::default();
         options.max_age = self.max_age.map(Duration::from);
+        options.limits = record::limits();
         let subscribed = client.subscribe(self.pattern.clone(), options);
         let mut subscription = connect::answered(client.address(), subscribed).await??;
         let start = sink.clock.now();

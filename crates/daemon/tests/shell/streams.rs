@@ -309,3 +309,15 @@ fn a_line_that_is_too_long_for_the_hub_is_named_and_left_out_and_the_rest_is_pub
         assert_eq!((&summary["items"], &summary["rejected"]), (&json!(2), &json!(1)));
     }
 }
+
+#[test]
+fn a_document_as_large_and_deep_as_the_hub_allows_is_printed() {
+    let hub = Daemon::with_config("[limits]\ndocument_bytes = \"4MiB\"\ndocument_depth = 100\n");
+    let deep = (0..80).fold(json!("the bottom"), |inner, _| json!([inner]));
+    let document = json!({ "deep": deep, "long": "x".repeat(2 << 20) });
+    assert_done(&publish(hub.native, &["s"], &format!("{document}\n")));
+    let output = run(nyx(hub.native, &["sub", "s", "--count", "1", "--for", "20s"]), b"");
+    assert_done(&output);
+    let line: Value = serde_json::from_slice(&output.stdout).expect("a line");
+    assert!(line["value"] == document, "{}", &line.to_string()[..200]);
+}

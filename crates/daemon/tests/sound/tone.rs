@@ -19,8 +19,8 @@ fn a_capture_that_can_not_begin_leaves_the_recording_that_is_there() {
     for (server, args, status, saying) in [
         (nobody, &["--wav", file, "--topic", "x"][..], 3, "nyx serve"),
         #[cfg(not(feature = "opus"))]
-        (hub.native, &["--wav", file, "--topic", "x", "--opus"], 1, "no Opus"),
-        (hub.native, &["--flac", file, "--samples", "f32"], 1, "no floats"),
+        (hub.native, &["--wav", file, "--topic", "x", "--opus"], 2, "no Opus"),
+        (hub.native, &["--flac", file, "--samples", "f32"], 2, "no floats"),
     ] {
         let args = [&["capture", "--tone", "440", "--for", "10ms"], args].concat();
         assert_fails(&run(nyx(server, &args), b""), status, saying);
@@ -71,5 +71,31 @@ fn a_capture_goes_to_stdout_as_a_stream() {
     }
     #[cfg(unix)]
     assert_fails(&capture(&["--wav", "/dev/stdout"]), 1, "as `-`");
+    assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);
+}
+
+#[test]
+fn what_no_device_could_make_sense_of_is_a_usage_error() {
+    let hub = Daemon::start();
+    let directory = TempDir::new().expect("a directory");
+    let file = directory.path().join("new");
+    let file = file.to_str().expect("UTF-8");
+    for (args, saying) in [
+        (&["--rate", "0"][..], "1..=768000"),
+        (&["--rate", "768001"], "1..=768000"),
+        (&["--channels", "0"], "1..=64"),
+        (&["--channels", "65"], "1..=64"),
+        (&["--rate", "47999"], "choose a usual rate"),
+        (&["--skip-silence"], "--topic"),
+        (&["--flac", file, "--append"], "only a WAV file"),
+        (&["--flac", file, "--rate", "192000"], "96,000 Hz"),
+        #[cfg(feature = "opus")]
+        (&["--topic", "x", "--opus", "1kbit/s"], "6 to 510 kbit/s"),
+        #[cfg(feature = "opus")]
+        (&["--topic", "x", "--opus", "--chunk", "100"], "2.5, 5, 10"),
+    ] {
+        let args = [&["capture", "--tone", "440", "--for", "10ms"], args].concat();
+        assert_fails(&run(nyx(hub.native, &args), b""), 2, saying);
+    }
     assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);
 }

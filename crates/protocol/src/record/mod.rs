@@ -49,4 +49,4 @@ pub use format::{HEADER_LEN, RECORD_BYTES_MAX, VERSION};
 pub use item::{Data, Gap, Missing, Outage, Record, Session};
 pub use reader::{OpenError, ReadError, Reader, Tail};
 pub use topic::{Topic, TopicId};
-pub use writer::{WriteError, Writer};
+pub use writer::{EMPTY_SESSION_BYTES_MAX, WriteError, Writer};

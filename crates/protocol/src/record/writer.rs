@@ -225,5 +225,18 @@ impl<W: Write> Writer<W> {
     }
 }
 
+/// The most bytes that a session takes in which nothing is recorded: its beginning and its end. A limit that leaves less is passed by them.
+///
+/// ```
+/// use nyx_protocol::record::{EMPTY_SESSION_BYTES_MAX, HEADER_LEN, Writer};
+/// use std::time::Duration;
+///
+/// let mut writer = Writer::create(Vec::new(), u64::MAX)?;
+/// writer.end(Duration::MAX)?;
+/// assert!(writer.bytes() <= HEADER_LEN as u64 + EMPTY_SESSION_BYTES_MAX);
+/// # Ok::<(), nyx_protocol::record::WriteError>(())
+/// ```
+pub const EMPTY_SESSION_BYTES_MAX: u64 = Head::LEN as u64 + 1 + 10 + 10 + END_LEN;
+
 /// The most bytes of an end record: its head, its first byte, and a time.
 const END_LEN: u64 = Head::LEN as u64 + 1 + 10;
