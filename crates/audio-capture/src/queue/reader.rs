@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -71,14 +71,23 @@ impl Reader {
     /// `None` too, and at once, where all memory is in [`Chunk`]s that are kept: none can come before one of them is dropped, and to wait for that would be to wait for
     /// ever where the same thread keeps them. [`Self::is_ended`] tells which it was.
     pub fn recv(&mut self) -> Option<Chunk> {
-        self.block_until(self.possible(1), None);
-        self.try_recv()
+        self.recv_until(None)
     }
 
     /// The same, but blocks for `timeout` at most: `None` then too, and [`Self::is_ended`] tells which it was.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Option<Chunk> {
-        self.block_until(self.possible(1), Some(timeout));
-        self.try_recv()
+        self.recv_until(Some(self.clock.now() + timeout))
+    }
+
+    fn recv_until(&mut self, deadline: Option<Instant>) -> Option<Chunk> {
+        loop {
+            let chunks = self.possible(1);
+            let in_time = self.block_until(chunks, deadline);
+            let chunk = self.try_recv();
+            if chunk.is_some() || !in_time || self.is_all(chunks) {
+                return chunk;
+            }
+        }
     }
 
     /// Appends chunks to `batch`. Blocks until there are `chunks`, and then takes as many; fewer at the end, none after it.
@@ -86,16 +95,25 @@ impl Reader {
     /// Each batch costs one wake-up, and each chunk in it as much more delay as the chunks take that follow it. At most as many as the queue holds, and as
     /// chunks that are kept leave memory for, those in `batch` among them; so fewer, or none where all is kept, does not mean the end: [`Self::is_ended`] tells.
     pub fn recv_batch(&mut self, chunks: usize, batch: &mut Vec<Chunk>) -> usize {
-        let chunks = self.possible(chunks);
-        self.block_until(chunks, None);
-        self.take(chunks, batch)
+        loop {
+            let chunks = self.possible(chunks);
+            self.block_until(chunks, None);
+            let taken = self.take(chunks, batch);
+            if taken > 0 || self.is_all(chunks) {
+                return taken;
+            }
+        }
     }
 
     /// The next chunk, for a task: `Ready(None)` where [`Self::recv`] returns `None`.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
-        match self.poll_depth(self.possible(1), cx) {
-            Poll::Ready(()) => Poll::Ready(self.try_recv()),
-            Poll::Pending => Poll::Pending,
+        loop {
+            let chunks = self.possible(1);
+            ready!(self.poll_depth(chunks, cx));
+            let chunk = self.try_recv();
+            if chunk.is_some() || self.is_all(chunks) {
+                return Poll::Ready(chunk);
+            }
         }
     }
 
@@ -112,9 +130,14 @@ impl Reader {
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
     pub async fn next_batch(&mut self, chunks: usize, batch: &mut Vec<Chunk>) -> usize {
-        let chunks = self.possible(chunks);
-        poll_fn(|cx| self.poll_depth(chunks, cx)).await;
-        self.take(chunks, batch)
+        loop {
+            let chunks = self.possible(chunks);
+            poll_fn(|cx| self.poll_depth(chunks, cx)).await;
+            let taken = self.take(chunks, batch);
+            if taken > 0 || self.is_all(chunks) {
+                return taken;
+            }
+        }
     }
 
     /// What the queue has done so far.
@@ -137,6 +160,12 @@ impl Reader {
         self.shared.is_closed() || self.shared.full.len() >= chunks
     }
 
+    /// Whether nothing will come where nothing was found, `chunks` having been possible. Otherwise what was there was taken back, for want of memory:
+    /// the chunk that is being filled goes before the oldest.
+    fn is_all(&self, chunks: usize) -> bool {
+        chunks == 0 || self.is_ended()
+    }
+
     fn poll_depth(&mut self, chunks: usize, cx: &Context<'_>) -> Poll<()> {
         if self.has(chunks) {
             return Poll::Ready(());
@@ -145,26 +174,25 @@ impl Reader {
         if self.has(chunks) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Parks this thread until there are so many chunks, the queue is closed, or time is up.
-    fn block_until(&mut self, chunks: usize, timeout: Option<Duration>) {
-        if self.has(chunks) {
-            return;
-        }
-        let deadline = timeout.map(|timeout| self.clock.now() + timeout);
-        self.shared.bell.listen(chunks, self.sleeper.waker());
-        while !self.has(chunks) {
-            let Some(wait) = Wait::until(deadline, &self.clock) else { return };
+    /// Parks this thread until there are so many chunks, or the queue is closed; `false`: time was up before.
+    fn block_until(&mut self, chunks: usize, deadline: Option<Instant>) -> bool {
+        let mut found = self.has(chunks);
+        while !found {
+            // Each time, as what was found may be gone when it is looked for again.
+            self.shared.bell.listen(chunks, self.sleeper.waker());
+            if self.has(chunks) {
+                break;
+            }
+            let Some(wait) = Wait::until(deadline, &self.clock) else { return false };
             wait.park();
-            let found = self.has(chunks);
+            found = self.has(chunks);
             if !found && deadline.is_some_and(|deadline| self.clock.now() >= deadline) {
-                return;
+                return false;
             }
             count(&self.shared.counters.wakeups);
             self.shared.counters.empty_wakeups.fetch_add((!found).into(), Ordering::Relaxed);
-            if !found {
-                self.shared.bell.listen(chunks, self.sleeper.waker());
-            }
         }
+        true
     }
 }
 
