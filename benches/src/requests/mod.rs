@@ -30,6 +30,7 @@ use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
 pub use crate::relay::Error;
+use crate::relay::measure::interrupted;
 use crate::relay::process::{Server, Worker};
 use measure::Measured;
 
@@ -85,14 +86,22 @@ pub fn run(args: &Args) -> Result<(), Error> {
     if let Some(server) = args.reply_nats {
         return one.block_on(nats::reply(server));
     }
-    let mut rows = one.block_on(through_hub(args))?;
-    rows.extend(all.block_on(over_http(args))?);
+    let mut rows = one.block_on(unless_interrupted(through_hub(args)))?;
+    rows.extend(all.block_on(unless_interrupted(over_http(args)))?);
     #[cfg(feature = "nats")]
-    rows.extend(one.block_on(through_nats(args))?);
+    rows.extend(one.block_on(unless_interrupted(through_nats(args)))?);
     // The contenders of one kind of work stand together.
     rows.sort_by_key(|row| row.run.what);
     table::print(&rows)?;
-    all.block_on(slow_requests(args))
+    all.block_on(unless_interrupted(slow_requests(args)))
+}
+
+/// Dropping `work` ends the servers that it has started; dying of the signal would leave them behind.
+async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::select! {
+        done = work => done,
+        () = interrupted() => Err(Error::Interrupted),
+    }
 }
 
 async fn through_hub(args: &Args) -> Result<Vec<Measured>, Error> {
