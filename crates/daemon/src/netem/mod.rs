@@ -202,7 +202,7 @@ async fn resolve(address: &Address, listen: SocketAddr) -> Outcome<SocketAddr> {
         .ok_or_else(|| Failure::unreachable(anyhow!("{} has no address", address.host())))
 }
 
-/// The first that is of the kind that clients use, if there is one: `localhost` is often both, and [::1] first, where a hub does not listen.
+/// The first that is of the kind that clients use, if there is one: `localhost` is often both, and `::1` first, where a hub does not listen.
 fn choose(found: Vec<SocketAddr>, listen: SocketAddr) -> Option<SocketAddr> {
     let alike = found.iter().find(|address| address.is_ipv4() == listen.is_ipv4());
     alike.or(found.first()).copied()
