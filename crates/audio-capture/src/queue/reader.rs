@@ -84,7 +84,7 @@ impl Reader {
             let chunks = self.possible(1);
             let in_time = self.block_until(chunks, deadline);
             let chunk = self.try_recv();
-            if chunk.is_some() || !in_time || self.is_all(chunks) {
+            if chunk.is_some() || !in_time || self.is_over(chunks) {
                 return chunk;
             }
         }
@@ -99,7 +99,7 @@ impl Reader {
             let chunks = self.possible(chunks);
             self.block_until(chunks, None);
             let taken = self.take(chunks, batch);
-            if taken > 0 || self.is_all(chunks) {
+            if taken > 0 || self.is_over(chunks) {
                 return taken;
             }
         }
@@ -111,7 +111,7 @@ impl Reader {
             let chunks = self.possible(1);
             ready!(self.poll_depth(chunks, cx));
             let chunk = self.try_recv();
-            if chunk.is_some() || self.is_all(chunks) {
+            if chunk.is_some() || self.is_over(chunks) {
                 return Poll::Ready(chunk);
             }
         }
@@ -134,7 +134,7 @@ impl Reader {
             let chunks = self.possible(chunks);
             poll_fn(|cx| self.poll_depth(chunks, cx)).await;
             let taken = self.take(chunks, batch);
-            if taken > 0 || self.is_all(chunks) {
+            if taken > 0 || self.is_over(chunks) {
                 return taken;
             }
         }
@@ -162,7 +162,7 @@ impl Reader {
 
     /// Whether nothing will come where nothing was found, `chunks` having been possible. Otherwise what was there was taken back, for want of memory:
     /// the chunk that is being filled goes before the oldest.
-    fn is_all(&self, chunks: usize) -> bool {
+    fn is_over(&self, chunks: usize) -> bool {
         chunks == 0 || self.is_ended()
     }
 

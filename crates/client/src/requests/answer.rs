@@ -1,6 +1,6 @@
 //! Answering what has come: at once where the handler can, on a task of its own where it has to wait.
 //!
-//! Requests come in batches, one for each read of the socket. Each handler is polled once where it was read. What is ready then is answered
+//! Requests come in rounds, of what one read of the socket has brought at most. Each handler is polled once where it was read. What is ready then is answered
 //! with the rest of its batch; a task for each, with its wake-ups, would cost more than the whole way through the hub. A handler that
 //! computes for long would hold up its connection there, so how long that first poll takes is measured.
 
@@ -116,7 +116,7 @@ impl Tasks {
         tasks.into_values().filter_map(|running| running.task).for_each(|task| task.abort());
     }
 
-    /// Answers all that one read has brought.
+    /// Answers a round of requests.
     pub(crate) fn answer(&self, work: Vec<Work>, outgoing: &Arc<Outgoing>, clock: &Monotonic) {
         let (session, began) = (outgoing.session(), clock.now());
         let (mut replies, mut before) = (Vec::with_capacity(work.len()), began);

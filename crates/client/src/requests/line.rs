@@ -90,7 +90,7 @@ impl Line {
                 Reach::Connected => {
                     let next: Vec<_> = {
                         let mut gate = self.gate.lock();
-                        std::iter::from_fn(|| gate.next()).take(ROUND).collect()
+                        std::iter::from_fn(|| gate.next()).take(TOGETHER).collect()
                     };
                     if next.is_empty() {
                         return;
@@ -148,4 +148,4 @@ impl Line {
 }
 
 /// Requests that are sent under one lock: enough that it costs nothing, few enough that others who wait for it don't notice.
-const ROUND: usize = 256;
+const TOGETHER: usize = 256;

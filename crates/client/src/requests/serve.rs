@@ -32,7 +32,7 @@ pub struct Incoming {
 
 /// How a service is served.
 ///
-/// A handler that is ready at once is answered where it was read, with all that came in the same read. One that waits, or computes for more
+/// A handler that is ready at once is answered where it was read, with the others of its round. One that waits, or computes for more
 /// than 100 µs before it first waits, runs on a task of its own.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -168,7 +168,8 @@ struct UnderWay {
 pub enum Ingest {
     /// All whole messages were taken. At least this many bytes more are needed for the next.
     Needs(usize),
-    /// Read no more for now, and call again with what is left when woken, when a timeout has been handled, or when the output has been written.
+    /// Read no more for now, and call again with what is left when woken, which may be at once where others are to be served first, when a timeout has been
+    /// handled, or when the output has been written.
     Paused,
 }
 
