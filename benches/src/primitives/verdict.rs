@@ -67,8 +67,10 @@ fn lines(name: &str, rows: &Rows, aims: &[Aim]) -> Vec<Line> {
     let of_row: Vec<_> = aims.iter().filter(|aim| aim.row == name).collect();
     let empty = Row::new();
     let row = rows.get(name).unwrap_or(&empty);
-    let ours = of_row.first().map_or(OURS, |aim| &aim.ours);
-    let ours = row.get(ours).or_else(|| row.iter().find(|(name, _)| is_ours(name)).map(|(_, figure)| figure));
+    // Which of ours the ratios are of.
+    let compared = of_row.first().map_or(OURS, |aim| &aim.ours);
+    let ours =
+        row.get(compared).or_else(|| row.iter().find(|(name, _)| is_ours(name)).map(|(_, figure)| figure));
     let mut lines: Vec<_> = row
         .iter()
         .map(|(contender, figure)| Line {
@@ -85,7 +87,7 @@ fn lines(name: &str, rows: &Rows, aims: &[Aim]) -> Vec<Line> {
         lines.push(Line::unmeasured(name));
     }
     for aim in of_row {
-        let (verdict, about) = aim.verdict(row, rows);
+        let (verdict, about) = aim.verdict(row, rows, compared);
         let about = about.unwrap_or(&aim.ours);
         let at = lines.iter().position(|line| line.contender.as_deref() == Some(about)).unwrap_or(0);
         lines[at].verdicts.push(verdict);
@@ -125,8 +127,8 @@ fn is_ours(contender: &str) -> bool {
 const OURS: &str = "nyx";
 
 impl Aim {
-    /// The verdict, and the peer that it is about.
-    fn verdict<'a>(&self, row: &'a Row, rows: &Rows) -> (Verdict, Option<&'a str>) {
+    /// The verdict, and the peer that it is about. It says its ratio where the row's ratios are of another one of ours than it is about.
+    fn verdict<'a>(&self, row: &'a Row, rows: &Rows, compared: &str) -> (Verdict, Option<&'a str>) {
         let unknown =
             |what: &str| (Verdict { outcome: Outcome::Unknown, aim: format!("{what} ({self})") }, None);
         let Some(ours) = row.get(&self.ours) else { return unknown("not measured") };
@@ -142,8 +144,10 @@ impl Aim {
             }
             Bound::Peers { peers, at_most } => match peers.best(row) {
                 Some((best, figure)) => {
-                    let mut verdict =
-                        self.reached(ours.over(figure).is_some_and(|ratio| ratio <= *at_most), "");
+                    let ratio = ours.over(figure);
+                    let detail = ratio.filter(|_| self.ours != compared).map(|ratio| format!("{ratio:.2}: "));
+                    let reached = ratio.is_some_and(|ratio| ratio <= *at_most);
+                    let mut verdict = self.reached(reached, &detail.unwrap_or_default());
                     verdict.aim.push_str(&peers.missing(row));
                     (verdict, Some(best))
                 }

@@ -118,3 +118,14 @@ fn every_peer_has_our_ratio_to_it() {
     let ratios: Vec<_> = lines_of(&QUEUE[..3], "").iter().map(|line| line.ratio).collect();
     assert_eq!(ratios, [None, None, Some(1.25)]);
 }
+
+#[test]
+fn a_variant_whose_ratio_has_no_column_says_it() {
+    let aims = "[[core]]\nrow = \"queue\"\nof = [\"kanal\"]\nat_most = 0.4\n\
+        [[core]]\nrow = \"queue\"\ncontender = \"nyx predictive\"\nof = [\"kanal\"]\nat_most = 0.4";
+    let lines = lines_of(QUEUE, aims);
+    let kanal =
+        lines.iter().find(|line| line.contender.as_deref() == Some("kanal")).expect("it was measured");
+    let words: Vec<_> = kanal.verdicts.iter().map(|verdict| verdict.aim.as_str()).collect();
+    assert_eq!(words, ["at most 0.4 of kanal", "0.25: nyx predictive at most 0.4 of kanal"]);
+}
