@@ -25,8 +25,23 @@ pub(super) fn check(metadata: &Metadata) -> anyhow::Result<Vec<Finding>> {
             findings.push(Finding::new(manifest, 1, what, "give it a row in xtask/src/suites.rs"));
         }
     }
+    findings.extend(homonyms(metadata));
     findings.extend(benches(metadata)?);
     Ok(findings)
+}
+
+/// Tests of other packages that have the name of a suite: they would run with it.
+fn homonyms(metadata: &Metadata) -> Vec<Finding> {
+    let others = metadata.workspace_packages().into_iter().filter(|package| package.name != PACKAGE);
+    let tests = others.flat_map(|package| package.targets.iter().map(move |target| (package, target)));
+    tests
+        .filter(|(_, target)| target.is_kind(TargetKind::Test))
+        .filter(|(_, target)| SUITES.iter().any(|suite| suite.name == target.name))
+        .map(|(package, target)| {
+            let what = format!("the test `{}` has the name of a suite", target.name);
+            Finding::new(&package.manifest_path, 1, what, "give it another name: it would run with the suite")
+        })
+        .collect()
 }
 
 fn benches(metadata: &Metadata) -> anyhow::Result<Vec<Finding>> {
