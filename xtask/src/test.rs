@@ -5,11 +5,14 @@ use std::env;
 use anyhow::bail;
 
 use crate::report::Report;
-use crate::suites::{self, SUITES, Suite};
-use crate::workspace::{cargo, is_ci, without_lto};
+use crate::suites::{SUITES, Suite};
+use crate::workspace::{self, build_programs, cargo, is_ci};
 
 /// The unit, integration and documentation tests of all crates, as one suite.
 const WORKSPACE: &str = "workspace";
+
+/// The program that the suites are about.
+const NYX: &str = "nyx";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -25,7 +28,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     if options.selects(WORKSPACE) {
         report.run(WORKSPACE, &mut cargo(["test", "--workspace", "--no-fail-fast"]))?;
     }
-    for suite in SUITES.iter().filter(|suite| options.selects(suite.name)) {
+    let suites: Vec<_> = SUITES.iter().filter(|suite| options.selects(suite.name)).collect();
+    if suites.is_empty() || !report.run(NYX, &mut build_programs([NYX]))? {
+        return Ok(report.finish());
+    }
+    for suite in suites {
         run_suite(suite, options.requires(suite), &mut report)?;
     }
     Ok(report.finish())
@@ -36,11 +43,10 @@ fn run_suite(suite: &Suite, required: bool, report: &mut Report) -> anyhow::Resu
         report.leave_out(suite.name, wants, required);
         return Ok(());
     }
-    // In release mode, since what these suites time out on and measure is about the daemon that people run. What they
-    // measured is shown.
-    let mut command =
-        cargo(["test", "--release", "-p", suites::PACKAGE, "--test", suite.name, "--", "--show-output"]);
-    report.run(suite.name, without_lto(&mut command))?;
+    // `nyx` in release mode, since what these suites time out on and measure is about the daemon that people run; they themselves are built of
+    // what the workspace's tests are built of. What they measured is shown.
+    let mut command = cargo(["test", "--workspace", "--test", suite.name, "--", "--show-output"]);
+    report.run(suite.name, command.env("NYX_UNDER_TEST", workspace::program(NYX)?))?;
     Ok(())
 }
 

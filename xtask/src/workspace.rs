@@ -7,6 +7,8 @@ use std::process::Command;
 use anyhow::Context;
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
+use crate::{bench, suites};
+
 /// The folder of the workspace's manifest.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
@@ -24,6 +26,20 @@ pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
 /// as without.
 pub(crate) fn without_lto(command: &mut Command) -> &mut Command {
     command.env("CARGO_PROFILE_RELEASE_LTO", "off")
+}
+
+/// Builds programs of the daemon's and the benches' packages in release mode, without link-time optimisation. Features are those of both
+/// packages together whichever is built, so that no dependency is built twice.
+pub(crate) fn build_programs<'a>(bins: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = cargo(["build", "--release", "-p", suites::PACKAGE, "-p", bench::PACKAGE]);
+    bins.into_iter().for_each(|bin| _ = command.args(["--bin", bin]));
+    without_lto(&mut command);
+    command
+}
+
+/// Where cargo puts a program that is built in release mode.
+pub(crate) fn program(bin: &str) -> anyhow::Result<PathBuf> {
+    Ok(target_directory()?.join("release").join(bin))
 }
 
 /// A command of the nightly toolchain, which alone has sanitizers, started in the workspace's root.

@@ -92,23 +92,31 @@ impl Options {
     }
 
     /// The command that runs a criterion bench. To see that it works, it need not be optimised: so what the tests are
-    /// built of serves here too.
+    /// built of serves here too, if the features are those of the whole workspace as there.
     fn criterion(&self, bench: &str) -> Command {
-        let (profile, brief): (&[&str], &[&str]) =
-            if self.test { (&["--profile", "dev"], &["--test"]) } else { (&[], &[]) };
-        let mut command = self.command("bench", &[&["--bench", bench], profile].concat());
+        let (packages, brief): (&[&str], &[&str]) = if self.test {
+            (&["--workspace", "--profile", "dev"], &["--test"])
+        } else {
+            (&["-p", PACKAGE], &[])
+        };
+        let mut command = self.command("bench", packages, &["--bench", bench]);
         command.args(brief).args(&self.args);
         command
     }
 
-    /// A cargo command for a target of the bench package, up to the target's own arguments.
-    fn command(&self, subcommand: &str, target: &[&str]) -> Command {
-        let mut command = cargo([subcommand, "-p", PACKAGE]);
-        command.args(target);
+    /// A cargo command for a target of the selected packages, up to the target's own arguments.
+    fn command(&self, subcommand: &str, packages: &[&str], target: &[&str]) -> Command {
+        let mut command = cargo([subcommand]);
+        command.args(packages).args(target);
+        let mut command = self.with_features(command);
+        command.arg("--");
+        command
+    }
+
+    fn with_features(&self, mut command: Command) -> Command {
         if let Some(features) = &self.features {
             command.args(["--features", features]);
         }
-        command.arg("--");
         command
     }
 
@@ -161,6 +169,6 @@ mod tests {
         let options = options(&["ring", "--test", "--", "--warm-up-time", "0.3"]).expect("it is right");
         let command = options.criterion("ring");
         let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
-        assert_eq!(args[5..], ["--profile", "dev", "--", "--test", "--warm-up-time", "0.3"]);
+        assert_eq!(args[4..], ["--bench", "ring", "--", "--test", "--warm-up-time", "0.3"]);
     }
 }

@@ -5,9 +5,9 @@ use std::process::Command;
 use crate::programs::{self, Program as Wanted};
 use crate::report::Report;
 use crate::suites;
-use crate::workspace::{cargo, is_ci, without_lto};
+use crate::workspace::{self, build_programs, cargo, is_ci};
 
-use super::Options;
+use super::{Options, PACKAGE};
 
 /// Every bench that is neither here nor a suite is one of criterion's.
 pub(super) const PROGRAMS: &[Program] = &[
@@ -71,17 +71,6 @@ pub(super) const PROGRAMS: &[Program] = &[
     },
 ];
 
-/// Builds the release `nyx`: to see that it works, as the suites have built it, whose features differ.
-fn daemon(options: &Options) -> Command {
-    if !options.test {
-        return cargo(["build", "--release", "-p", suites::PACKAGE, "--bin", "nyx"]);
-    }
-    let suite = suites::SUITES[0].name;
-    let mut command = cargo(["test", "--release", "-p", suites::PACKAGE, "--test", suite, "--no-run"]);
-    without_lto(&mut command);
-    command
-}
-
 const VALGRIND: Wanted = Wanted { name: "valgrind", debian: "valgrind" };
 const IP: Wanted = Wanted { name: "ip", debian: "iproute2" };
 const SOCAT: Wanted = Wanted { name: "socat", debian: "socat" };
@@ -105,15 +94,35 @@ impl Program {
             report.leave_out(self.name, wants, options.is_named() || is_ci());
             return Ok(());
         }
-        if self.measures_daemon && !report.run("nyx", &mut daemon(options))? {
-            return Ok(());
-        }
-        let brief = if options.test { self.brief } else { &[] };
-        let mut run = options.command("run", &["--release", "--bin", self.bin]);
-        if options.test || !self.lto {
-            without_lto(&mut run);
+        let mut command = if self.is_measured_as_shipped(options) {
+            if self.measures_daemon && !report.run(NYX, &mut shipped_daemon())? {
+                return Ok(());
+            }
+            options.command("run", &["-p", PACKAGE, "--release"], &["--bin", self.bin])
+        } else {
+            if !report.run("build", &mut options.with_features(self.build()))? {
+                return Ok(());
+            }
+            Command::new(workspace::program(self.bin)?)
+        };
+        if options.test {
+            command.args(self.brief);
         }
         // Whether namespaces may be made is not for continuous integration to say: it is left out there, and not said to have passed.
-        report.run_if_let(self.name, run.args(brief).args(&options.args), options.is_named())
+        report.run_if_let(self.name, command.args(&options.args), options.is_named())
+    }
+
+    const fn is_measured_as_shipped(&self, options: &Options) -> bool {
+        self.lto && !options.test
+    }
+
+    fn build(&self) -> Command {
+        build_programs([self.bin].into_iter().chain(self.measures_daemon.then_some(NYX)))
     }
 }
+
+fn shipped_daemon() -> Command {
+    cargo(["build", "--release", "-p", suites::PACKAGE, "--bin", NYX])
+}
+
+const NYX: &str = "nyx";

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::Options;
+use super::{Options, PACKAGE};
 use crate::report::Report;
 use crate::workspace;
 
@@ -62,7 +62,8 @@ impl Suite {
             Options { json: true, .. } => "json",
             _ => "text",
         };
-        let mut command = options.command("run", &["--quiet", "--release", "--bin", "primitives"]);
+        let mut command =
+            options.command("run", &["--quiet", "-p", PACKAGE, "--release"], &["--bin", "primitives"]);
         command.args(["--format", format, self.name]).args(folders);
         Ok(command.status().context("can't start cargo")?.success())
     }

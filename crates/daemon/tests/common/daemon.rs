@@ -14,8 +14,11 @@ use tempfile::NamedTempFile;
 
 use super::wait::eventually;
 
-/// The program under test.
-pub(crate) const NYX: &str = env!("CARGO_BIN_EXE_nyx");
+/// The program under test: the release build where `cargo xtask test` says so, which it does for the suites.
+pub(crate) const NYX: &str = match option_env!("NYX_UNDER_TEST") {
+    Some(program) => program,
+    None => env!("CARGO_BIN_EXE_nyx"),
+};
 
 /// How long a process may take to start or to end. Far more than it takes, since other things may keep the machine busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
