@@ -196,6 +196,29 @@ async fn an_old_connection_is_replaced_when_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn an_old_connection_goes_also_where_somebody_always_waits_for_it() {
+    let (_listener, address) = listener();
+    let world = World::new(|config| {
+        config.per_address = 1;
+        config.lifetime = Duration::from_secs(10);
+        config.acquire_timeout = Duration::from_secs(60);
+    });
+    let target = world.target(&address);
+    let lease = target.acquire().await.unwrap();
+    let waiting = tokio::spawn({
+        let target = target.clone();
+        async move { target.acquire().await.map(released) }
+    });
+    while target.stats().waiting < 1 {
+        tokio::task::yield_now().await;
+    }
+    world.clock.advance(Duration::from_secs(10));
+    lease.release();
+    waiting.await.unwrap().unwrap();
+    assert_eq!((target.stats().closed(Reason::Lifetime), target.stats().created), (1, 2));
+}
+
+#[tokio::test]
 async fn warming_takes_no_place_of_others_and_none_of_its_own() {
     let (first, first_address) = listener();
     let (_second, second_address) = listener();

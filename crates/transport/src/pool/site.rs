@@ -134,8 +134,8 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         match grant {
             Grant::Expired => return Err(self.exhausted()),
             Grant::Slot => {}
-            // Another used it a moment ago.
-            Grant::Connection(mut held) => match held.liveness(Check::Readiness) {
+            // Another used it a moment ago. Where somebody always waits, it never rests, and its age shows here alone.
+            Grant::Connection(mut held) => match self.verdict_in_use(&mut held) {
                 None => {
                     held.uses.count();
                     return Ok(held);
@@ -296,6 +296,14 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
             return Some(Reason::Lifetime);
         }
         parked.connection.liveness(check)
+    }
+
+    /// The same of one that another has used until now.
+    fn verdict_in_use(&self, held: &mut Held<C, K>) -> Option<Reason> {
+        if self.common.clock.now() >= held.expires {
+            return Some(Reason::Lifetime);
+        }
+        held.liveness(Check::Readiness)
     }
 
     fn check_backoff(
