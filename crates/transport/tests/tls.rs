@@ -210,6 +210,17 @@ async fn a_certificate_is_exchanged_for_connections_to_come() {
     assert!(handshake(&acceptor, &connector(&next, None), "hub.example").await.1.is_ok());
     assert!(handshake(&acceptor, &connector(&ours, None), "hub.example").await.1.is_err());
 
+    // Of several all are exchanged, or none is.
+    let theirs = Authority::new("theirs");
+    let their_files = theirs.server("other.example", Validity::Now);
+    let other = self::acceptor(&their_files);
+    std::fs::copy(&their_files.key, &their_files.certificate).unwrap();
+    next.server("hub.example", Validity::Past);
+    std::fs::copy(&renewed.certificate, &files.certificate).unwrap();
+    std::fs::copy(&renewed.key, &files.key).unwrap();
+    assert!(Acceptor::reload_all([&acceptor, &other]).is_err());
+    assert!(handshake(&acceptor, &connector(&next, None), "hub.example").await.1.is_ok());
+
     client.write_all(b"still here").await.unwrap();
     client.flush().await.unwrap();
     let mut heard = [0; 10];

@@ -48,8 +48,17 @@ impl Acceptor {
     /// # Errors
     /// As [`load`](Self::load). Then everything stays as it was.
     pub fn reload(&self) -> Result<(), LoadError> {
-        let config = read(&self.files, self.protocol)?;
-        *self.config.write() = config;
+        Self::reload_all([self])
+    }
+
+    /// The same of several: with all of them, or with none.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load). Then everything stays as it was.
+    pub fn reload_all<'a>(acceptors: impl IntoIterator<Item = &'a Self>) -> Result<(), LoadError> {
+        let read = |acceptor: &'a Self| Ok((acceptor, read(&acceptor.files, acceptor.protocol)?));
+        let read = acceptors.into_iter().map(read).collect::<Result<Vec<_>, LoadError>>()?;
+        read.into_iter().for_each(|(acceptor, config)| *acceptor.config.write() = config);
         Ok(())
     }
 
