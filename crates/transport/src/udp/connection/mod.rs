@@ -79,7 +79,7 @@ pub struct Config {
     /// Memory for items that are not delivered, in bytes, of which each takes 400 beside its own; what comes beyond is not acknowledged, and so
     /// comes again. One item of the largest size always has room. Default 20 MiB.
     pub incoming_bytes: usize,
-    /// After how much silence the other end is taken to be gone. Default 30 s.
+    /// After how much silence the other end is taken to be gone, be it that nothing comes of it or that it acknowledges nothing. Default 30 s.
     pub silence: Duration,
 }
 
