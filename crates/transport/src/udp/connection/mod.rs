@@ -270,6 +270,12 @@ impl Connection {
         self.items_in.set_limit(bytes.map(|bytes| bytes as u64));
     }
 
+    /// Takes in items of so many bytes, where that is more than [`Config::item_bytes`], and that much more of all of them: of a peer that has said
+    /// how large its own may be.
+    pub fn allow_items(&mut self, bytes: usize) {
+        self.items_in.allow(bytes as u64);
+    }
+
     /// Its number.
     pub const fn id(&self) -> u64 {
         self.id
