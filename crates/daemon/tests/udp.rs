@@ -220,6 +220,19 @@ async fn until_document(watched: &mut Subscription, wanted: i64) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_the_stream_may_be_longer_than_its_window() {
+    let hub = Daemon::with_config(UDP);
+    let (publisher, reader) = (connect(hub.udp()).await, connect(hub.udp()).await);
+    let mut watched = watch(&reader, "a").await;
+    let events = publisher.events(name("a"), Options::default()).await.expect("a topic");
+    for length in [100_000, 3 << 20] {
+        events.send(vec![7; length]).await.expect("sent");
+        let (_, text) = next_event(&mut watched).await;
+        assert_eq!(text.len(), length);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_hub_allows_is_not_too_large_for_its_subscribers() {
     let hub =
         Daemon::with_config(&format!("{UDP}[limits]\nmessage_bytes = \"20MiB\"\ntopic_bytes = \"32MiB\"\n"));

@@ -15,7 +15,7 @@ const ROUNDS: usize = 4;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes of the stream that are not looked at while the hub takes no more: what comes beyond waits in the connection, which takes no more
-/// than a window.
+/// than a window. A message that is not whole may be longer.
 const INPUT_MAX: usize = 64 * 1024;
 
 /// Bytes of items that are kept of a peer until it has said who it is: those that came ahead of its greeting. A piece of a byte can take a page of
@@ -30,6 +30,8 @@ pub(super) struct Peer {
     pub(super) local: Option<IpAddr>,
     /// Of the stream, what the session has not taken.
     input: BytesMut,
+    /// Whether that is less than a message, of which nothing can be taken before the rest has come.
+    is_partial: bool,
     /// The same of an item.
     item: BytesMut,
     out: Vec<Bytes>,
@@ -57,6 +59,7 @@ impl Peer {
             session,
             local,
             input: BytesMut::new(),
+            is_partial: true,
             item: BytesMut::new(),
             out: Vec::new(),
             parcels: Vec::new(),
@@ -134,18 +137,22 @@ impl Peer {
             self.is_known = true;
             self.connection.limit_incoming(None);
         }
-        self.connection.set_unconsumed((self.input.len() + self.item.len()) as u64);
+        // Did a part count, a message that is longer than the window could never become whole.
+        let waiting = if self.is_partial { 0 } else { self.input.len() };
+        self.connection.set_unconsumed((waiting + self.item.len()) as u64);
     }
 
     /// Whether the session goes on with what comes behind it.
     fn take_stream(&mut self, now: Instant) -> bool {
-        if self.input.len() < INPUT_MAX {
+        if self.is_partial || self.input.len() < INPUT_MAX {
             self.connection.take_stream(&mut self.input);
         }
         if self.input.is_empty() {
             return true;
         }
-        match self.session.handle_input(now, &mut self.input) {
+        let taken = self.session.handle_input(now, &mut self.input);
+        self.is_partial = matches!(taken, Ok(Ingest::Needs(_)));
+        match taken {
             Ok(Ingest::Needs(_)) => true,
             Ok(Ingest::Paused) => false,
             Err(Closed) => {
