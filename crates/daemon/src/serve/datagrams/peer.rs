@@ -30,8 +30,8 @@ pub(super) struct Peer {
     pub(super) local: Option<IpAddr>,
     /// Of the stream, what the session has not taken.
     input: BytesMut,
-    /// Whether that is less than a message, of which nothing can be taken before the rest has come.
-    is_partial: bool,
+    /// What it lacks where it is less than a message, of which nothing can be taken before the rest has come.
+    lacks: Option<usize>,
     /// The same of an item.
     item: BytesMut,
     out: Vec<Bytes>,
@@ -59,7 +59,7 @@ impl Peer {
             session,
             local,
             input: BytesMut::new(),
-            is_partial: true,
+            lacks: Some(0),
             item: BytesMut::new(),
             out: Vec::new(),
             parcels: Vec::new(),
@@ -138,20 +138,24 @@ impl Peer {
             self.connection.limit_incoming(None);
         }
         // Did a part count, a message that is longer than the window could never become whole.
-        let waiting = if self.is_partial { 0 } else { self.input.len() };
+        let waiting = if self.lacks.is_some() { 0 } else { self.input.len() };
         self.connection.set_unconsumed((waiting + self.item.len()) as u64);
     }
 
     /// Whether the session goes on with what comes behind it.
     fn take_stream(&mut self, now: Instant) -> bool {
-        if self.is_partial || self.input.len() < INPUT_MAX {
+        if self.lacks.is_some() || self.input.len() < INPUT_MAX {
+            self.make_room();
             self.connection.take_stream(&mut self.input);
         }
         if self.input.is_empty() {
             return true;
         }
         let taken = self.session.handle_input(now, &mut self.input);
-        self.is_partial = matches!(taken, Ok(Ingest::Needs(_)));
+        self.lacks = match taken {
+            Ok(Ingest::Needs(bytes)) => Some(bytes),
+            Ok(Ingest::Paused) | Err(Closed) => None,
+        };
         match taken {
             Ok(Ingest::Needs(_)) => true,
             Ok(Ingest::Paused) => false,
@@ -159,6 +163,17 @@ impl Peer {
                 self.give_up.get_or_insert(now + LINGER);
                 false
             }
+        }
+    }
+
+    /// Has a long message end in memory that fits it, as it is kept in that. It grows only as bytes arrive: at most twofold, whatever is claimed.
+    fn make_room(&mut self) {
+        let (len, lacks) = (self.input.len(), self.lacks.unwrap_or(0));
+        let room = (2 * len).min(len + lacks).max(len + self.connection.stream_bytes());
+        if len > INPUT_MAX && room > self.input.capacity() {
+            let mut larger = BytesMut::with_capacity(room);
+            larger.extend_from_slice(&self.input);
+            self.input = larger;
         }
     }
 

@@ -319,6 +319,11 @@ impl Connection {
         self.stream_out.unsettled() == 0
     }
 
+    /// Bytes that [`take_stream`](Self::take_stream) would move.
+    pub fn stream_bytes(&self) -> usize {
+        self.stream_in.waiting() as usize
+    }
+
     /// Moves what has come of the stream to `into`.
     pub fn take_stream(&mut self, into: &mut BytesMut) {
         self.stream_in.take(into);
