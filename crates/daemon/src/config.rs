@@ -276,6 +276,12 @@ impl Config {
                  listen on 127.0.0.1, or say --insecure if everybody on that network is trusted"
             )));
         }
+        if udp.is_some() && self.tls.asks_clients() && !self.auth.is_on() && !insecure {
+            return Err(Failure::usage(anyhow!(
+                "tls.client_ca asks who somebody is, and over datagrams nobody shows a certificate: \
+                 set auth.tokens as well, leave listen.udp out, or say --insecure if that is meant"
+            )));
+        }
         let open = [native, http].into_iter().find(|addr| !addr.ip().is_loopback());
         let Some(addr) = open.filter(|_| !insecure) else { return Ok(()) };
         if !self.auth.is_on() && !self.tls.asks_clients() {

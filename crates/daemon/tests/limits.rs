@@ -2,8 +2,8 @@
 
 mod common;
 
-use std::io::Read as _;
-use std::net::TcpStream;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 
 use common::Server;
 
@@ -76,4 +76,33 @@ fn who_connects_too_often_is_closed_at_once_and_the_log_says_so() {
     server.terminate();
     server.wait();
     assert!(server.log().contains("connects too often"), "{}", server.log());
+}
+
+/// Answers each request on each connection so, and closes.
+fn refusing() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            // A head and a body of a few bytes come at once.
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 422 Never\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    addr
+}
+
+#[test]
+fn who_publishes_what_a_service_refuses_does_not_fill_the_log() {
+    const ITEMS: usize = 200;
+    let to = format!("http://{}/", refusing());
+    let server = Server::configured(&format!("[[forward]]\ntopics = \"log\"\nto = \"{to}\""));
+    let batch = "{}\n".repeat(ITEMS);
+    let lines = [("content-type", "application/x-ndjson")];
+    assert_eq!(server.request("POST", "/v1/topics/log", &lines, batch.as_bytes()).status(), 202);
+    let dropped = format!("nyx_forward_drops_total{{reason=\"rejected\",to=\"{to}\"}} {ITEMS}\n");
+    server.until("all are dropped", || server.get("/metrics").text().contains(&dropped).then_some(()));
+    let told = server.log().lines().filter(|line| line.contains("refused for good")).count();
+    assert!((1..ITEMS / 2).contains(&told), "{told}: {}", server.log());
 }

@@ -290,6 +290,9 @@ fn nobody_listens_to_the_world_without_tokens_and_tls() {
     };
     refused("", "nobody who connects is asked");
     refused("[auth]\ntokens = \"tokens.toml\"\n", "could read tokens");
+    let datagrams =
+        "[listen]\nudp = \"127.0.0.1:0\"\n[tls]\ncertificate = \"a\"\nkey = \"b\"\nclient_ca = \"c\"\n";
+    refused(datagrams, "over datagrams nobody shows a certificate");
     refused("[auth]\ntokens = \"gone.toml\"\n[tls]\ncertificate = \"a\"\nkey = \"b\"\n", "gone.toml");
 }
 

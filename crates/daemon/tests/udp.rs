@@ -220,6 +220,40 @@ async fn until_document(watched: &mut Subscription, wanted: i64) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_the_stream_may_be_longer_than_its_window() {
+    let hub = Daemon::with_config(UDP);
+    let (publisher, reader) = (connect(hub.udp()).await, connect(hub.udp()).await);
+    let mut watched = watch(&reader, "a").await;
+    let events = publisher.events(name("a"), Options::default()).await.expect("a topic");
+    for length in [5_000_000, 1, 100_000] {
+        events.send(vec![7; length]).await.expect("sent");
+    }
+    // The topic keeps 8 MiB, memory that nothing is in included.
+    for length in [5_000_000, 1, 100_000] {
+        let (_, text) = next_event(&mut watched).await;
+        assert_eq!(text.len(), length);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_hub_allows_is_not_too_large_for_its_subscribers() {
+    let hub =
+        Daemon::with_config(&format!("{UDP}[limits]\nmessage_bytes = \"20MiB\"\ntopic_bytes = \"32MiB\"\n"));
+    let (publisher, reader) = (connect(hub.native.into()).await, connect(hub.udp()).await);
+    let mut watched = watch(&reader, "a").await;
+    let mut options = Options::default();
+    // However busy the machine.
+    options.max_age = Some(PATIENCE);
+    let frames = publisher.frames(name("a"), options).await.expect("a topic");
+    // A client takes 16 MiB from a hub that says nothing of its own limit.
+    let payload = vec![7; 17 << 20].into();
+    let frame = Frame { payload, codec: FrameCodec::Jpeg, keyframe: true, unix_micros: None };
+    frames.send(frame).await.expect("sent");
+    let item = common::wait::within(PATIENCE, "the frame", watched.recv()).await.expect("it goes on");
+    assert!(matches!(&item, Item::Frame(frame) if frame.payload.len() == 17 << 20), "{item:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hub_that_was_killed_is_found_again_and_counts_anew() {
     let mut hub = on_a_port_of_its_own();
     let (publisher, reader) = (connect(hub.udp()).await, connect(hub.udp()).await);

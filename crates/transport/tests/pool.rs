@@ -196,6 +196,42 @@ async fn an_old_connection_is_replaced_when_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn an_old_connection_goes_also_where_somebody_always_waits_for_it() {
+    let (_listener, address) = listener();
+    let world = World::new(|config| {
+        config.per_address = 1;
+        config.lifetime = Duration::from_secs(10);
+        config.acquire_timeout = Duration::from_secs(60);
+    });
+    let target = world.target(&address);
+    let lease = target.acquire().await.unwrap();
+    let waiting = tokio::spawn({
+        let target = target.clone();
+        async move { target.acquire().await.map(released) }
+    });
+    while target.stats().waiting < 1 {
+        tokio::task::yield_now().await;
+    }
+    world.clock.advance(Duration::from_secs(10));
+    lease.release();
+    waiting.await.unwrap().unwrap();
+    assert_eq!((target.stats().closed(Reason::Lifetime), target.stats().created), (1, 2));
+}
+
+#[tokio::test]
+async fn warming_takes_no_place_of_others_and_none_of_its_own() {
+    let (first, first_address) = listener();
+    let (_second, second_address) = listener();
+    let world = World::new(|config| config.total = 3);
+    let (one, two) = (world.target(&first_address), world.target(&second_address));
+    let _ends = filled(&one, &first, 2).await;
+    let warm = tokio::time::timeout(Duration::from_secs(20), two.warm(5));
+    assert_eq!(warm.await.expect("it comes to an end").unwrap(), 1);
+    let stats = world.pool.stats();
+    assert_eq!((stats.idle, stats.created, stats.closed_total()), (3, 3, 0));
+}
+
+#[tokio::test]
 async fn where_the_total_is_reached_the_longest_unused_connection_makes_room() {
     let (first, first_address) = listener();
     let (second, second_address) = listener();
@@ -293,6 +329,23 @@ async fn the_pools_own_task_closes_what_rests_too_long_and_keeps_some_ready() {
         () = accept => {}
         () = tokio::time::sleep(Duration::from_secs(30)) => panic!("{:?}", target.stats()),
     }
+}
+
+#[tokio::test]
+async fn some_are_kept_at_rest_beside_those_in_use() {
+    let (_listener, address) = listener();
+    let mut config = Config::default();
+    // So that the pool's task looks often.
+    config.idle = Duration::from_millis(40);
+    config.idle_min = 1;
+    let target = Pool::new(Tcp::default(), config).target(&address).unwrap();
+    let _leases = (target.acquire().await.unwrap(), target.acquire().await.unwrap());
+    let kept = async {
+        while target.stats().idle < 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), kept).await.expect("one more is made");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

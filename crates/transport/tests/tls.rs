@@ -6,15 +6,20 @@ mod authority;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use authority::{Authority, Validity};
 use nyx_transport::tls::client::{Config, Connector, Identity};
 use nyx_transport::tls::server::{Acceptor, Files};
 use nyx_transport::tls::{HandshakeError, LoadError, Stream, UNSENT_MAX};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex,
 };
+use tokio_rustls::TlsConnector;
 
 const PROTOCOL: &[u8] = b"test/1";
 
@@ -113,6 +118,47 @@ async fn a_server_that_asks_for_certificates_takes_good_ones_only() {
 }
 
 #[tokio::test]
+async fn a_client_s_certificate_is_judged_with_each_connection() {
+    let ours = Authority::new("ours");
+    let mut files = ours.server("hub.example", Validity::Now);
+    assert_eq!(second_handshake(&ours, &files).await, HandshakeKind::Resumed);
+    files.client_ca = Some(ours.root());
+    // In a session that is resumed it would not be: it may have expired.
+    assert_eq!(second_handshake(&ours, &files).await, HandshakeKind::Full);
+}
+
+/// How the second connection of a client begins that would resume the session of the first.
+async fn second_handshake(ours: &Authority, files: &Files) -> HandshakeKind {
+    let acceptor = acceptor(files);
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ours.root()).unwrap()).unwrap();
+    let Identity { certificate, key } = ours.client("camera", Validity::Now);
+    let chain = vec![CertificateDer::from_pem_file(certificate).unwrap()];
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap())
+        .unwrap();
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    let connector = TlsConnector::from(Arc::new(config));
+    let mut kind = None;
+    for _ in 0..2 {
+        let (near, far) = duplex(64 * 1024);
+        let name = "hub.example".try_into().unwrap();
+        let (server, client) = tokio::join!(acceptor.accept(far), connector.connect(name, near));
+        let (mut server, mut client) = (server.unwrap(), client.unwrap());
+        // What the session could be resumed by comes before this.
+        server.write_all(b"hello").await.unwrap();
+        server.flush().await.unwrap();
+        client.read_exact(&mut [0; 5]).await.unwrap();
+        kind = client.get_ref().1.handshake_kind();
+    }
+    kind.unwrap()
+}
+
+#[tokio::test]
 async fn what_speaks_no_tls_is_told_apart() {
     let ours = Authority::new("ours");
     let acceptor = acceptor(&ours.server("hub.example", Validity::Now));
@@ -163,6 +209,17 @@ async fn a_certificate_is_exchanged_for_connections_to_come() {
     acceptor.reload().unwrap();
     assert!(handshake(&acceptor, &connector(&next, None), "hub.example").await.1.is_ok());
     assert!(handshake(&acceptor, &connector(&ours, None), "hub.example").await.1.is_err());
+
+    // Of several all are exchanged, or none is.
+    let theirs = Authority::new("theirs");
+    let their_files = theirs.server("other.example", Validity::Now);
+    let other = self::acceptor(&their_files);
+    std::fs::copy(&their_files.key, &their_files.certificate).unwrap();
+    next.server("hub.example", Validity::Past);
+    std::fs::copy(&renewed.certificate, &files.certificate).unwrap();
+    std::fs::copy(&renewed.key, &files.key).unwrap();
+    assert!(Acceptor::reload_all([&acceptor, &other]).is_err());
+    assert!(handshake(&acceptor, &connector(&next, None), "hub.example").await.1.is_ok());
 
     client.write_all(b"still here").await.unwrap();
     client.flush().await.unwrap();

@@ -316,6 +316,24 @@ fn who_does_not_consume_is_not_sent_more_than_a_window() {
 }
 
 #[test]
+fn who_waits_for_room_says_nothing_meanwhile() {
+    let mut pair = Pair::new(&conditions(|_| {}), Config::default());
+    pair.connect();
+    pair.server.as_mut().unwrap().set_unconsumed((1 << 20) - 2000);
+    pair.client.write(b"so that it is acknowledged");
+    pair.run(Duration::from_secs(1), |_| {});
+    let (came, sent) = (pair.heard[0].stream.len(), pair.client.stats().sent);
+    pair.client.write(&text(100_000, 1));
+    pair.run(Duration::from_secs(3), |_| {});
+    // A round trip at a time it sends what there is room for, and nothing that only asks for more.
+    let sent = pair.client.stats().sent - sent;
+    assert!((50..500).contains(&sent), "{sent} datagrams");
+    pair.server.as_mut().unwrap().set_unconsumed(0);
+    pair.run(Duration::from_secs(1), |_| {});
+    assert_eq!((pair.heard[0].stream.len() - came, pair.client.unsettled_bytes()), (100_000, 0));
+}
+
+#[test]
 fn replayed_and_truncated_datagrams_are_counted_and_change_nothing() {
     let mut pair = Pair::new(&conditions(|_| {}), Config::default());
     pair.connect();

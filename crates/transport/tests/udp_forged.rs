@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use nyx_core::Instant;
-use nyx_transport::udp::connection::{Config, Connection, Frame, Packet, PacketError, Piece};
+use nyx_transport::udp::connection::{Config, Connection, Event, Frame, Packet, PacketError, Piece, Reason};
 
 /// A datagram of a client with this number.
 fn datagram_of(number: u64, frames: &[Frame<'_>]) -> Vec<u8> {
@@ -69,6 +69,27 @@ fn whom_nobody_knows_gets_little_room_and_few_flows() {
     server.limit_incoming(None);
     assert!(!refused(&mut server, 100, 2, 2_000));
     assert!(!refused(&mut server, 101, 5000, 2));
+}
+
+#[test]
+fn who_speaks_and_acknowledges_nothing_is_given_up() {
+    let config = Config::default();
+    let mut server = Connection::server(Instant::ZERO, 7, config);
+    server.write(b"to be acknowledged");
+    let (mut now, mut out) = (Instant::ZERO, Vec::new());
+    for number in 0..600 {
+        now = now + config.silence / 300;
+        // It is heard all the time.
+        server.handle_datagram(now, &datagram_of(number, &[Frame::Ping])).unwrap();
+        if server.poll_timeout().is_some_and(|at| at <= now) {
+            server.handle_timeout(now);
+        }
+        while server.poll_transmit(now, &mut out) {}
+        // What it is sent again and again would be kept without end.
+        assert!(server.is_closed() || number < 400, "after {now:?}");
+        assert!(!server.is_closed() || number > 200, "after {now:?}");
+    }
+    assert_eq!(server.poll_event(), Some(Event::Closed(Reason::Silent)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use axum::body::Body;
-use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST};
+use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, LOCATION};
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode, Version};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -86,7 +86,7 @@ impl Http {
 
 struct Answer {
     status: StatusCode,
-    /// Empty where it did not come whole.
+    /// What it says of itself, where it sends to if that is elsewhere. Empty where it did not come whole.
     body: Bytes,
     /// How long it says to wait.
     retry_after: Option<Duration>,
@@ -132,10 +132,14 @@ async fn ask(
     let is_current = answer.version() == Version::HTTP_11;
     let status = answer.status();
     let retry_after = retry_after::read(answer.headers(), nyx_core::clock::unix_micros() / 1_000_000);
+    // A service that wants a slash at the end of its path, say: who follows it there would not notice that each request takes two.
+    let moved = answer.headers().get(LOCATION).filter(|_| status.is_redirection());
+    let moved = moved.map(|place| [b"write this as its address: ", place.as_bytes()].concat().into());
     let body = axum::body::to_bytes(Body::new(answer.into_body()), ANSWER_BYTES_MAX);
     let body = timeout_at(deadline, body).await.ok().and_then(Result::ok);
     let reusable = keeps && is_current && body.is_some();
-    Ok(Answer { status, body: body.unwrap_or_default(), retry_after, reusable })
+    let body = moved.or(body).unwrap_or_default();
+    Ok(Answer { status, body, retry_after, reusable })
 }
 
 fn headers(parcel: &Parcel) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
@@ -243,6 +247,17 @@ mod tests {
             let (outcome, _) = answered(answer, true, patience()).await;
             assert!(matches!(outcome, Err(Failed::Later(_))), "{answer}: {outcome:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn where_a_service_sends_to_is_told() {
+        let moved =
+            "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://host/update/\r\ncontent-length: 0\r\n\r\n";
+        let (outcome, _) = answered(moved, true, patience()).await;
+        assert!(
+            matches!(&outcome, Err(Failed::Rejected(why)) if why.to_string().ends_with("http://host/update/")),
+            "{outcome:?}"
+        );
     }
 
     #[tokio::test]

@@ -28,6 +28,7 @@ pub(crate) use settings::Forward;
 
 use crate::config::Config;
 use crate::exit::Outcome;
+use crate::serve::audit::Sparing;
 use crate::serve::{App, Hangups};
 use meters::Meters;
 use parcel::Parcel;
@@ -62,6 +63,8 @@ pub(crate) struct Forwarder {
     meters: Meters,
     /// How long a service is left alone at most because it says so.
     retry_after_max: Duration,
+    /// What is told of batches that were not taken: whoever publishes what a sink refuses could fill the disk else.
+    complaints: Sparing,
     /// Once the hub has nothing more to give: until when the rest may be delivered.
     give_up: Option<Instant>,
 }
@@ -81,6 +84,7 @@ impl Forwarder {
             outlet: Outlet::new(settings, &app.hangups)?,
             meters,
             retry_after_max: settings.retry_after_max(),
+            complaints: Sparing::new(&app.clock)?,
             name,
             give_up: None,
         })
@@ -143,8 +147,10 @@ impl Forwarder {
     }
 
     fn leave_out(&mut self, batch: &[Parcel], LeftOut { rejected, why, home }: LeftOut) {
-        if let Some(why) = why {
-            tracing::warn!(to = %self.name, %why, items = rejected, "refused for good, and dropped");
+        if let Some(why) = why
+            && let Some(others) = self.complaints.note()
+        {
+            tracing::warn!(to = %self.name, %why, items = rejected, others, "refused for good, and dropped");
         }
         if home > 0 && self.spool.drops(Reason::Home) == 0 {
             tracing::info!(to = %self.name, "what comes from there is not sent back: hubs forward in a circle");
@@ -156,8 +162,10 @@ impl Forwarder {
 
     /// Not before `pause` has passed.
     fn try_again(&mut self, now: Instant, batch: Vec<Parcel>, why: &anyhow::Error, pause: Duration) {
-        if self.spool.failures() == 0 {
-            tracing::warn!(to = %self.name, %why, "can't be delivered, and is tried again");
+        if self.spool.failures() == 0
+            && let Some(others) = self.complaints.note()
+        {
+            tracing::warn!(to = %self.name, %why, others, "can't be delivered, and is tried again");
         }
         self.meters.retry();
         self.spool.failed(now, batch, pause);

@@ -96,6 +96,12 @@ impl Forward {
                 self.to.0
             )));
         }
+        if self.retry().max.is_zero() {
+            return Err(Failure::usage(anyhow!(
+                "forwarding to {}: with a retry_max of 0 a service that is away would be called without a pause",
+                self.to.0
+            )));
+        }
         self.check_token()?;
         let address = self.to.0.address();
         let own = [listen.native, listen.http]
@@ -302,6 +308,15 @@ mod tests {
             assert_eq!(own(to, "127.0.0.1:6990"), to.starts_with("http:"), "{to}");
         }
         assert!(!own("nyx://198.51.100.7", "0.0.0.0:6990"));
+    }
+
+    #[test]
+    fn a_service_that_is_away_is_not_called_without_a_pause() {
+        let check = |more: &str| {
+            let text = format!("topics = '**'\nto = 'http://127.0.0.1:1'\n{more}");
+            toml::from_str::<Forward>(&text).unwrap().check(&Listen::default())
+        };
+        assert!(check("retry_max = '0s'").is_err() && check("retry_max = '1ms'").is_ok());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use nyx_transport::pool::{self, Pool, Secure, Target, Tcp};
 
 use super::http::Http;
 use super::hub::Hub;
-use super::lines;
+use super::lines::{self, OneWay};
 use super::parcel::Parcel;
 use super::settings::{Destination, Forward};
 use crate::exit::Outcome;
@@ -23,7 +23,7 @@ pub(super) struct Outlet {
 #[derive(Clone)]
 enum Way {
     Http(Arc<Http>, Target<Secure>),
-    Lines(Target<Secure>),
+    Lines(Target<OneWay>),
     Hub(Arc<Hub>),
 }
 
@@ -61,22 +61,22 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
 impl Outlet {
     pub(super) fn new(settings: &Forward, hangups: &Hangups) -> Outcome<Self> {
         let bearer = settings.bearer(hangups.clone())?;
-        let target = |protocol| -> Outcome<Target<Secure>> {
-            let mut config = pool::Config::default();
-            config.connect_timeout = config.connect_timeout.min(settings.timeout());
-            // The spool has its own pauses, and is the only one who asks.
-            config.backoff.max = Duration::ZERO;
-            // Closed before a server with the usual five seconds does it, which might cross a request.
-            config.idle = Duration::from_secs(4);
-            let connector = Secure::new(Tcp::default(), settings.tls.connector(&settings.to.0, protocol)?);
-            Ok(Pool::new(connector, config).target(settings.to.0.address())?)
+        let mut config = pool::Config::default();
+        config.connect_timeout = config.connect_timeout.min(settings.timeout());
+        // The spool has its own pauses, and is the only one who asks.
+        config.backoff.max = Duration::ZERO;
+        // Closed before a server with the usual five seconds does it, which might cross a request.
+        config.idle = Duration::from_secs(4);
+        let address = settings.to.0.address();
+        let secure = |protocol| -> Outcome<Secure> {
+            Ok(Secure::new(Tcp::default(), settings.tls.connector(&settings.to.0, protocol)?))
         };
         let way = match &settings.to.0 {
             Destination::Http { host, path, .. } => {
                 let http = Http::new(host, path, settings.is_batched(), bearer)?;
-                Way::Http(Arc::new(http), target(b"http/1.1")?)
+                Way::Http(Arc::new(http), Pool::new(secure(b"http/1.1")?, config).target(address)?)
             }
-            Destination::Lines(_) => Way::Lines(target(b"")?),
+            Destination::Lines(_) => Way::Lines(Pool::new(OneWay(secure(b"")?), config).target(address)?),
             Destination::Hub(address) => {
                 // Read to see that they are good; the client reads them with each connection.
                 settings.tls.connector(&settings.to.0, b"nyx/1")?;

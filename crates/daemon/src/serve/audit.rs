@@ -11,9 +11,12 @@ use nyx_core::limit::{Limiter, Quota};
 use crate::exit::Outcome;
 
 /// Tells who was refused what, a few times a second; the others are counted, and their number stands in the next line.
-pub(crate) struct Audit {
-    refused: AtomicU64,
-    /// Refusals of which the log knows.
+pub(crate) struct Audit(Sparing);
+
+/// What others can bring about as often as they like, and is told so that they can't fill a disk.
+pub(crate) struct Sparing {
+    came: AtomicU64,
+    /// Those of which the log knows.
     told: AtomicU64,
     lines: Limiter,
 }
@@ -24,16 +27,12 @@ const LINES_BURST: u64 = 20;
 
 impl Audit {
     pub(super) fn new(clock: &Monotonic) -> Outcome<Self> {
-        let lines = Quota::per_second(LINES_PER_SECOND).and_then(|quota| quota.with_burst(LINES_BURST));
-        let lines = Limiter::with_clock(&lines.context("can't limit the log")?, clock.clone());
-        Ok(Self { refused: AtomicU64::new(0), told: AtomicU64::new(0), lines })
+        Sparing::new(clock).map(Self)
     }
 
     /// `subject` bears a token, or is empty; `what` was refused.
     pub(crate) fn refuse(&self, peer: IpAddr, subject: &str, what: impl Display) {
-        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.lines.check().is_ok() {
-            let others = refused.saturating_sub(self.told.swap(refused, Ordering::Relaxed) + 1);
+        if let Some(others) = self.0.note() {
             // Quoted: a subject may come from a JWT, and a topic from anybody.
             let (subject, what) = (cut(subject), what.to_string());
             tracing::warn!(%peer, ?subject, refused = ?cut(&what), others, "refused");
@@ -42,12 +41,27 @@ impl Audit {
 
     /// Refusals since the start.
     pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+        self.0.came.load(Ordering::Relaxed)
     }
 
     /// Those that no line tells.
     pub(crate) fn untold(&self) -> u64 {
-        self.refused().saturating_sub(self.told.load(Ordering::Relaxed))
+        self.refused().saturating_sub(self.0.told.load(Ordering::Relaxed))
+    }
+}
+
+impl Sparing {
+    pub(crate) fn new(clock: &Monotonic) -> Outcome<Self> {
+        let lines = Quota::per_second(LINES_PER_SECOND).and_then(|quota| quota.with_burst(LINES_BURST));
+        let lines = Limiter::with_clock(&lines.context("can't limit the log")?, clock.clone());
+        Ok(Self { came: AtomicU64::new(0), told: AtomicU64::new(0), lines })
+    }
+
+    /// It came once more. Returns how many others came since the last line, where this one is to have a line.
+    pub(crate) fn note(&self) -> Option<u64> {
+        let came = self.came.fetch_add(1, Ordering::Relaxed) + 1;
+        self.lines.check().ok()?;
+        Some(came.saturating_sub(self.told.swap(came, Ordering::Relaxed) + 1))
     }
 }
 

@@ -59,7 +59,7 @@ impl Secure {
     }
 
     fn reload(&self) {
-        match self.native.reload().and_then(|()| self.http.reload()) {
+        match Acceptor::reload_all([&self.native, &self.http]) {
             Ok(()) => {
                 self.reloaded.inc();
                 tracing::info!("read {} again", self.native.certificate().display());

@@ -28,7 +28,8 @@ pub struct Config {
     /// How old a connection may become, less up to a tenth at random, so that not all are renewed at once. Default 30 min: a
     /// server behind a name that moved gets its share at the latest then.
     pub lifetime: Duration,
-    /// Connections that are kept at rest to each address in use; broken ones are replaced. Default 0.
+    /// Connections that are kept at rest to each address in use, beside those that work, as far as there are free places; broken ones are
+    /// replaced. Default 0.
     pub idle_min: usize,
     /// The kernel is asked about a connection that was last taken so long ago, before it is used again (400 ns); one that was
     /// used just now is judged by what the runtime's reactor knows (2 ns), which may be one turn of it late. Default 100 µs.

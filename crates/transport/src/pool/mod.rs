@@ -54,6 +54,7 @@ mod site;
 mod stats;
 mod target;
 mod uses;
+mod warm;
 
 pub use config::Config;
 pub use connector::{Check, Connection, Connector, Liveness, Tcp};

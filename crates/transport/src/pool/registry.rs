@@ -122,8 +122,10 @@ impl<C: Connector, K: Clock + 'static> Registry<C, K> {
     }
 
     pub(super) fn stats(&self) -> Stats {
+        // While the map is locked no address is forgotten, which would be in neither.
+        let sites = self.sites.lock();
         let mut stats = *self.retired.lock();
-        self.all().iter().for_each(|site| stats.add(&site.stats()));
+        sites.values().for_each(|site| stats.add(&site.stats()));
         stats
     }
 
@@ -171,7 +173,7 @@ impl<C: Connector, K: Clock + 'static> Registry<C, K> {
         }
         for site in self.all() {
             if site.stats().idle < idle_min {
-                tokio::spawn(async move { while warm_one(&site, idle_min).await {} });
+                tokio::spawn(async move { site.top_up(idle_min).await });
             }
         }
     }
@@ -189,21 +191,6 @@ impl<C: Connector, K: Clock + 'static> Registry<C, K> {
         let until = self.expire().map_or(*reap_at, |deadline| deadline.min(*reap_at));
         keeper.until.store(until.as_nanos(), Ordering::SeqCst);
         until - now
-    }
-}
-
-/// Adds one connection at rest where fewer than `open` are open. Says whether it did; an address that can't be reached is left to
-/// the next turn.
-async fn warm_one<C: Connector, K: Clock + 'static>(site: &Site<C, K>, open: usize) -> bool {
-    if !site.reserve_up_to(open) {
-        return false;
-    }
-    match site.open().await {
-        Ok(held) => {
-            site.give_back(held);
-            true
-        }
-        Err(_) => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! One address: its connections, who waits for them, and how a new one is made.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -41,11 +42,13 @@ pub(super) struct Entry<T> {
 
 pub(super) struct Site<C: Connector, K: Clock + 'static> {
     address: C::Address,
-    common: Arc<Common<C, K>>,
+    pub(super) common: Arc<Common<C, K>>,
     registry: Weak<Registry<C, K>>,
     /// Makes connections, within its size and the time for connecting, and gives the place of each that is closed free.
     pool: managed::Pool<Maker<C, K>>,
-    desk: Desk<Pooled<C, K>>,
+    pub(super) desk: Desk<Pooled<C, K>>,
+    /// Whether a task makes up for connections at rest that are missing.
+    pub(super) is_topping_up: AtomicBool,
 }
 
 impl<C: Connector, K: Clock + 'static> Site<C, K> {
@@ -63,7 +66,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
             managed::Pool::builder(maker).max_size(size).timeouts(timeouts).runtime(Runtime::Tokio1);
         let pool = builder.build().expect("a runtime is set, which is all that a builder asks for");
         let desk = Desk::new(Front::new(size, config.waiters), Backoff::new(config.backoff, seed), seed);
-        Self { address, common, registry, pool, desk }
+        Self { address, common, registry, pool, desk, is_topping_up: AtomicBool::new(false) }
     }
 
     pub(super) const fn address(&self) -> &C::Address {
@@ -131,8 +134,8 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         match grant {
             Grant::Expired => return Err(self.exhausted()),
             Grant::Slot => {}
-            // Another used it a moment ago.
-            Grant::Connection(mut held) => match held.liveness(Check::Readiness) {
+            // Another used it a moment ago. Where somebody always waits, it never rests, and its age shows here alone.
+            Grant::Connection(mut held) => match self.verdict_in_use(&mut held) {
                 None => {
                     held.uses.count();
                     return Ok(held);
@@ -144,11 +147,20 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         Box::pin(self.open()).await
     }
 
-    /// Makes a connection in a place that is reserved for it.
-    pub(super) async fn open(&self) -> Result<Held<C, K>, ErrorOf<C>> {
+    /// Makes a connection in a place that is reserved for it, and takes one in the total.
+    async fn open(&self) -> Result<Held<C, K>, ErrorOf<C>> {
         let place = Place::new(self);
         self.check_backoff(|backoff, now| if backoff.is_resting(now) { backoff.begin(now) } else { Ok(()) })?;
         let permit = self.permit().await?;
+        self.connect(place, permit).await
+    }
+
+    /// Makes a connection for which there is a place, here and in the total.
+    pub(super) async fn connect(
+        &self,
+        place: Place<'_, C, K>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Held<C, K>, ErrorOf<C>> {
         self.check_backoff(Backoff::begin)?;
         let attempt = Attempt::new(self);
         let result = self.pool.get().await;
@@ -286,6 +298,14 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         parked.connection.liveness(check)
     }
 
+    /// The same of one that another has used until now.
+    fn verdict_in_use(&self, held: &mut Held<C, K>) -> Option<Reason> {
+        if self.common.clock.now() >= held.expires {
+            return Some(Reason::Lifetime);
+        }
+        held.liveness(Check::Readiness)
+    }
+
     fn check_backoff(
         &self,
         check: impl FnOnce(&mut Backoff, Instant) -> Result<(), Duration>,
@@ -322,12 +342,6 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         let mut state = self.desk.open();
         state.ledger.exhausted += 1;
         AcquireError::Crowded { address: self.address.clone(), waiting: state.front.waiting() }
-    }
-
-    /// Reserves a place for a connection beyond `open`, if there are fewer.
-    pub(super) fn reserve_up_to(&self, open: usize) -> bool {
-        let mut state = self.desk.open();
-        state.front.open() < open && state.front.reserve().is_some()
     }
 
     /// Tells those who have waited for too long, and says when the next one will have.

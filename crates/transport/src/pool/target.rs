@@ -13,6 +13,7 @@ use super::lease::Lease;
 use super::registry::{self, Registry};
 use super::site::Site;
 use super::stats::Stats;
+use super::warm::Goal;
 
 /// Connections to many addresses. Clones share them.
 ///
@@ -127,7 +128,7 @@ impl<C: Connector, K: Clock + 'static> Target<C, K> {
     }
 
     /// Makes connections until so many are open, those in use included, and returns how many it made. No more are made than
-    /// [`per_address`](Config::per_address).
+    /// [`per_address`](Config::per_address), and than there are free places in the [`total`](Config::total).
     ///
     /// # Errors
     /// Of the first that can't be made. Those that were made before rest.
@@ -136,9 +137,7 @@ impl<C: Connector, K: Clock + 'static> Target<C, K> {
     /// What was made rests; what was being made is closed.
     pub async fn warm(&self, connections: usize) -> Result<usize, ErrorOf<C>> {
         let mut made = 0;
-        while self.site.reserve_up_to(connections) {
-            let held = self.site.open().await?;
-            self.site.give_back(held);
+        while self.site.warm_one(Goal::Open(connections)).await? {
             made += 1;
         }
         Ok(made)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use rustls::ServerConfig;
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
@@ -18,7 +18,8 @@ pub struct Files {
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
-    /// The roots of clients' certificates. With them, a client that shows none is refused; without, none is asked for.
+    /// The roots of clients' certificates. With them, a client that shows none is refused, and no session is resumed, so that the certificate is
+    /// judged with each connection; without, none is asked for.
     pub client_ca: Option<PathBuf>,
 }
 
@@ -47,8 +48,17 @@ impl Acceptor {
     /// # Errors
     /// As [`load`](Self::load). Then everything stays as it was.
     pub fn reload(&self) -> Result<(), LoadError> {
-        let config = read(&self.files, self.protocol)?;
-        *self.config.write() = config;
+        Self::reload_all([self])
+    }
+
+    /// The same of several: with all of them, or with none.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load). Then everything stays as it was.
+    pub fn reload_all<'a>(acceptors: impl IntoIterator<Item = &'a Self>) -> Result<(), LoadError> {
+        let read = |acceptor: &'a Self| Ok((acceptor, read(&acceptor.files, acceptor.protocol)?));
+        let read = acceptors.into_iter().map(read).collect::<Result<Vec<_>, LoadError>>()?;
+        read.into_iter().for_each(|(acceptor, config)| *acceptor.config.write() = config);
         Ok(())
     }
 
@@ -91,5 +101,11 @@ fn read(files: &Files, protocol: &[u8]) -> Result<Arc<ServerConfig>, LoadError> 
     let (chain, key) = (pem::certificates(&files.certificate)?, pem::private_key(&files.key)?);
     let mut config = config.with_single_cert(chain, key).map_err(identity)?;
     config.alpn_protocols = vec![protocol.to_vec()];
+    if files.client_ca.is_some() {
+        // A session that is resumed brings its client's certificate along, which is not judged again: one that has expired would go on to open
+        // connections.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     Ok(Arc::new(config))
 }

@@ -77,6 +77,7 @@ async fn greet(shared: &Shared, mut wire: Wire) -> Result<Link, ConnectError> {
             match control::parse(&input.split_to(len)).map_err(|error| alien(error.into()))? {
                 Some(Body::Welcome(welcome)) if welcome.version == control::VERSION => {
                     shared.welcome(&welcome);
+                    wire.connection.allow_items(shared.max_message_bytes().saturating_add(MESSAGE_HEAD));
                     return Ok(Link { wire, input });
                 }
                 Some(Body::Welcome(_)) => return Err(alien(ProtocolError::Unexpected("protocol version"))),
@@ -105,3 +106,6 @@ async fn greet(shared: &Shared, mut wire: Wire) -> Result<Link, ConnectError> {
         }
     }
 }
+
+/// Bytes of a message beside its payload, and of what goes with it.
+const MESSAGE_HEAD: usize = 4096;

@@ -145,8 +145,9 @@ impl<'a> Session<'a> {
         }
         // What is due says only that the hub may want to know, which it is told so.
         let _ = self.acks.take_due(false);
-        let unconsumed = self.acks.unconsumed() + (self.input.len() + self.item.len()) as u64;
-        self.wire.connection.set_unconsumed(unconsumed);
+        // Of what is less than a message nothing can be consumed: did it count, one that is longer than the window could never become whole.
+        let waiting = if self.held_back { self.input.len() + self.item.len() } else { 0 };
+        self.wire.connection.set_unconsumed(self.acks.unconsumed() + waiting as u64);
         Ok(())
     }
 

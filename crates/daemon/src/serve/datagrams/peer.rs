@@ -15,7 +15,7 @@ const ROUNDS: usize = 4;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes of the stream that are not looked at while the hub takes no more: what comes beyond waits in the connection, which takes no more
-/// than a window.
+/// than a window. A message that is not whole may be longer.
 const INPUT_MAX: usize = 64 * 1024;
 
 /// Bytes of items that are kept of a peer until it has said who it is: those that came ahead of its greeting. A piece of a byte can take a page of
@@ -30,6 +30,8 @@ pub(super) struct Peer {
     pub(super) local: Option<IpAddr>,
     /// Of the stream, what the session has not taken.
     input: BytesMut,
+    /// What it lacks where it is less than a message, of which nothing can be taken before the rest has come.
+    lacks: Option<usize>,
     /// The same of an item.
     item: BytesMut,
     out: Vec<Bytes>,
@@ -57,6 +59,7 @@ impl Peer {
             session,
             local,
             input: BytesMut::new(),
+            lacks: Some(0),
             item: BytesMut::new(),
             out: Vec::new(),
             parcels: Vec::new(),
@@ -134,24 +137,43 @@ impl Peer {
             self.is_known = true;
             self.connection.limit_incoming(None);
         }
-        self.connection.set_unconsumed((self.input.len() + self.item.len()) as u64);
+        // Did a part count, a message that is longer than the window could never become whole.
+        let waiting = if self.lacks.is_some() { 0 } else { self.input.len() };
+        self.connection.set_unconsumed((waiting + self.item.len()) as u64);
     }
 
     /// Whether the session goes on with what comes behind it.
     fn take_stream(&mut self, now: Instant) -> bool {
-        if self.input.len() < INPUT_MAX {
+        if self.lacks.is_some() || self.input.len() < INPUT_MAX {
+            self.make_room();
             self.connection.take_stream(&mut self.input);
         }
         if self.input.is_empty() {
             return true;
         }
-        match self.session.handle_input(now, &mut self.input) {
+        let taken = self.session.handle_input(now, &mut self.input);
+        self.lacks = match taken {
+            Ok(Ingest::Needs(bytes)) => Some(bytes),
+            Ok(Ingest::Paused) | Err(Closed) => None,
+        };
+        match taken {
             Ok(Ingest::Needs(_)) => true,
             Ok(Ingest::Paused) => false,
             Err(Closed) => {
                 self.give_up.get_or_insert(now + LINGER);
                 false
             }
+        }
+    }
+
+    /// Has a long message end in memory that fits it, as it is kept in that. It grows only as bytes arrive: at most twofold, whatever is claimed.
+    fn make_room(&mut self) {
+        let (len, lacks) = (self.input.len(), self.lacks.unwrap_or(0));
+        let room = (2 * len).min(len + lacks).max(len + self.connection.stream_bytes());
+        if len > INPUT_MAX && room > self.input.capacity() {
+            let mut larger = BytesMut::with_capacity(room);
+            larger.extend_from_slice(&self.input);
+            self.input = larger;
         }
     }
 

@@ -91,6 +91,13 @@ impl Incoming {
         Self { bounds, limit: None, flows: HashMap::new(), bytes: 0, ready: VecDeque::new(), ready_bytes: 0 }
     }
 
+    /// Takes in larger items, and as much more of all of them.
+    pub(super) fn allow(&mut self, item_bytes: u64) {
+        let more = item_bytes.saturating_sub(self.bounds.item_bytes);
+        self.bounds.item_bytes += more;
+        self.bounds.bytes += more;
+    }
+
     /// Holds it to less than its bounds, or does so no more.
     pub(super) fn set_limit(&mut self, bytes: Option<u64>) {
         self.limit = bytes.map(|bytes| (bytes.min(self.bounds.bytes), FLOWS_UNKNOWN_MAX));

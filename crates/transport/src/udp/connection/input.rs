@@ -198,14 +198,16 @@ impl Connection {
         if self.is_closed() {
             return;
         }
-        if self.heard + self.config.silence <= now {
+        // Who speaks and acknowledges nothing would have all that it is asked by kept for it.
+        let unanswered = self.recovery.unanswered_since().unwrap_or(now);
+        if self.heard.min(unanswered) + self.config.silence <= now {
             return self.end(Reason::Silent);
         }
         if self.recovery.loss_time().is_some_and(|at| at <= now) {
             let outcome = self.recovery.handle_timeout(now);
             self.apply(now, outcome);
         } else if self.recovery.probe_time().is_some_and(|at| at <= now) {
-            let again = self.recovery.probe();
+            let again = self.recovery.probe(now);
             self.send_again(again);
             self.probes_due = PROBES;
             if self.recovery.probes() > PROBES_PATIENT {

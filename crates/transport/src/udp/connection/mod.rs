@@ -79,7 +79,7 @@ pub struct Config {
     /// Memory for items that are not delivered, in bytes, of which each takes 400 beside its own; what comes beyond is not acknowledged, and so
     /// comes again. One item of the largest size always has room. Default 20 MiB.
     pub incoming_bytes: usize,
-    /// After how much silence the other end is taken to be gone. Default 30 s.
+    /// After how much silence the other end is taken to be gone, be it that nothing comes of it or that it acknowledges nothing. Default 30 s.
     pub silence: Duration,
 }
 
@@ -270,6 +270,12 @@ impl Connection {
         self.items_in.set_limit(bytes.map(|bytes| bytes as u64));
     }
 
+    /// Takes in items of so many bytes, where that is more than [`Config::item_bytes`], and that much more of all of them: of a peer that has said
+    /// how large its own may be.
+    pub fn allow_items(&mut self, bytes: usize) {
+        self.items_in.allow(bytes as u64);
+    }
+
     /// Its number.
     pub const fn id(&self) -> u64 {
         self.id
@@ -311,6 +317,11 @@ impl Connection {
     /// Whether all that was written has arrived.
     pub fn is_stream_settled(&self) -> bool {
         self.stream_out.unsettled() == 0
+    }
+
+    /// Bytes that [`take_stream`](Self::take_stream) would move.
+    pub fn stream_bytes(&self) -> usize {
+        self.stream_in.waiting() as usize
     }
 
     /// Moves what has come of the stream to `into`.

@@ -77,11 +77,10 @@ impl Connection {
 
     /// Whether there is something to send that is to be acknowledged, and room for it.
     fn may_send(&mut self, now: Instant) -> bool {
-        let peer_is_full = self.receipts.peer_backlog.1 >= super::stream::WINDOW;
         let wants = self.probes_due > 0
             || self.receipts.relief_is_due
             || self.items_out.has_unsent()
-            || (self.stream_out.has_unsent() && !peer_is_full);
+            || self.stream_out.may_take(self.receipts.peer_backlog.1);
         if !wants {
             return false;
         }

@@ -23,6 +23,11 @@ impl Pieces {
         !self.unsent.is_empty()
     }
 
+    /// Where the first of them begin.
+    pub(super) fn first_unsent(&self) -> Option<u64> {
+        self.unsent.first().map(|first| first.start)
+    }
+
     /// The lowest bytes that are to be sent and lie below `below`, at most `max` of them, and whether they are sent again: they count as sent.
     pub(super) fn take(&mut self, max: usize, below: u64) -> Option<(Range<u64>, bool)> {
         let first = self.unsent.first()?;

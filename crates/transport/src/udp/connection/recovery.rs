@@ -68,6 +68,8 @@ pub(super) struct Recovery {
     latest: Duration,
     shortest: Option<Duration>,
     probes: u32,
+    /// When the first of them went out, while something is under way that was not acknowledged.
+    unanswered_since: Option<Instant>,
     last_sent: Instant,
 }
 
@@ -105,6 +107,7 @@ impl Recovery {
             latest: Duration::ZERO,
             shortest: None,
             probes: 0,
+            unanswered_since: None,
             last_sent: Instant::ZERO,
         }
     }
@@ -127,6 +130,11 @@ impl Recovery {
     /// How often in a row nothing was heard in time.
     pub(super) const fn probes(&self) -> u32 {
         self.probes
+    }
+
+    /// Since when it was asked for signs of life and acknowledged nothing.
+    pub(super) const fn unanswered_since(&self) -> Option<Instant> {
+        self.unanswered_since
     }
 
     pub(super) fn handle_sent(&mut self, now: Instant, number: u64, bytes: usize, contents: Vec<Content>) {
@@ -165,6 +173,9 @@ impl Recovery {
         if outcome.newest.is_some() {
             self.probes = 0;
         }
+        if outcome.newest.is_some() || outcome.spurious > 0 {
+            self.unanswered_since = None;
+        }
         self.find_lost(now, &mut outcome);
         outcome
     }
@@ -177,8 +188,9 @@ impl Recovery {
     }
 
     /// Nothing was heard in time. Returns what to send again, to see whether anybody is there: of the two datagrams that have waited longest.
-    pub(super) fn probe(&mut self) -> Vec<Content> {
+    pub(super) fn probe(&mut self, now: Instant) -> Vec<Content> {
         self.probes += 1;
+        self.unanswered_since.get_or_insert(now);
         let waiting = self.sent.values_mut().filter(|sent| !sent.probed && !sent.asks_size()).take(2);
         let contents = waiting.flat_map(|sent| {
             sent.probed = true;
@@ -257,6 +269,9 @@ impl Recovery {
             }
             self.lost.push_back(number);
         }
+        if self.sent.is_empty() {
+            self.unanswered_since = None;
+        }
     }
 
     /// What was taken for lost and has arrived was late only: the path reorders by more than was thought.
@@ -324,9 +339,9 @@ mod tests {
         send(&mut recovery, ms(100), 1..2);
         let first = recovery.probe_time().unwrap();
         assert!(first > ms(140) && first < ms(300), "{first:?}");
-        assert_eq!(recovery.probe(), [Content::Backlog(1)]);
+        assert_eq!(recovery.probe(Instant::ZERO), [Content::Backlog(1)]);
         assert!(recovery.probe_time().unwrap() > first);
-        (0..40).for_each(|_| drop(recovery.probe()));
+        (0..40).for_each(|_| drop(recovery.probe(Instant::ZERO)));
         assert_eq!(recovery.probe_time(), Some(ms(2100)));
     }
 

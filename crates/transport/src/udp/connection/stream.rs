@@ -40,12 +40,21 @@ impl Outgoing {
         self.pieces.has_unsent()
     }
 
+    /// Whether there is a piece to send, where `backlog` bytes wait at the other end.
+    pub(super) fn may_take(&self, backlog: u64) -> bool {
+        self.pieces.first_unsent().is_some_and(|first| first < self.below(backlog))
+    }
+
     /// The next piece, where `backlog` bytes wait at the other end, and whether it is sent again.
     pub(super) fn take(&mut self, max: usize, backlog: u64) -> Option<(u64, &[u8], bool)> {
-        let below = self.base + WINDOW.saturating_sub(backlog);
-        let (piece, is_again) = self.pieces.take(max, below)?;
+        let (piece, is_again) = self.pieces.take(max, self.below(backlog))?;
         let (start, end) = ((piece.start - self.base) as usize, (piece.end - self.base) as usize);
         Some((piece.start, &self.buffer[start..end], is_again))
+    }
+
+    /// The other end has room for what comes before this.
+    const fn below(&self, backlog: u64) -> u64 {
+        self.base + WINDOW.saturating_sub(backlog)
     }
 
     pub(super) fn handle_arrived(&mut self, range: Range<u64>) {
