@@ -201,10 +201,10 @@ async fn an_old_connection_goes_also_where_somebody_always_waits_for_it() {
     let world = World::new(|config| {
         config.per_address = 1;
         config.lifetime = Duration::from_secs(10);
-        config.acquire_timeout = Duration::from_secs(60);
     });
     let target = world.target(&address);
     let lease = target.acquire().await.unwrap();
+    world.clock.advance(Duration::from_secs(10));
     let waiting = tokio::spawn({
         let target = target.clone();
         async move { target.acquire().await.map(released) }
@@ -212,7 +212,6 @@ async fn an_old_connection_goes_also_where_somebody_always_waits_for_it() {
     while target.stats().waiting < 1 {
         tokio::task::yield_now().await;
     }
-    world.clock.advance(Duration::from_secs(10));
     lease.release();
     waiting.await.unwrap().unwrap();
     assert_eq!((target.stats().closed(Reason::Lifetime), target.stats().created), (1, 2));

@@ -120,7 +120,8 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         if self.common.is_closed() {
             return Err(AcquireError::Closed);
         }
-        let deadline = self.common.clock.now() + self.common.config.acquire_timeout;
+        let asked = self.common.clock.now();
+        let deadline = asked + self.common.config.acquire_timeout;
         let (waiter, told) = oneshot::channel();
         let grant = match self.desk.ask(deadline, waiter) {
             Answer::Idle(parked) => Grant::Connection(parked.connection),
@@ -134,8 +135,9 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         match grant {
             Grant::Expired => return Err(self.exhausted()),
             Grant::Slot => {}
-            // Another used it a moment ago. Where somebody always waits, it never rests, and its age shows here alone.
-            Grant::Connection(mut held) => match self.verdict_in_use(&mut held) {
+            // Another used it a moment ago. Where somebody always waits, it never rests, and its age shows here alone: as of when it was asked for,
+            // since who has waited for longest would wait for another look at the clock.
+            Grant::Connection(mut held) => match held.verdict(asked, Check::Readiness) {
                 None => {
                     held.uses.count();
                     return Ok(held);
@@ -292,18 +294,7 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
         if parked.rested(now) >= self.common.config.idle {
             return Some(Reason::Idle);
         }
-        if now >= parked.connection.expires {
-            return Some(Reason::Lifetime);
-        }
-        parked.connection.liveness(check)
-    }
-
-    /// The same of one that another has used until now.
-    fn verdict_in_use(&self, held: &mut Held<C, K>) -> Option<Reason> {
-        if self.common.clock.now() >= held.expires {
-            return Some(Reason::Lifetime);
-        }
-        held.liveness(Check::Readiness)
+        parked.connection.verdict(now, check)
     }
 
     fn check_backoff(
@@ -397,6 +388,11 @@ impl<C: Connector, K: Clock + 'static> Site<C, K> {
 }
 
 impl<T: Connection> Entry<T> {
+    /// Whether it is too old or can't be used any more.
+    fn verdict(&mut self, now: Instant, check: Check) -> Option<Reason> {
+        if now >= self.expires { Some(Reason::Lifetime) } else { self.liveness(check) }
+    }
+
     fn liveness(&mut self, check: Check) -> Option<Reason> {
         match self.connection.liveness(check) {
             Liveness::Alive => None,
