@@ -28,8 +28,22 @@ pub(crate) fn plain(text: &str) -> String {
     text.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\"")
 }
 
+/// Our own words, and in them those of hubs, of services and of who named a topic. Lines stay lines; what else would move the cursor, colour what
+/// follows or turn its direction stands there as an escape.
+fn harmless(words: impl Display) -> String {
+    let words = words.to_string();
+    // Behind a letter, what combines with it is no reason to escape.
+    let is_plain = |c: char| c.is_ascii_graphic() || !format!("x{c}").escape_debug().any(|c| c == '{');
+    let keeps = |c: char| c == '\n' || c == '\t' || (!c.is_control() && is_plain(c));
+    if words.chars().all(keeps) {
+        return words;
+    }
+    words.chars().map(|c| if keeps(c) { c.to_string() } else { c.escape_debug().to_string() }).collect()
+}
+
 /// Tells something once.
 pub(crate) fn note(message: impl Display) {
+    let message = harmless(message);
     let mut stderr = io::stderr().lock();
     let start = if IN_PROGRESS.swap(false, Ordering::Relaxed) { CLEAR_LINE } else { "" };
     let _ = writeln!(stderr, "{start}nyx: {message}");
@@ -37,6 +51,7 @@ pub(crate) fn note(message: impl Display) {
 
 /// Tells how far things are. On a terminal it takes the place of what was told before.
 pub(crate) fn progress(line: impl Display) {
+    let line = harmless(line);
     let mut stderr = io::stderr().lock();
     let _ = if stderr.is_terminal() {
         IN_PROGRESS.store(true, Ordering::Relaxed);
@@ -48,7 +63,7 @@ pub(crate) fn progress(line: impl Display) {
 
 /// Shows lines as they are.
 pub(crate) fn show(lines: impl Display) {
-    let _ = write!(io::stderr().lock(), "{lines}");
+    let _ = write!(io::stderr().lock(), "{}", harmless(lines));
 }
 
 /// Leaves the last progress to be read.
@@ -90,7 +105,7 @@ const CLEAR_LINE: &str = "\r\x1b[K";
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, plain};
+    use super::{bytes, harmless, plain};
 
     #[test]
     fn what_would_change_how_a_line_is_read_is_escaped() {
@@ -105,6 +120,17 @@ mod tests {
         ] {
             assert_eq!(plain(text), shown);
         }
+    }
+
+    #[test]
+    fn words_of_others_keep_their_lines_and_move_nothing_else() {
+        let whole = "can't read C:\\a \"b\":\n\tline 2: {นี้ é e\u{301} 東京 🎥}\n";
+        assert_eq!(harmless(whole), whole);
+        let turned = "no\u{1b}[2J\u{1b}]0;x\u{7}\r\u{202e}\u{9b}31m\u{200b}\u{2028}\0";
+        assert_eq!(
+            harmless(turned),
+            "no\\u{1b}[2J\\u{1b}]0;x\\u{7}\\r\\u{202e}\\u{9b}31m\\u{200b}\\u{2028}\\0"
+        );
     }
 
     #[test]
