@@ -43,9 +43,9 @@ export class Detail {
       make("h3", {}, "Details"), this.factList);
   }
 
-  /** The deadline to ask for; a kind that is not known yet is asked for as it comes. */
+  /** The deadline to ask for. What is not known yet may be events; of other kinds older items are shown, too. */
   static maxAgeMs(kind) {
-    return kind === "event" ? EVENT_MAX_AGE_MS : 0;
+    return !kind || kind === "event" ? EVENT_MAX_AGE_MS : 0;
   }
 
   announce(announce) {

@@ -1,0 +1,66 @@
+//! What the page asks for when it has nothing but an address.
+
+use nyx_client::FrameCodec;
+use nyx_client::publish::{Frame, Options};
+
+use crate::common::daemon::Daemon;
+use crate::common::wait::alone;
+use crate::{name, no_errors, open, select};
+
+/// Notes patterns and deadlines of the subscriptions that leave the page.
+const WATCH: &str = "
+    window.asked = [];
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (data) {
+        const bytes = new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
+        let at = 16;
+        const varint = () => {
+            let [number, shift, byte] = [0, 0];
+            do { byte = bytes[at++]; number |= (byte & 127) << shift; shift += 7; } while (byte & 128);
+            return number;
+        };
+        if (varint() === (6 << 3 | 2)) {
+            varint();
+            let [pattern, maxAge] = ['', 0];
+            while (at < bytes.length) {
+                const [tag, value] = [varint(), varint()];
+                if (tag === (2 << 3 | 2)) pattern = new TextDecoder().decode(bytes.subarray(at, at + value));
+                if (tag === 3 << 3) maxAge = value;
+                if ((tag & 7) === 2) at += value;
+            }
+            asked.push(`${pattern} ${maxAge}`);
+        }
+        send.call(this, data);
+    };
+    0";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_is_one_topic_and_whoever_opens_it_slows_no_publisher() {
+    let _alone = alone().await;
+    let daemon = Daemon::start();
+    let publisher = daemon.client("publisher").await;
+    let mut page = open(&daemon).await;
+    page.eval(WATCH).await;
+
+    // It may be of events, as this one is.
+    select(&mut page, "late/log").await;
+    page.until("asked.join() === 'late/log 2000'", "it asks with a deadline").await;
+    let log = publisher.events(name("late/log"), Options::default()).await.expect("the topic is accepted");
+    log.send_text("hello").await.expect("an event is taken");
+    page.until("document.getElementById('events')?.innerText.includes('hello')", "the event").await;
+    assert_eq!(page.eval("asked.join()").await, "late/log 2000");
+
+    // Of other kinds what is older is shown, too.
+    select(&mut page, "late/slides").await;
+    let slides = publisher.frames(name("late/slides"), Options::default()).await.expect("it is accepted");
+    slides.send(Frame::key(FrameCodec::Jpeg, vec![0; 9])).await.expect("a frame is taken");
+    let both = "asked.slice(1).join() === 'late/slides 2000,late/slides 0'";
+    page.until(both, "it asks again, without one").await;
+
+    page.eval("location.hash = '#topic/late/**'").await;
+    page.until("document.getElementById('detail').hidden", "a pattern is no topic").await;
+    page.eval("location.hash = '#topic/%6cate/log'").await;
+    page.until("asked.length > 3", "the name of one is").await;
+    assert_eq!(page.eval("asked[3]").await, "late/log 2000");
+    no_errors(&mut page);
+}
