@@ -127,8 +127,13 @@ function tick() {
   subscribers.update(model.subscribers, String(session.sessionId), now);
   const own = (name) => !name.startsWith("$");
   document.body.dataset.empty = String(statsAt > 0 && !present.some(([name]) => own(name)));
-  setText($("topic-count"), String(present.length));
-  setText($("subscriber-count"), String(model.subscribers.size));
+  // The hub tells of the busiest topics, and of the subscribers that lag most.
+  const listed = (shown, all) => (shown < all ? `${count(shown).join("")} of ${count(all).join("")}` : String(shown));
+  const topicCount = listed(present.length, server.topics);
+  setText($("topic-count"), topicCount);
+  setText($("subscriber-count"), listed(model.subscribers.size, server.subscribers));
+  setText($("no-match"), present.length < server.topics
+    ? `No topic matches of those that are listed, the busiest: ${topicCount}. Any other is at #topic/NAME.` : "No topic matches.");
   $("no-subscribers").hidden = model.subscribers.size > 0;
   $("no-match").hidden = !(topics.filter !== "" && $("topic-rows").childElementCount === 0);
   if (selected) selected.tick(model.topics.get(selected.name), now);

@@ -62,5 +62,17 @@ async fn an_address_is_one_topic_and_whoever_opens_it_slows_no_publisher() {
     page.eval("location.hash = '#topic/%6cate/log'").await;
     page.until("asked.length > 3", "the name of one is").await;
     assert_eq!(page.eval("asked[3]").await, "late/log 2000");
+
+    // What is not listed is counted, and can be opened all the same.
+    let mut many = Vec::new();
+    for n in 0..203 {
+        many.push(publisher.state(name(&format!("many/{n}")), Options::default()).await.expect("accepted"));
+    }
+    let count = "document.getElementById('topic-count').innerText === '200 of 205'";
+    page.until(count, "how many of them are listed").await;
+    let filter = "const f = document.getElementById('filter'); f.value = 'nowhere'; f.dispatchEvent(new Event('input'))";
+    page.eval(filter).await;
+    let none = "document.getElementById('no-match').innerText.includes('200 of 205. Any other')";
+    page.until(none, "that the filter sees only these").await;
     no_errors(&mut page);
 }
