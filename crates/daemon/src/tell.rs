@@ -53,9 +53,9 @@ pub(crate) fn note(message: impl Display) {
 pub(crate) fn progress(line: impl Display) {
     let line = harmless(line);
     let mut stderr = io::stderr().lock();
-    let _ = if stderr.is_terminal() {
+    let _ = if rewrites() {
         IN_PROGRESS.store(true, Ordering::Relaxed);
-        write!(stderr, "{CLEAR_LINE}{line}").and_then(|()| stderr.flush())
+        stderr.write_all(in_place(&line).as_bytes()).and_then(|()| stderr.flush())
     } else {
         writeln!(stderr, "{line}")
     };
@@ -76,7 +76,17 @@ pub(crate) fn end_progress() {
 
 /// Whether to tell progress that nobody asked for.
 pub(crate) fn is_watched() -> bool {
-    io::stderr().is_terminal()
+    rewrites()
+}
+
+/// Whether stderr is a terminal on which a line can take the place of another.
+fn rewrites() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// A line that takes the place of the one where the cursor is. What does not fit beside it is not seen: in a second row it would stay.
+fn in_place(line: &str) -> String {
+    format!("{CLEAR_LINE}{NO_WRAP}{line}{WRAP}")
 }
 
 /// A number of bytes, or of bytes a second, as people read it: three digits, powers of 1000.
@@ -102,6 +112,10 @@ pub(crate) fn bytes(count: f64) -> String {
 }
 
 const CLEAR_LINE: &str = "\r\x1b[K";
+
+/// Whether what goes over the right margin goes on in the next row (DECAWM).
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
 
 #[cfg(test)]
 mod tests {

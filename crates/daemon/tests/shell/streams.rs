@@ -321,3 +321,18 @@ fn a_document_as_large_and_deep_as_the_hub_allows_is_printed() {
     let line: Value = serde_json::from_slice(&output.stdout).expect("a line");
     assert!(line["value"] == document, "{}", &line.to_string()[..200]);
 }
+
+#[test]
+fn progress_keeps_to_its_row_and_a_terminal_that_has_no_rows_gets_lines() {
+    let level = |term: &str| {
+        let command = format!("TERM={term} {NYX} capture --tone 440 --level --for 10ms");
+        let mut script = Command::new("script");
+        let output = script.args(["-qec", &command, "/dev/null"]).stdin(Stdio::null()).output();
+        String::from_utf8(output.expect("script runs").stdout).expect("text")
+    };
+    let row = level("xterm");
+    // Cleared before, and cut off at the margin.
+    assert!(row.contains("\r\x1b[K\x1b[?7l[") && row.contains("\x1b[?7h"), "{row:?}");
+    let lines = level("dumb");
+    assert!(lines.contains("peak") && !lines.contains('\x1b'), "{lines:?}");
+}
