@@ -4,7 +4,8 @@
 //! cargo run --manifest-path fuzz/Cargo.toml --example seeds
 //! ```
 //!
-//! They are checked in. Whoever changes a format writes them anew; the same code writes the same bytes each time.
+//! They are checked in. Whoever changes a format writes them anew; the same code writes the same bytes each time. Those of `netem_schedule` and
+//! `unpack` were not written by it.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::needless_update, reason = "a message of the protocol may get further fields")]
@@ -147,7 +148,36 @@ fn bodies() -> Vec<(&'static str, Body)> {
         ("pong", control::Pong { nonce: 1, ..Default::default() }.into()),
         ("resync", control::Resync { topic_id: 5, ..Default::default() }.into()),
         ("goodbye", control::Goodbye { reason: "shutdown".into(), ..Default::default() }.into()),
+        ("unadvertise", control::Unadvertise { alias: 3, ..Default::default() }.into()),
+        (
+            "dictionary",
+            control::Dictionary { message: vec![5, 1, 0, 0, 0, 0].into(), ..Default::default() }.into(),
+        ),
+        ("retire", control::Retire { id: 5, version: 1, ..Default::default() }.into()),
+        ("compression", control::Compression { allowed: true, ..Default::default() }.into()),
+        ("passed", control::Passed { topic_id: 5, hubs: vec![7, 0], ..Default::default() }.into()),
+        ("results", results().into()),
+        (
+            "serve",
+            control::Serve { id: 2, service: "a/b".into(), concurrency: 4, ..Default::default() }.into(),
+        ),
+        ("served", control::Served { id: 2, code: 3, message: "no".into(), ..Default::default() }.into()),
+        ("unserve", control::Unserve { id: 2, ..Default::default() }.into()),
+        ("request", request().into()),
+        ("reply", control::Reply { id: 1, status: 1, body: b"no"[..].into(), ..Default::default() }.into()),
+        ("cancel", control::Cancel { id: 1, ..Default::default() }.into()),
     ]
+}
+
+fn results() -> control::Results {
+    let accepted = control::Outcome { count: 3, sequence: Some(40), ..Default::default() };
+    let refused = control::Outcome { count: 1, code: 7, message: "no".into(), ..Default::default() };
+    control::Results { alias: 3, outcomes: vec![accepted, refused], ..Default::default() }
+}
+
+fn request() -> control::Request {
+    let (service, body) = ("a/b".into(), b"hello"[..].into());
+    control::Request { id: 1, service, body, deadline_ms: 5_000, lane: 1, serve_id: 2, ..Default::default() }
 }
 
 fn subscribe(pattern: &str) -> control::Subscribe {
@@ -298,7 +328,37 @@ fn hub_session() -> Seeds {
     let both = publishes.into_iter().chain(subscribes).chain([(9, &event[..]), read, (2, &[])]);
     let mut raw = BytesMut::new();
     control::put(&mut raw, control::Hello { version: 9, ..Default::default() });
+    let advertise_results = data(3, 4, b"c");
+    let receipts = [
+        (5, &b"\0peer"[..]),
+        (10, &advertise_results),
+        (9, b"\x12one"),
+        (9, b"\x12two"),
+        read,
+        (11, b"\x16"),
+        read,
+    ];
+    // It serves, asks itself, answers, is asked again by nobody, and takes it back.
+    let services = [
+        (5, &b"\0peer"[..]),
+        (11, b"\x06s/t"),
+        read,
+        (11, b"\x0bs/t"),
+        read,
+        (11, b"\x03yes"),
+        read,
+        (11, b"\x11nobody"),
+        (11, b"\x02"),
+        (11, b"\x07"),
+        (0, &[255; 4]),
+        read,
+    ];
+    let blocks =
+        [(5, &b"\x0cpeer"[..]), (6, &advertise_event), (9, b"\x51\x00hello"), (9, b"\x51\x04hello"), read];
     vec![
+        ("receipts", script(receipts)),
+        ("services", script(services)),
+        ("blocks", script(blocks)),
         ("publishes", script(publishes)),
         ("subscribes", script(subscribes)),
         ("both", script(both)),
@@ -331,14 +391,31 @@ fn websocket_frames() -> Seeds {
 
 fn wav_reader() -> Result<Seeds, Box<dyn Error>> {
     let mut seeds = Seeds::new();
-    for (name, encoding, channels) in [("s16_stereo", Encoding::S16Le, 2), ("f32_mono", Encoding::F32Le, 1)] {
+    for (name, encoding, channels) in [
+        ("s16_stereo", Encoding::S16Le, 2),
+        ("s24_six", Encoding::S24Le, 6),
+        ("f32_mono", Encoding::F32Le, 1),
+    ] {
         let mut file = Cursor::new(Vec::new());
         let format = Format::new(48_000, channels)?;
         let mut writer = wav::Writer::to_file(&mut file, format, encoding)?;
-        writer.write(&[0x11; 64])?;
+        writer.write(&[0x11; 72])?;
         writer.finish()?;
         seeds.push((name, file.into_inner()));
     }
+    let stereo = &seeds[0].1;
+    // Of more than 4 GiB, as it says; of a stream; and with samples that others write.
+    let long = [b"RF64", &stereo[4..12], b"ds64", &stereo[16..]].concat();
+    let mut stream = wav::Writer::to_pipe(Vec::new(), Format::new(8_000, 1)?, Encoding::S16Le)?;
+    stream.write(&[0x22; 40])?;
+    let fmt = |tag: u8, bits: u8| {
+        let bytes = bits / 8;
+        let fmt = [tag, 0, 1, 0, 0x40, 0x1f, 0, 0, 0, 0x7d, 0, 0, bytes, 0, bits, 0];
+        [&b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0"[..], &fmt, b"LIST\x03\0\0\0abc\0data\x10\0\0\0", &[0x33; 16]]
+            .concat()
+    };
+    let others = [("u8", fmt(1, 8)), ("s32", fmt(1, 32)), ("f64", fmt(3, 64))];
+    seeds.extend([("rf64", long), ("stream", stream.finish()?)].into_iter().chain(others));
     Ok(seeds)
 }
 
