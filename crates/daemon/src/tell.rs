@@ -32,13 +32,28 @@ pub(crate) fn plain(text: &str) -> String {
 /// follows or turn its direction stands there as an escape.
 fn harmless(words: impl Display) -> String {
     let words = words.to_string();
-    // Behind a letter, what combines with it is no reason to escape.
-    let is_plain = |c: char| c.is_ascii_graphic() || !format!("x{c}").escape_debug().any(|c| c == '{');
-    let keeps = |c: char| c == '\n' || c == '\t' || (!c.is_control() && is_plain(c));
+    let keeps = |c: char| c == '\n' || c == '\t' || is_printable(c);
     if words.chars().all(keeps) {
         return words;
     }
     words.chars().map(|c| if keeps(c) { c.to_string() } else { c.escape_debug().to_string() }).collect()
+}
+
+/// The same of a line of JSON, which says the same afterwards. What of it is ASCII is in order.
+pub(crate) fn harmless_json(line: String) -> String {
+    if line.is_ascii() {
+        return line;
+    }
+    let shown = |c: char| match c {
+        c if c.is_ascii() || is_printable(c) => c.to_string(),
+        c => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+    };
+    line.chars().map(shown).collect()
+}
+
+/// Whether it is seen as itself, and moves nothing. Behind a letter, what combines with it is.
+fn is_printable(c: char) -> bool {
+    c.is_ascii_graphic() || !(c.is_control() || format!("x{c}").escape_debug().any(|c| c == '{'))
 }
 
 /// Tells something once.
@@ -119,7 +134,7 @@ const WRAP: &str = "\x1b[?7h";
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, harmless, plain};
+    use super::{bytes, harmless, harmless_json, plain};
 
     #[test]
     fn what_would_change_how_a_line_is_read_is_escaped() {
@@ -145,6 +160,15 @@ mod tests {
             harmless(turned),
             "no\\u{1b}[2J\\u{1b}]0;x\\u{7}\\r\\u{202e}\\u{9b}31m\\u{200b}\\u{2028}\\0"
         );
+    }
+
+    #[test]
+    fn json_says_the_same_without_moving_anything() {
+        let line = "{\"a\":\"é\\n東京 🎥\u{9b}2J\u{202e}\u{e0001}\",\t\"b\":1}";
+        let shown = "{\"a\":\"é\\n東京 🎥\\u009b2J\\u202e\\udb40\\udc01\",\t\"b\":1}";
+        assert_eq!(harmless_json(line.to_owned()), shown);
+        let values = [line, shown].map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
+        assert_eq!(values[0], values[1]);
     }
 
     #[test]
