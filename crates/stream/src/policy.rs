@@ -389,6 +389,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_dropped_stands_in_front_of_items_without_bytes_too() {
+        let mut ring = Ring::new(Limits::new(usize::MAX, 1000));
+        for (at, bytes) in [(0, 0), (10, 100), (20, 1)] {
+            ring.append(ms(at), Bytes::from(vec![7; bytes]), 1, true, bytes);
+        }
+        let (mut cursor, mut pull) = (start(), Pull::default());
+        // The second takes 40 ms and has 35 left.
+        let slow = Terms { bytes_per_second: Some(2_500), ..terms(ms(75)) };
+        events(&ring, &mut cursor, &slow, &mut pull);
+        assert_eq!((pull.items, pull.drops.total()), (1, 0));
+        pull.clear();
+        events(&ring, &mut cursor, &slow, &mut pull);
+        assert_eq!((pull.items, pull.first_dropped), (1, Some(1)));
+    }
+
     proptest! {
         /// Whatever is appended and pulled in whatever order: every item is delivered, dropped with a reason, or ahead.
         #[test]
