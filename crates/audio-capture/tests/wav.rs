@@ -256,6 +256,48 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Whatever a header claims: what is repaired can be read, as many frames as it says, and is not repaired again.
+    #[test]
+    fn a_header_that_lies_is_repaired_once_or_refused(
+        is_long in any::<bool>(),
+        lies in prop::collection::vec((0usize..100, any::<u8>()), 0..4),
+        unknown in any::<bool>(),
+        samples in 0usize..100,
+        behind in 0usize..12,
+    ) {
+        let mut wav = file(format(8_000, 2), Encoding::S16Le, &vec![3; samples * 4]);
+        wav.extend(std::iter::repeat_n(b'x', behind));
+        if is_long {
+            wav[..4].copy_from_slice(b"RF64");
+            wav[12..16].copy_from_slice(b"ds64");
+        }
+        let data_at = wav.windows(4).position(|tag| tag == b"data").unwrap() + 8;
+        if unknown {
+            wav[data_at - 4..data_at].fill(0xff);
+        }
+        for (at, byte) in lies {
+            let len = wav.len();
+            wav[at % len] = byte;
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, &wav).unwrap();
+        let open = || std::fs::File::options().read(true).write(true).open(&file).unwrap();
+        if let Ok(repaired) = repair(open()) {
+            let frames = repaired.frames;
+            let again = repair(open()).unwrap();
+            prop_assert_eq!((again.frames, again.recovered_frames, again.cut_bytes), (frames, 0, 0));
+            let mut reader = Reader::open(open()).unwrap();
+            let frame_bytes = reader.format().frame_bytes(reader.encoding());
+            let (pcm, end) = drain(&mut reader, 64);
+            prop_assert!(end.is_ok());
+            prop_assert_eq!(pcm.len() as u64 / frame_bytes as u64, frames);
+        }
+    }
+}
+
 fn from_start(mut file: std::fs::File) -> std::fs::File {
     io::Seek::rewind(&mut file).unwrap();
     file

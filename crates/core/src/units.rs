@@ -225,10 +225,10 @@ fn write_scaled(f: &mut fmt::Formatter<'_>, value: u64, base: u64, units: &[&str
         unit += 1;
     }
     if value.is_multiple_of(scale) {
-        return write!(f, "{}{}", value / scale, units[unit]);
+        return f.pad(&format!("{}{}", value / scale, units[unit]));
     }
     let text = format!("{:.2}", value as f64 / scale as f64);
-    write!(f, "{}{}", text.trim_end_matches('0').trim_end_matches('.'), units[unit])
+    f.pad(&format!("{}{}", text.trim_end_matches('0').trim_end_matches('.'), units[unit]))
 }
 
 #[cfg(test)]
@@ -260,6 +260,12 @@ mod tests {
             let off = back.bytes().abs_diff(bytes) as f64;
             assert!(off <= bytes as f64 * 0.005, "{bytes} came back as {back}");
         }
+    }
+
+    #[test]
+    fn columns_of_sizes_and_rates_are_as_wide_as_is_said() {
+        let (size, rate) = (ByteSize::new(1536), Bitrate::from_bits_per_second(1000));
+        assert_eq!(format!("{size:>8}|{rate:<8}|{size}"), "  1.5KiB|1kbit/s |1.5KiB");
     }
 
     #[test]

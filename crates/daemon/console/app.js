@@ -7,7 +7,7 @@ import { Login } from "./login.js";
 import { Session } from "./session.js";
 import { HeldState } from "./states.js";
 import { SubscriberTable, TopicTable } from "./tables.js";
-import { STATE, toPlain } from "./wire.js";
+import { KINDS, STATE, toPlain } from "./wire.js";
 
 const STATS = "$nyx/stats";
 const TICK_MS = 500;
@@ -20,7 +20,7 @@ const session = new Session(`${location.protocol === "https:" ? "wss" : "ws"}://
   onLink: showLink,
   onMessage: route,
   onUnreadable: (message, announce) => heldOf(announce)?.miss(message),
-  onAnnounce: (announce) => { if (announce.topic === selected?.name) selected.announce(announce); },
+  onAnnounce: (announce) => { if (announce.topic === selected?.name) announced(announce); },
   onGap: (gap, announce) => { if (announce.topic === selected?.name) selected.gap(gap); },
   onError: (text, error) => (error.subscription === statsSubscription ? showBlind() : notice(text)),
   onUnauthorized: (text) => login.ask(text),
@@ -45,6 +45,11 @@ function route(message, announce) {
   }
   if (shown) shown.message(message, operations);
   else session.consumed(message);
+}
+
+function announced(announce) {
+  selected.announce(announce);
+  subscribe(KINDS[announce.kindOfTopic]);
 }
 
 function heldOf({ topic }) {
@@ -122,8 +127,13 @@ function tick() {
   subscribers.update(model.subscribers, String(session.sessionId), now);
   const own = (name) => !name.startsWith("$");
   document.body.dataset.empty = String(statsAt > 0 && !present.some(([name]) => own(name)));
-  setText($("topic-count"), String(present.length));
-  setText($("subscriber-count"), String(model.subscribers.size));
+  // The hub tells of the busiest topics, and of the subscribers that lag most.
+  const listed = (shown, all) => (shown < all ? `${count(shown).join("")} of ${count(all).join("")}` : String(shown));
+  const topicCount = listed(present.length, server.topics);
+  setText($("topic-count"), topicCount);
+  setText($("subscriber-count"), listed(model.subscribers.size, server.subscribers));
+  setText($("no-match"), present.length < server.topics
+    ? `No topic matches of those that are listed, the busiest: ${topicCount}. Any other is at #topic/NAME.` : "No topic matches.");
   $("no-subscribers").hidden = model.subscribers.size > 0;
   $("no-match").hidden = !(topics.filter !== "" && $("topic-rows").childElementCount === 0);
   if (selected) selected.tick(model.topics.get(selected.name), now);
@@ -169,17 +179,33 @@ function hashOf(name) {
 function topicOf(hash) {
   if (!hash.startsWith("#topic/")) return null;
   try {
-    return decodeURIComponent(hash.slice("#topic/".length)) || null;
+    const name = decodeURIComponent(hash.slice("#topic/".length));
+    // No name has a star: it would be a pattern, and the page gets what it does not show.
+    return name === "" || name.includes("*") ? null : name;
   } catch {
     return null;
   }
 }
 
+/** Subscribes to the selected topic as is right for its kind. One that is known by its address alone has none until it is announced. */
+function subscribe(kind) {
+  const { name, held } = selected;
+  // The statistics have their own subscription, and a topic is delivered once per session.
+  const maxAgeMs = Detail.maxAgeMs(kind);
+  if (name === STATS || subscription?.maxAgeMs === maxAgeMs) return;
+  unsubscribe();
+  subscription = { id: session.subscribe(name, maxAgeMs, () => held.resume()), maxAgeMs };
+}
+
+function unsubscribe() {
+  if (subscription !== null) session.unsubscribe(subscription.id);
+  subscription = null;
+}
+
 function select(name) {
   if (name === (selected?.name ?? null)) return;
   selected?.close();
-  if (subscription !== null) session.unsubscribe(subscription);
-  subscription = null;
+  unsubscribe();
   $("notice").hidden = true;
   const previous = selected?.name;
   selected = null;
@@ -199,11 +225,7 @@ function select(name) {
   $("detail-content").replaceChildren(selected.element);
   const known = [...(session.link?.topics.values() ?? [])].find((announce) => announce.topic === name);
   if (known) selected.announce(known);
-  // The statistics have their own subscription, and a topic is delivered once per session.
-  if (name !== STATS) {
-    const kind = model.topics.get(name)?.stats.kind;
-    subscription = session.subscribe(name, Detail.maxAgeMs(kind), () => held.resume());
-  }
+  subscribe(model.topics.get(name)?.stats.kind);
   $("detail").scrollTop = 0;
   if (document.activeElement !== document.body) $("detail-name").focus();
   tick();

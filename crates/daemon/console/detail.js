@@ -43,9 +43,9 @@ export class Detail {
       make("h3", {}, "Details"), this.factList);
   }
 
-  /** The deadline to ask for; a kind that is not known yet is asked for as it comes. */
+  /** The deadline to ask for. What is not known yet may be events; documents have no age; of frames and sound older ones are shown, too. */
   static maxAgeMs(kind) {
-    return kind === "event" ? EVENT_MAX_AGE_MS : 0;
+    return kind === "frame" || kind === "audio" ? 0 : EVENT_MAX_AGE_MS;
   }
 
   announce(announce) {

@@ -38,6 +38,13 @@ impl Failure {
     pub(crate) fn unreachable(error: impl Into<anyhow::Error>) -> Self {
         Self { code: UNREACHABLE, error: error.into() }
     }
+
+    /// Whoever read our output has seen enough (`nyx sub … | head`): no failure. A connection that breaks while nothing has come over it yet ends
+    /// with the same error, and is one.
+    fn is_seen_enough(&self) -> bool {
+        let io = self.error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+        self.code == FAILED && io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    }
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
@@ -56,18 +63,12 @@ impl Display for Failure {
 pub(crate) fn report(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) if is_closed_pipe(&failure.error) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_seen_enough() => ExitCode::SUCCESS,
         Err(failure) => {
             tell::note(&failure);
             ExitCode::from(failure.code)
         }
     }
-}
-
-/// Whoever read our output has seen enough (`nyx sub … | head`): no failure.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// The chain of causes. A cause that its effect quotes already is not said twice.
@@ -86,4 +87,21 @@ fn one_line(error: &anyhow::Error) -> impl Display {
         text.push_str(cause);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_nobody_reads_is_no_failure_and_a_connection_that_breaks_is_one() {
+        let broken = || anyhow!(Error::from(ErrorKind::BrokenPipe)).context("can't write");
+        assert!(Failure::from(broken()).is_seen_enough());
+        assert!(!Failure::unreachable(broken()).is_seen_enough());
+        assert!(!Failure::from(anyhow!(Error::from(ErrorKind::StorageFull))).is_seen_enough());
+    }
 }

@@ -28,8 +28,37 @@ pub(crate) fn plain(text: &str) -> String {
     text.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\"")
 }
 
+/// Our own words, and in them those of hubs, of services and of who named a topic. Lines stay lines; what else would move the cursor, colour what
+/// follows or turn its direction stands there as an escape.
+fn harmless(words: impl Display) -> String {
+    let words = words.to_string();
+    let keeps = |c: char| c == '\n' || c == '\t' || is_printable(c);
+    if words.chars().all(keeps) {
+        return words;
+    }
+    words.chars().map(|c| if keeps(c) { c.to_string() } else { c.escape_debug().to_string() }).collect()
+}
+
+/// The same of a line of JSON, which says the same afterwards. What of it is ASCII is in order.
+pub(crate) fn harmless_json(line: String) -> String {
+    if line.is_ascii() {
+        return line;
+    }
+    let shown = |c: char| match c {
+        c if c.is_ascii() || is_printable(c) => c.to_string(),
+        c => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+    };
+    line.chars().map(shown).collect()
+}
+
+/// Whether it is seen as itself, and moves nothing. Behind a letter, what combines with it is.
+fn is_printable(c: char) -> bool {
+    c.is_ascii_graphic() || !(c.is_control() || format!("x{c}").escape_debug().any(|c| c == '{'))
+}
+
 /// Tells something once.
 pub(crate) fn note(message: impl Display) {
+    let message = harmless(message);
     let mut stderr = io::stderr().lock();
     let start = if IN_PROGRESS.swap(false, Ordering::Relaxed) { CLEAR_LINE } else { "" };
     let _ = writeln!(stderr, "{start}nyx: {message}");
@@ -37,10 +66,11 @@ pub(crate) fn note(message: impl Display) {
 
 /// Tells how far things are. On a terminal it takes the place of what was told before.
 pub(crate) fn progress(line: impl Display) {
+    let line = harmless(line);
     let mut stderr = io::stderr().lock();
-    let _ = if stderr.is_terminal() {
+    let _ = if rewrites() {
         IN_PROGRESS.store(true, Ordering::Relaxed);
-        write!(stderr, "{CLEAR_LINE}{line}").and_then(|()| stderr.flush())
+        stderr.write_all(in_place(&line).as_bytes()).and_then(|()| stderr.flush())
     } else {
         writeln!(stderr, "{line}")
     };
@@ -48,7 +78,7 @@ pub(crate) fn progress(line: impl Display) {
 
 /// Shows lines as they are.
 pub(crate) fn show(lines: impl Display) {
-    let _ = write!(io::stderr().lock(), "{lines}");
+    let _ = write!(io::stderr().lock(), "{}", harmless(lines));
 }
 
 /// Leaves the last progress to be read.
@@ -61,7 +91,17 @@ pub(crate) fn end_progress() {
 
 /// Whether to tell progress that nobody asked for.
 pub(crate) fn is_watched() -> bool {
-    io::stderr().is_terminal()
+    rewrites()
+}
+
+/// Whether stderr is a terminal on which a line can take the place of another.
+fn rewrites() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// A line that takes the place of the one where the cursor is. What does not fit beside it is not seen: in a second row it would stay.
+fn in_place(line: &str) -> String {
+    format!("{CLEAR_LINE}{NO_WRAP}{line}{WRAP}")
 }
 
 /// A number of bytes, or of bytes a second, as people read it: three digits, powers of 1000.
@@ -88,9 +128,13 @@ pub(crate) fn bytes(count: f64) -> String {
 
 const CLEAR_LINE: &str = "\r\x1b[K";
 
+/// Whether what goes over the right margin goes on in the next row (DECAWM).
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
+
 #[cfg(test)]
 mod tests {
-    use super::{bytes, plain};
+    use super::{bytes, harmless, harmless_json, plain};
 
     #[test]
     fn what_would_change_how_a_line_is_read_is_escaped() {
@@ -105,6 +149,26 @@ mod tests {
         ] {
             assert_eq!(plain(text), shown);
         }
+    }
+
+    #[test]
+    fn words_of_others_keep_their_lines_and_move_nothing_else() {
+        let whole = "can't read C:\\a \"b\":\n\tline 2: {นี้ é e\u{301} 東京 🎥}\n";
+        assert_eq!(harmless(whole), whole);
+        let turned = "no\u{1b}[2J\u{1b}]0;x\u{7}\r\u{202e}\u{9b}31m\u{200b}\u{2028}\0";
+        assert_eq!(
+            harmless(turned),
+            "no\\u{1b}[2J\\u{1b}]0;x\\u{7}\\r\\u{202e}\\u{9b}31m\\u{200b}\\u{2028}\\0"
+        );
+    }
+
+    #[test]
+    fn json_says_the_same_without_moving_anything() {
+        let line = "{\"a\":\"é\\n東京 🎥\u{9b}2J\u{202e}\u{e0001}\",\t\"b\":1}";
+        let shown = "{\"a\":\"é\\n東京 🎥\\u009b2J\\u202e\\udb40\\udc01\",\t\"b\":1}";
+        assert_eq!(harmless_json(line.to_owned()), shown);
+        let values = [line, shown].map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
+        assert_eq!(values[0], values[1]);
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod common {
     pub(crate) mod wait;
 }
 
+#[path = "page/addresses.rs"]
+mod addresses;
 #[path = "page/blocks.rs"]
 mod blocks;
 

@@ -280,6 +280,8 @@ mod tests {
             schedule.steps().iter().flat_map(|step| &step.changes).map(ToString::to_string).collect();
         let said = ["rate=4Mbit/s", "delay=40ms", "loss=5%", "jitter=20ms", "cut", "return", "loss=0%"];
         assert_eq!(told, said);
+        let quick: Schedule = "0s loss=5%\n1ms repeat".parse().unwrap();
+        assert_eq!(quick.repeat(), Some(REPEAT_MIN));
         let mut conditions = Conditions::default();
         for change in schedule.steps()[..2].iter().flat_map(|step| &step.changes) {
             if let Change::Set(setting) = change {

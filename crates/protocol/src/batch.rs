@@ -119,8 +119,8 @@ impl<T> Batcher<T> {
         if self.count == 0 {
             self.since = now;
         }
-        self.count += count;
-        self.bytes += bytes;
+        self.count = self.count.saturating_add(count);
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 
     /// What is in the batch, or is put into it next, waits no longer.
@@ -195,6 +195,8 @@ mod tests {
         take(&mut batcher);
         batcher.add(Instant::ZERO, 1, 1);
         assert!(matches!(batcher.due(), Due::At(_)));
+        batcher.add(Instant::ZERO, u64::MAX, usize::MAX);
+        assert_eq!((batcher.due(), batcher.count()), (Due::Now, u64::MAX));
     }
 
     #[derive(Clone, Copy, Debug)]

@@ -51,7 +51,7 @@ impl fmt::Debug for Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.pad(&self.0)
     }
 }
 
@@ -173,7 +173,7 @@ impl Pattern {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.pad(&self.0)
     }
 }
 
@@ -242,6 +242,12 @@ mod tests {
         }
         assert_eq!(Pattern::new("a*/b"), Err(NameError::PartialWildcard));
         assert!(Name::new(&"x".repeat(255)).is_ok());
+    }
+
+    #[test]
+    fn names_and_patterns_fill_a_column() {
+        let (name, pattern) = (Name::new("a/b").unwrap(), Pattern::new("a/*").unwrap());
+        assert_eq!(format!("{name:<5}|{pattern:>5}|{name}"), "a/b  |  a/*|a/b");
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Pull {
     }
 
     const fn is_full(&self, terms: &Terms, entry: &Entry) -> bool {
-        self.bytes > 0 && self.bytes + entry.bytes.len() > terms.budget
+        !self.chunks.is_empty() && self.bytes + entry.bytes.len() > terms.budget
     }
 }
 
@@ -176,7 +176,7 @@ pub fn events(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) 
     }
     for entry in ring.ahead(&cursor.clone()) {
         match terms.fate(ring, entry) {
-            Some(reason) if pull.bytes == 0 => pull.pass_over(cursor, entry, reason),
+            Some(reason) if pull.chunks.is_empty() => pull.pass_over(cursor, entry, reason),
             None if !pull.is_full(terms, entry) => pull.take(cursor, entry),
             _ => break,
         }
@@ -242,14 +242,13 @@ pub fn audio(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
 pub fn frames(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) {
     pull.catch_up(ring, cursor);
     let one_by_one = terms.time_for(ring.bytes_ahead(cursor)).is_some_and(|time| time <= IN_ORDER_DELAY);
-    let last = ring.next_sequence().saturating_sub(1);
     // Where to go on: at the newest frame that can be decoded alone.
     let start = ring.ahead(cursor).rev().find(|entry| entry.keyframe).map(|entry| entry.sequence);
     for entry in ring.ahead(&cursor.clone()) {
         let decodable = entry.keyframe || cursor.is_in_step();
         let newest_start = start.is_none_or(|start| entry.sequence >= start);
         let fate = terms.fate(ring, entry);
-        if fate.is_some() && pull.bytes > 0 {
+        if fate.is_some() && !pull.chunks.is_empty() {
             break;
         } else if let Some(reason) = fate {
             pull.pass_over(cursor, entry, reason);
@@ -258,7 +257,7 @@ pub fn frames(ring: &Ring, cursor: &mut Cursor, terms: &Terms, pull: &mut Pull) 
         } else {
             pull.take(cursor, entry);
             // On a slow path, frames of one group follow one at a time, each when the one before has arrived.
-            if !one_by_one && entry.sequence != last {
+            if !one_by_one {
                 break;
             }
         }
@@ -390,6 +389,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_dropped_stands_in_front_of_items_without_bytes_too() {
+        let mut ring = Ring::new(Limits::new(usize::MAX, 1000));
+        for (at, bytes) in [(0, 0), (10, 100), (20, 1)] {
+            ring.append(ms(at), Bytes::from(vec![7; bytes]), 1, true, bytes);
+        }
+        let (mut cursor, mut pull) = (start(), Pull::default());
+        // The second takes 40 ms and has 35 left.
+        let slow = Terms { bytes_per_second: Some(2_500), ..terms(ms(75)) };
+        events(&ring, &mut cursor, &slow, &mut pull);
+        assert_eq!((pull.items, pull.drops.total()), (1, 0));
+        pull.clear();
+        events(&ring, &mut cursor, &slow, &mut pull);
+        assert_eq!((pull.items, pull.first_dropped), (1, Some(1)));
+    }
+
     proptest! {
         /// Whatever is appended and pulled in whatever order: every item is delivered, dropped with a reason, or ahead.
         #[test]
@@ -413,6 +428,7 @@ mod tests {
                 delivered += pull.items;
                 dropped += pull.drops.total();
                 prop_assert_eq!(delivered + dropped, cursor.sequence());
+                prop_assert_eq!(pull.bytes, pull.chunks.iter().map(Bytes::len).sum::<usize>());
                 prop_assert!(pull.oldest.is_none_or(|born| now.since(born) <= Duration::from_millis(100)));
             }
             prop_assert!(cursor.sequence() <= ring.next_sequence());

@@ -321,6 +321,18 @@ mod tests {
     }
 
     #[test]
+    fn who_begins_at_a_keyframe_gets_it_and_what_follows() {
+        let mut ring = Ring::new(Limits::new(usize::MAX, 4));
+        for keyframe in [true, true, true, false, false] {
+            ring.append(Instant::ZERO, Bytes::from_static(b"f"), 1, keyframe, 1);
+        }
+        let cursor = Cursor::at_latest_keyframe(&ring);
+        let ahead: Vec<_> = ring.ahead(&cursor).map(|entry| (entry.sequence, entry.keyframe)).collect();
+        assert_eq!(ahead, [(2, true), (3, false), (4, false)]);
+        assert_eq!((cursor.sequence(), cursor.offset()), (2, 2 * (1 + ENTRY_OVERHEAD as u64)));
+    }
+
+    #[test]
     fn limits_of_zero_keep_the_newest_entry_as_those_of_one_do() {
         for limits in [Limits::new(0, 0), Limits::new(1, 1)] {
             let mut ring = Ring::new(limits);

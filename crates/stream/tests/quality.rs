@@ -93,6 +93,16 @@ fn a_rung_that_keeps_failing_is_tried_ever_more_rarely() {
 }
 
 #[test]
+fn a_rung_that_holds_makes_up_for_one_that_did_not() {
+    let mut controller = controller();
+    // After a failure it waits for 6 s, until a rung has held to the next one.
+    let heavy = [0..1_000, 4_100..4_400, 16_500..16_800];
+    let load = |millis| if heavy.iter().any(|times| times.contains(&millis)) { (500, 0) } else { (10, 0) };
+    let expected = [200, 400, 4_000, 4_300, 10_400, 16_400, 16_700, 22_800];
+    assert_eq!(changes(&mut controller, 10, 25_000, load), expected);
+}
+
+#[test]
 fn absurd_looks_do_no_harm() {
     let mut controller = controller();
     for (now, age, depth) in

@@ -1,5 +1,6 @@
 //! Payloads that are compressed, and what they are compressed by.
 
+use nyx_protocol::compress::dictionary::{Config, Trainer};
 use nyx_protocol::compress::linear::Shape;
 use nyx_protocol::compress::{Compressor, Level, Method};
 use nyx_protocol::wire::codec;
@@ -12,11 +13,19 @@ pub(super) fn decompress() -> Seeds {
     let text =
         br#"{"id":8,"name":"entity-0008","position":{"x":1.25,"y":7.5},"team":"north","state":"idle"}"#
             .repeat(4);
+    // The target's.
+    let mut trainer = Trainer::new(1, Config::default());
+    let record = |n: u32| {
+        format!(r#"{{"id":{n},"name":"entity-{n:04}","x":{},"team":"north","state":"idle"}}"#, n * 7 % 997)
+    };
+    (0..2000).for_each(|n| trainer.observe(record(n).as_bytes()));
+    let trained = trainer.job().expect("samples enough").run().expect("records that look alike");
     let mut compressor = Compressor::new();
     let mut block = |method| compressor.compress(&text, method).to_vec();
     vec![
         ("stored", block(Method::Stored)),
         ("zstd", block(Method::Level(Level::FAST))),
+        ("dictionary", block(Method::Dictionary(&trained.dictionary))),
         ("prefix", block(Method::Prefix { base: 9, prefix: PREFIX, level: Level::FAST })),
     ]
 }

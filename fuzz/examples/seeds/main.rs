@@ -4,23 +4,22 @@
 //! cargo run --manifest-path fuzz/Cargo.toml --example seeds
 //! ```
 //!
-//! They are checked in. Whoever changes a format writes them anew; the same code writes the same bytes each time.
+//! They are checked in. Whoever changes a format writes them anew; the same code writes the same bytes each time. Those of `netem_schedule` and
+//! `unpack` were not written by it.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::needless_update, reason = "a message of the protocol may get further fields")]
 
 mod compress;
+mod media;
 mod record;
 mod udp;
 
 use std::error::Error;
 use std::fs;
-use std::io::Cursor;
 use std::path::Path;
 
 use bytes::BytesMut;
-use nyx_audio_capture::wav;
-use nyx_audio_capture::{Encoding, Format};
 use nyx_protocol::control::{self, Body};
 use nyx_protocol::state::{Document, Encoded, Limits, ListOp, Patch, Piece, Value};
 use nyx_protocol::wire::{self, Flags, Header, Kind, codec};
@@ -36,9 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("state_apply", state_apply()),
         ("hub_session", hub_session()),
         ("websocket_frames", websocket_frames()),
-        ("wav_reader", wav_reader()?),
-        ("pulse_inbox", pulse_inbox()),
-        ("jpeg_splitter", jpeg_splitter()),
+        ("wav_reader", media::wav_reader()?),
+        ("pulse_inbox", media::pulse_inbox()),
+        ("jpeg_splitter", media::jpeg_splitter()),
         ("record", record::seeds()?),
         ("decompress", compress::decompress()),
         ("dictionary", compress::dictionary()),
@@ -147,7 +146,36 @@ fn bodies() -> Vec<(&'static str, Body)> {
         ("pong", control::Pong { nonce: 1, ..Default::default() }.into()),
         ("resync", control::Resync { topic_id: 5, ..Default::default() }.into()),
         ("goodbye", control::Goodbye { reason: "shutdown".into(), ..Default::default() }.into()),
+        ("unadvertise", control::Unadvertise { alias: 3, ..Default::default() }.into()),
+        (
+            "dictionary",
+            control::Dictionary { message: vec![5, 1, 0, 0, 0, 0].into(), ..Default::default() }.into(),
+        ),
+        ("retire", control::Retire { id: 5, version: 1, ..Default::default() }.into()),
+        ("compression", control::Compression { allowed: true, ..Default::default() }.into()),
+        ("passed", control::Passed { topic_id: 5, hubs: vec![7, 0], ..Default::default() }.into()),
+        ("results", results().into()),
+        (
+            "serve",
+            control::Serve { id: 2, service: "a/b".into(), concurrency: 4, ..Default::default() }.into(),
+        ),
+        ("served", control::Served { id: 2, code: 3, message: "no".into(), ..Default::default() }.into()),
+        ("unserve", control::Unserve { id: 2, ..Default::default() }.into()),
+        ("request", request().into()),
+        ("reply", control::Reply { id: 1, status: 1, body: b"no"[..].into(), ..Default::default() }.into()),
+        ("cancel", control::Cancel { id: 1, ..Default::default() }.into()),
     ]
+}
+
+fn results() -> control::Results {
+    let accepted = control::Outcome { count: 3, sequence: Some(40), ..Default::default() };
+    let refused = control::Outcome { count: 1, code: 7, message: "no".into(), ..Default::default() };
+    control::Results { alias: 3, outcomes: vec![accepted, refused], ..Default::default() }
+}
+
+fn request() -> control::Request {
+    let (service, body) = ("a/b".into(), b"hello"[..].into());
+    control::Request { id: 1, service, body, deadline_ms: 5_000, lane: 1, serve_id: 2, ..Default::default() }
 }
 
 fn subscribe(pattern: &str) -> control::Subscribe {
@@ -298,7 +326,37 @@ fn hub_session() -> Seeds {
     let both = publishes.into_iter().chain(subscribes).chain([(9, &event[..]), read, (2, &[])]);
     let mut raw = BytesMut::new();
     control::put(&mut raw, control::Hello { version: 9, ..Default::default() });
+    let advertise_results = data(3, 4, b"c");
+    let receipts = [
+        (5, &b"\0peer"[..]),
+        (10, &advertise_results),
+        (9, b"\x12one"),
+        (9, b"\x12two"),
+        read,
+        (11, b"\x16"),
+        read,
+    ];
+    // It serves, asks itself, answers, is asked again by nobody, and takes it back.
+    let services = [
+        (5, &b"\0peer"[..]),
+        (11, b"\x06s/t"),
+        read,
+        (11, b"\x0bs/t"),
+        read,
+        (11, b"\x03yes"),
+        read,
+        (11, b"\x11nobody"),
+        (11, b"\x02"),
+        (11, b"\x07"),
+        (0, &[255; 4]),
+        read,
+    ];
+    let blocks =
+        [(5, &b"\x0cpeer"[..]), (6, &advertise_event), (9, b"\x51\x00hello"), (9, b"\x51\x04hello"), read];
     vec![
+        ("receipts", script(receipts)),
+        ("services", script(services)),
+        ("blocks", script(blocks)),
         ("publishes", script(publishes)),
         ("subscribes", script(subscribes)),
         ("both", script(both)),
@@ -327,37 +385,6 @@ fn websocket_frames() -> Seeds {
         ("long", [vec![16], long].concat()),
         ("text", [vec![0], frame(0x81, b"text")].concat()),
     ]
-}
-
-fn wav_reader() -> Result<Seeds, Box<dyn Error>> {
-    let mut seeds = Seeds::new();
-    for (name, encoding, channels) in [("s16_stereo", Encoding::S16Le, 2), ("f32_mono", Encoding::F32Le, 1)] {
-        let mut file = Cursor::new(Vec::new());
-        let format = Format::new(48_000, channels)?;
-        let mut writer = wav::Writer::to_file(&mut file, format, encoding)?;
-        writer.write(&[0x11; 64])?;
-        writer.finish()?;
-        seeds.push((name, file.into_inner()));
-    }
-    Ok(seeds)
-}
-
-/// A byte that says how finely the stream is cut, a message, samples, and the start of a packet.
-fn pulse_inbox() -> Seeds {
-    let packet = |channel: u32, content: &[u8]| {
-        [&(content.len() as u32).to_be_bytes()[..], &channel.to_be_bytes(), &[0; 12], content].concat()
-    };
-    let message = packet(u32::MAX, b"L\0\0\0\x02L\0\0\0\x09reply");
-    let stream = [message, packet(0, &[0x22; 96]), packet(1, &[]), vec![0, 0, 1]].concat();
-    vec![("whole", [vec![255], stream.clone()].concat()), ("torn", [vec![6], stream].concat())]
-}
-
-fn jpeg_splitter() -> Seeds {
-    let image = |len: usize| {
-        [&[0xFF, 0xD8, 0xFF, 0xDA, 0, 4, 1, 2][..], &vec![0x33; len], &[0xFF, 0, 0xFF, 0xD9]].concat()
-    };
-    let stream = [image(10), b"noise".to_vec(), image(40), image(400), image(3)].concat();
-    vec![("whole", [vec![0], stream.clone()].concat()), ("bytewise", [vec![1], stream].concat())]
 }
 
 /// A token of each sort, and a secret as its bearer sends it.

@@ -1,4 +1,4 @@
-//! What every crate has: a README, the workspace's lints, and a root that forbids `unsafe`.
+//! What every crate has: a README, the texts of its licences, the workspace's lints, and a root that forbids `unsafe`.
 
 use std::fs;
 
@@ -14,12 +14,15 @@ const UNSAFE: &[(&str, &str)] = &[
     ("nyx-audio-capture", "on Windows alone: calls for MMCSS, processes and the sessions of applications"),
 ];
 
+const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
+
 const FORBID: &str = "#![forbid(unsafe_code)]";
 
 pub(super) fn check(metadata: &Metadata) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for package in metadata.workspace_packages() {
         findings.extend(readme(package));
+        findings.extend(licences(package));
         findings.extend(lints(package)?);
         if !UNSAFE.iter().any(|(name, _)| package.name == *name) {
             findings.extend(unsafe_code(package)?);
@@ -32,6 +35,19 @@ fn readme(package: &Package) -> Option<Finding> {
     let path = package.manifest_path.with_file_name("README.md");
     (!path.exists()).then(|| {
         Finding::new(path, 1, "the crate has no README", "say what it is for, with an example that runs")
+    })
+}
+
+/// Both licences ask for their texts in each copy, and a package has only what lies in its folder.
+fn licences(package: &Package) -> impl Iterator<Item = Finding> {
+    // Not published is said by a list of no registries.
+    let is_published = package.publish.as_ref().is_none_or(|registries| !registries.is_empty());
+    let missing = LICENCES
+        .iter()
+        .filter(move |name| is_published && !package.manifest_path.with_file_name(name).exists());
+    missing.map(|name| {
+        let what = format!("the package has no {name}");
+        Finding::new(&package.manifest_path, 1, what, format!("add it: `ln -s ../../{name} {name}`"))
     })
 }
 

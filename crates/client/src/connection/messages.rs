@@ -111,3 +111,6 @@ fn handle_control(
 
 /// What is received of one message at least, whatever the hub takes: its documents have a limit of their own.
 const RECEIVE_MIN: usize = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -233,3 +233,12 @@ fn who_joins_a_topic_of_frames_begins_with_one_that_can_be_decoded_alone() {
     fixture.inbox = second;
     assert_eq!(fixture.received(), [(2, 0), (3, 0)]);
 }
+
+#[test]
+fn numbers_at_the_end_of_all_numbers_are_taken_as_they_come() {
+    let mut fixture = Fixture::new();
+    fixture.announce(Kind::Event, 5, u64::MAX);
+    fixture.event(u32::MAX);
+    fixture.event(u32::MAX);
+    assert_eq!(fixture.received(), [(u64::MAX, 0); 2]);
+}

@@ -35,3 +35,20 @@ impl Config {
         forward::check(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_commented_out_in_the_printed_defaults_is_understood() {
+        let is_setting = |line: &&str| {
+            line.starts_with('[') || line.split(" = ").next().is_some_and(|name| !name.contains([' ', '.']))
+        };
+        let uncommented = |line: &'static str| line.strip_prefix("# ").filter(is_setting).unwrap_or(line);
+        let text: String = DEFAULTS.lines().map(|line| format!("{}\n", uncommented(line))).collect();
+        let config = toml::from_str::<Config>(&text).unwrap();
+        assert_eq!((config.topics.len(), config.forwards.len()), (1, 1));
+        assert!(config.listen.udp.is_some() && config.auth.is_on() && config.tls.asks_clients());
+    }
+}

@@ -107,7 +107,7 @@ impl List {
         let mut table = format!("{HEADINGS}\n");
         for (name, topic) in &self.topics {
             let Topic { kind, items, bytes, missing, first_seconds, last_seconds, .. } = topic;
-            let bytes = tell::bytes(*bytes as f64);
+            let (name, bytes) = (tell::plain(name), tell::bytes(*bytes as f64));
             // Writing to a string can't fail.
             let _ = writeln!(
                 table,

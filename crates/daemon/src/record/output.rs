@@ -155,7 +155,8 @@ impl Output {
         match &received.batch {
             Batch::Messages(messages) => {
                 let id = self.define(messages.topic())?.id;
-                for (sequence, message) in (messages.first_sequence()..).zip(messages) {
+                for (behind, message) in (0..).zip(messages) {
+                    let sequence = messages.first_sequence().saturating_add(behind);
                     let (codec, unix_micros) = (message.header.codec, message.unix_micros);
                     let key = message.header.flags.contains(Flags::KEYFRAME);
                     let data =

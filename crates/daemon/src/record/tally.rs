@@ -28,7 +28,8 @@ impl Tally {
     /// A gap was.
     pub(super) fn miss(&mut self, gap: &Gap) {
         for missing in &gap.missing {
-            *self.missing.entry(missing.reason.name()).or_default() += missing.count;
+            let count = self.missing.entry(missing.reason.name()).or_default();
+            *count = count.saturating_add(missing.count);
         }
     }
 

@@ -5,7 +5,7 @@ mod json;
 mod recording;
 mod stats;
 
-use std::io::{BufWriter, Stdout, Write as _};
+use std::io::{BufWriter, IsTerminal as _, Stdout, Write as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -129,6 +129,8 @@ impl Args {
 struct Sink {
     clock: Monotonic,
     stdout: BufWriter<Stdout>,
+    /// Whether a terminal would obey what publishers say.
+    is_seen: bool,
     prints_items: bool,
     frames: Option<Frames>,
     recording: Option<Recording>,
@@ -154,6 +156,7 @@ impl Sink {
         Ok(Self {
             clock: Monotonic::new(),
             stdout: BufWriter::with_capacity(STDOUT_BUFFER, std::io::stdout()),
+            is_seen: std::io::stdout().is_terminal(),
             prints_items: !args.quiet && !args.json && !taken,
             frames,
             recording: args.wav.as_deref().map(Recording::new),
@@ -273,7 +276,7 @@ impl Sink {
     }
 
     fn print(&mut self, line: serde_json::Result<String>) -> Outcome {
-        let line = line?;
+        let line = if self.is_seen { tell::harmless_json(line?) } else { line? };
         self.is_dirty = true;
         tell::written(writeln!(self.stdout, "{line}"))
     }

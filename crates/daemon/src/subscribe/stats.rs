@@ -68,7 +68,8 @@ impl Stats {
     pub(crate) fn miss(&mut self, gap: &Gap) {
         for missing in &gap.missing {
             self.each(&gap.topic.name, |counts| {
-                *counts.gaps.entry(missing.reason.name()).or_default() += missing.count;
+                let count = counts.gaps.entry(missing.reason.name()).or_default();
+                *count = count.saturating_add(missing.count);
             });
         }
     }

@@ -321,3 +321,35 @@ fn a_document_as_large_and_deep_as_the_hub_allows_is_printed() {
     let line: Value = serde_json::from_slice(&output.stdout).expect("a line");
     assert!(line["value"] == document, "{}", &line.to_string()[..200]);
 }
+
+#[test]
+fn progress_keeps_to_its_row_and_a_terminal_that_has_no_rows_gets_lines() {
+    let level = |term: &str| {
+        let command = format!("TERM={term} {NYX} capture --tone 440 --level --for 10ms");
+        let mut script = Command::new("script");
+        let output = script.args(["-qec", &command, "/dev/null"]).stdin(Stdio::null()).output();
+        String::from_utf8(output.expect("script runs").stdout).expect("text")
+    };
+    let row = level("xterm");
+    // Cleared before, and cut off at the margin.
+    assert!(row.contains("\r\x1b[K\x1b[?7l[") && row.contains("\x1b[?7h"), "{row:?}");
+    let lines = level("dumb");
+    assert!(lines.contains("peak") && !lines.contains('\x1b'), "{lines:?}");
+}
+
+#[test]
+fn what_publishers_say_does_not_steer_a_terminal_and_comes_through_a_pipe_as_it_is() {
+    let hub = Daemon::start();
+    assert_done(&publish(hub.native, &["s"], "{\"a\":\"\u{9b}2J\u{202e}\"}\n"));
+    let piped = nyx(hub.native, &["sub", "s", "--count", "1"]).output().expect("nyx ends");
+    assert!(
+        String::from_utf8_lossy(&piped.stdout).contains("\u{9b}2J\u{202e}"),
+        "{}",
+        String::from_utf8_lossy(&piped.stdout)
+    );
+    let command = format!("{NYX} sub s --count 1 --server {}", hub.native);
+    let mut script = Command::new("script");
+    let seen = script.args(["-qec", &command, "/dev/null"]).stdin(Stdio::null()).output();
+    let seen = String::from_utf8(seen.expect("script runs").stdout).expect("text");
+    assert!(seen.contains("\\u009b2J\\u202e"), "{seen:?}");
+}

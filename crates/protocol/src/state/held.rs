@@ -35,3 +35,20 @@ impl Held {
 
 /// A receiver that jumps at 60 Hz can lead others on from what it held in the last seconds.
 const RANGES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_a_jump_or_is_forgotten_is_not_held() {
+        let mut held = Held::new(1);
+        [2, 5].into_iter().for_each(|version| held.push(version));
+        let contained: Vec<_> = (0..7).filter(|version| held.contains(*version)).collect();
+        assert_eq!(contained, [1, 2, 5]);
+        let jumps = (10..).step_by(2).take(RANGES_MAX);
+        jumps.clone().for_each(|version| held.push(version));
+        assert!((0..10).all(|version| !held.contains(version)), "as many jumps have followed as are kept");
+        assert!(jumps.clone().all(|version| held.contains(version) && !held.contains(version + 1)));
+    }
+}

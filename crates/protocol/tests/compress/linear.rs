@@ -2,7 +2,7 @@
 
 #![expect(clippy::unusual_byte_groupings, reason = "the bits of a field stand together")]
 
-use nyx_protocol::compress::linear::{CHANNELS_MAX, FRAMES_MAX, Shape};
+use nyx_protocol::compress::linear::{CHANNELS_MAX, Coder, FRAMES_MAX, Shape};
 use nyx_protocol::compress::{
     Block, Compressor, DecompressError, Decompressor, Encoding, Method, ParseError, Reference,
 };
@@ -94,6 +94,10 @@ fn what_can_not_be_packed_is_stored() {
     assert_eq!(Shape::new(codec::AUDIO_S16LE, 0), None);
     assert_eq!(Shape::new(codec::AUDIO_S16LE, u32::from(CHANNELS_MAX) + 1), None);
     assert_eq!(Shape::new(3, 1), None);
+    // And who packs without a block around it is told.
+    let (mut coder, mut body) = (Coder::default(), vec![7]);
+    assert!(!coder.encode(&[0; 101], s16(1), &mut body) && body == [7]);
+    assert!(coder.encode(&[0; 100], s16(1), &mut body) && body.len() > 1);
 }
 
 #[test]

@@ -98,3 +98,25 @@ impl Waiters {
         self.row.binary_search_by_key(&id, |waiter| waiter.id).ok()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_that_everybody_has_left_is_idle() {
+        let (mut waiters, waker) = (Waiters::default(), Waker::noop());
+        let mut ids = [None, None];
+        for id in &mut ids {
+            assert!(waiters.register(id, 1, waker).is_none());
+        }
+        assert!(!waiters.is_idle());
+        assert!(waiters.next(|_| true).is_some(), "the first is woken, and finds nothing");
+        assert!(waiters.register(&mut ids[0], 1, waker).is_none());
+        assert!(waiters.is_before(ids[1]) && waiters.is_before(None) && !waiters.is_before(ids[0]));
+        for id in &mut ids {
+            assert!(waiters.leave(id).is_some());
+        }
+        assert!(waiters.is_idle() && !waiters.is_before(None));
+    }
+}
