@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use axum::http::header::{self, HeaderMap, HeaderValue};
-use axum::http::{Method, Request};
+use axum::http::{Method, Request, Version};
 use thiserror::Error;
 
 use super::answer::{Code, Problem};
@@ -46,9 +46,21 @@ pub(super) fn admit<B>(
     allowed: &[Text<Origin>],
 ) -> Result<Admitted, Problem> {
     let headers = request.headers();
-    // RFC 9112, section 3.2. Whatever stands in front of this may have judged by another of them.
-    if headers.get_all(header::HOST).iter().nth(1).is_some() {
-        return Err(Problem::new(Code::BadRequest, "a request has one `Host`, and this has several"));
+    // RFC 9112, section 3.2. Whatever stands in front of this may have judged by another of several.
+    match headers.get_all(header::HOST).iter().count() {
+        0 if request.version() >= Version::HTTP_11 => {
+            return Err(Problem::new(Code::BadRequest, "a request has a `Host`, and this has none"));
+        }
+        0 | 1 => {}
+        _ => return Err(Problem::new(Code::BadRequest, "a request has one `Host`, and this has several")),
+    }
+    // Section 6.1. What else stands there would be passed on as it came, or be read differently by whatever stands in front.
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+    {
+        let text = "of transfer codings only `chunked` is known here, and once: send the body plainly";
+        return Err(Problem::new(Code::BadRequest, text));
     }
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     let host = request.uri().authority().map(|authority| authority.as_str()).or_else(|| text(header::HOST));
@@ -179,6 +191,24 @@ mod tests {
         for hosts in [["localhost", "evil.example"], ["localhost", "localhost"]] {
             let head = hosts.map(|host| ("host", host));
             assert_eq!(judge("GET", LOOPBACK, &head), Err(Code::BadRequest), "{hosts:?}");
+        }
+        assert_eq!(judge("GET", LOOPBACK, &[]), Err(Code::BadRequest), "HTTP/1.1 has one");
+        let old = Request::builder().version(Version::HTTP_10).uri("/healthz").body(()).unwrap();
+        assert!(admit(&old, LOOPBACK.parse().unwrap(), &[]).is_ok(), "HTTP/1.0 need not");
+    }
+
+    #[test]
+    fn a_body_comes_in_chunks_or_whole_and_is_not_encoded_otherwise() {
+        let host = ("host", "localhost");
+        let judge = |codings: &[&'static str]| {
+            let codings = codings.iter().map(|coding| ("transfer-encoding", *coding));
+            judge("POST", LOOPBACK, &[host].into_iter().chain(codings).collect::<Vec<_>>())
+        };
+        assert_eq!((judge(&[]), judge(&["Chunked"])), (Ok(false), Ok(false)));
+        for codings in
+            [&["gzip, chunked"][..], &["chunked, chunked"], &["gzip", "chunked"], &["chunked", "chunked"]]
+        {
+            assert_eq!(judge(codings), Err(Code::BadRequest), "{codings:?}");
         }
     }
 
