@@ -112,6 +112,21 @@ fn bad_requests_get_typed_errors_and_change_nothing() {
     ] {
         assert_eq!((expected.0, expected.1.to_owned()), found);
     }
+    let with = |method: &str, path: &str, headers: &[(&str, &str)]| {
+        server.request(method, path, headers, if method == "POST" { b"{}" } else { b"" })
+    };
+    let encoded = [("content-type", json), ("content-encoding", "gzip")];
+    assert_eq!(with("POST", "/v1/topics/new", &encoded).error(), (415, "unsupported_media".into()));
+    let opening = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    assert_eq!(with("OPTIONS", "/v1/ws", &opening).status(), 405);
+    let mut head = Connection::open(server.http());
+    head.send("HEAD", "/v1/ws", &opening, b"");
+    assert_eq!(head.head().status, 400);
     let missing = server.get("/v1/topics/new");
     assert!(missing.text().contains("there are `state`"), "{}", missing.text());
     assert_eq!(
