@@ -62,7 +62,7 @@ pub(super) fn stream(
     let mut writer = Writer { document: Document::new(0, limits), epoch: 0, next: 0 };
     // The first bytes tell the browser that it is connected, and to come back soon if that ends.
     let mut text = "retry: 1000\n\n".to_owned();
-    let body = body(move |cx| {
+    let body = body(COMMENT, move |cx| {
         while text.is_empty() {
             let Some(items) = ready!(feed.poll(cx)) else { return Poll::Ready(None) };
             for item in items {
@@ -75,6 +75,9 @@ pub(super) fn stream(
     });
     (HeaderValue::from_static("text/event-stream"), body)
 }
+
+/// What event sources pass over.
+const COMMENT: &str = ":\n\n";
 
 struct Writer {
     document: Document,
