@@ -27,3 +27,4 @@ mod websocket;
 
 pub(crate) use connection::serve;
 pub(crate) use guard::Origin;
+pub(crate) use stream::Documents;

@@ -2,11 +2,12 @@
 //!
 //! - Frames: `multipart/x-mixed-replace`, which an `<img>` shows.
 //! - Sound: a WAV file without end, which an `<audio>` plays, until the topic goes on in another format.
-//! - State and events: server-sent events, see [`events`].
+//! - State and events: server-sent events, see [`documents`] and [`events`].
 //!
 //! None can acknowledge, so what bounds staleness is the kernel's unsent bytes: the next part is asked for when the last
 //! has been written.
 
+mod documents;
 mod events;
 mod parts;
 mod sound;
@@ -30,6 +31,11 @@ use super::feed::Feed;
 use super::routes::{Params, Topic};
 use super::topics;
 use super::visitor::Asker;
+
+pub(crate) use documents::Documents;
+
+/// Content type and body of an answer.
+type Opened = (HeaderValue, Body);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,11 +74,11 @@ pub(super) async fn open(
     let feed = Feed::open(&asker, agent.unwrap_or("http"), Transport::Http)?;
     let (content_type, body) = match (live, topic.spec().kind) {
         (Some(live), _) => sound::stream(feed, &name, max_age, live),
+        (None, Kind::State) => documents::stream(feed, app, &name)?,
         (None, Kind::Frame) => parts::stream(feed, &name, max_age, topic.spec().content_type.clone()),
         _ => {
             let last = headers.get("last-event-id").and_then(|last| last.to_str().ok());
-            let limits = app.hub.config().document.clone();
-            events::stream(feed, &name, max_age, last.and_then(events::Place::parse), limits)
+            events::stream(feed, &name, max_age, last.and_then(events::Place::parse))
         }
     };
     let mut response = answer::data(content_type, body);
