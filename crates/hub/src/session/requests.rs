@@ -341,7 +341,7 @@ impl Session {
         let (former, key) = (slot.topic.clone(), slot.key);
         let mut passed = Pull::default();
         former.leave_behind(key, begins, &mut passed);
-        successor.inherit_drops(&passed.drops);
+        successor.count_drops(&passed.drops);
         self.outbox.extend(self.report_gap(&former, &passed));
         self.retain(|slot| slot.topic.id != former.id);
         true
