@@ -142,7 +142,7 @@ impl Dispatch {
             if route.known.is_certain && sequence > route.known.position {
                 route.tell_hole(sequence);
             }
-            route.known.position = sequence + u64::from(run.count);
+            route.known.position = sequence.saturating_add(run.count.into());
             if self.is_unordered
                 && let Some(reason) = route.is_of_no_use(header.flags)
             {
