@@ -5,14 +5,13 @@
 //! is no browser sends no `Origin` and passes. And a page whose name suddenly resolves to this machine (DNS rebinding) has the
 //! same origin as what it asks, so on loopback only names that nobody else can own are answered.
 
-use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
+use std::net::SocketAddr;
 
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Method, Request, Version};
-use thiserror::Error;
 
 use super::answer::{Code, Problem};
+use super::origin::{Origin, is_ours, is_same};
 use crate::config::Text;
 
 /// A request that may be answered.
@@ -77,7 +76,7 @@ pub(super) fn admit<B>(
         ));
     }
     let Some(origin) = text(header::ORIGIN) else { return Ok(Admitted { reader: None }) };
-    if allowed.iter().any(|listed| listed.0.0.eq_ignore_ascii_case(origin)) {
+    if allowed.iter().any(|listed| listed.0.is(origin)) {
         return Ok(Admitted { reader: headers.get(header::ORIGIN).cloned() });
     }
     let changes =
@@ -91,67 +90,6 @@ pub(super) fn admit<B>(
         ));
     }
     Ok(Admitted { reader: None })
-}
-
-/// Where pages come from, as browsers tell it (RFC 6454, section 6.1).
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Origin(String);
-
-impl FromStr for Origin {
-    type Err = BadOrigin;
-
-    fn from_str(text: &str) -> Result<Self, BadOrigin> {
-        let text = text.strip_suffix('/').unwrap_or(text);
-        let (scheme, authority) = text.split_once("://").ok_or(BadOrigin)?;
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-        if scheme.is_empty() || authority.is_empty() || !authority.bytes().all(is_host) {
-            return Err(BadOrigin);
-        }
-        // Browsers leave it out.
-        let default = match scheme.to_ascii_lowercase().as_str() {
-            "http" => ":80",
-            "https" => ":443",
-            _ => "",
-        };
-        Ok(Self(format!("{scheme}://{}", authority.strip_suffix(default).unwrap_or(authority))))
-    }
-}
-
-/// A text that no browser tells as an origin. Whoever configured it erred.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error(
-    "an origin is a scheme, a host and perhaps a port, such as https://dash.example; each has to be listed"
-)]
-pub(crate) struct BadOrigin;
-
-/// Whether nobody else can make `host` resolve to this machine.
-fn is_ours(host: &str) -> bool {
-    let (name, _) = split_port(host);
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    bare.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost")
-}
-
-/// Whether the origin's host and port are those of the `Host` header.
-fn is_same(origin: &str, host: &str) -> bool {
-    let Some((scheme, authority)) = origin.split_once("://") else { return false };
-    let default = match scheme {
-        "http" => "80",
-        "https" => "443",
-        _ => return false,
-    };
-    let (there, port_there) = split_port(authority);
-    let (here, port_here) = split_port(host);
-    there.eq_ignore_ascii_case(here) && port_there.unwrap_or(default) == port_here.unwrap_or(default)
-}
-
-/// Name and port; the name of an IPv6 address keeps its brackets.
-fn split_port(authority: &str) -> (&str, Option<&str>) {
-    match authority.rsplit_once(':') {
-        Some((name, port)) if !name.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
-            (name, Some(port))
-        }
-        _ => (authority, None),
-    }
 }
 
 #[cfg(test)]
@@ -231,40 +169,5 @@ mod tests {
         assert_eq!(judge("POST", LOOPBACK, &[host]), Ok(false));
         assert_eq!(judge("POST", LOOPBACK, &[host, ("origin", "http://localhost:6991")]), Ok(false));
         assert_eq!(judge("POST", LOOPBACK, &[host, ("origin", "https://DASH.example")]), Ok(true));
-    }
-
-    #[test]
-    fn what_no_browser_tells_is_no_origin() {
-        for text in [
-            "*",
-            "",
-            "null",
-            "dash.example",
-            "https://",
-            "://a",
-            "https://*.example",
-            "https://a/b",
-            "https://a b",
-            "https://é.example",
-        ] {
-            assert_eq!(text.parse::<Origin>(), Err(BadOrigin), "{text}");
-        }
-        for (text, told) in [
-            ("https://dash.example/", "https://dash.example"),
-            ("https://dash.example:443", "https://dash.example"),
-            ("http://[::1]:80", "http://[::1]"),
-            ("http://localhost:443", "http://localhost:443"),
-            ("chrome-extension://abc", "chrome-extension://abc"),
-        ] {
-            assert_eq!(text.parse::<Origin>(), Ok(Origin(told.to_owned())));
-        }
-    }
-
-    #[test]
-    fn default_ports_may_be_left_out() {
-        assert!(is_same("https://nyx.example", "nyx.example:443"));
-        assert!(is_same("http://nyx.example:80", "nyx.example"));
-        assert!(is_same("http://[::1]:6991", "[::1]:6991"));
-        assert!(!is_same("https://nyx.example", "nyx.example:80"));
     }
 }

@@ -10,6 +10,7 @@
 mod documents;
 mod events;
 mod parts;
+mod place;
 mod sound;
 
 use std::convert::Infallible;
@@ -78,7 +79,7 @@ pub(super) async fn open(
         (None, Kind::Frame) => parts::stream(feed, &name, max_age, topic.spec().content_type.clone()),
         _ => {
             let last = headers.get("last-event-id").and_then(|last| last.to_str().ok());
-            events::stream(feed, &name, max_age, last.and_then(events::Place::parse))
+            events::stream(feed, &name, max_age, last.and_then(place::Place::parse))
         }
     };
     let mut response = answer::data(content_type, body);
