@@ -95,6 +95,9 @@ mod unpacking;
 pub use client::Client;
 pub use codec::{AudioFormat, EventCodec, FrameCodec, Samples};
 pub use config::Config;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use connection::hearer::Hearer;
 pub use error::{AdvertiseError, ConnectError, FlushError, ProtocolError, Refusal, SubscribeError};
 pub use nyx_protocol::batch;
 pub use nyx_protocol::choose::{Pin as Compression, PinError as CompressionError};

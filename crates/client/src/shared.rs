@@ -153,8 +153,9 @@ impl Shared {
         self.outgoing.close();
         self.calls.fail_all(&RequestError::Closed, &self.outgoing, self.clock.now());
         self.calls.unblock(&self.outgoing, self.clock.now());
-        self.services.lock().close();
+        // Before the services: none is added then, which nobody would answer for.
         self.registry.lock().close();
+        self.services.lock().close();
         self.ended.notify_waiters();
     }
 
@@ -179,5 +180,32 @@ pub(crate) struct Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.shared.begin_closing();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn nobody_can_add_a_service_that_the_end_has_passed() {
+        let shared = Arc::new(Shared::new(Address::default(), Config::default()));
+        let services = shared.services.lock();
+        let ending = std::thread::spawn({
+            let shared = shared.clone();
+            move || shared.end()
+        });
+        // It waits for the services; who would add one asks the registry first.
+        let start = shared.clock.now();
+        while !shared.registry.lock().is_closed {
+            assert!(shared.clock.now() - start < PATIENCE, "the registry is open while services are let go");
+            std::thread::yield_now();
+        }
+        drop(services);
+        ending.join().unwrap();
     }
 }

@@ -35,7 +35,8 @@ fn frames_and_events_are_read_as_they_were_published() {
     let frame = server.get("/v1/topics/camera");
     assert_eq!((&frame.body[..], frame.header("content-type")), (JPEG, "image/jpeg"));
     assert_eq!((frame.header("x-nyx-sequence"), frame.header("x-nyx-timestamp")), ("0", "1700000000000001"));
-    let known = server.request("GET", "/v1/topics/camera", &[("if-none-match", frame.header("etag"))], b"");
+    let tags = format!("\"other\", W/{}", frame.header("etag"));
+    let known = server.request("GET", "/v1/topics/camera", &[("if-none-match", &tags)], b"");
     assert_eq!((known.status(), known.body.len()), (304, 0));
 
     for (content_type, body) in [("text/plain", "hello"), ("application/octet-stream", "\0\u{1}")] {
@@ -111,6 +112,21 @@ fn bad_requests_get_typed_errors_and_change_nothing() {
     ] {
         assert_eq!((expected.0, expected.1.to_owned()), found);
     }
+    let with = |method: &str, path: &str, headers: &[(&str, &str)]| {
+        server.request(method, path, headers, if method == "POST" { b"{}" } else { b"" })
+    };
+    let encoded = [("content-type", json), ("content-encoding", "gzip")];
+    assert_eq!(with("POST", "/v1/topics/new", &encoded).error(), (415, "unsupported_media".into()));
+    let opening = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    assert_eq!(with("OPTIONS", "/v1/ws", &opening).status(), 405);
+    let mut head = Connection::open(server.http());
+    head.send("HEAD", "/v1/ws", &opening, b"");
+    assert_eq!(head.head().status, 400);
     let missing = server.get("/v1/topics/new");
     assert!(missing.text().contains("there are `state`"), "{}", missing.text());
     assert_eq!(

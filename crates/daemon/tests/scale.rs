@@ -18,6 +18,8 @@ use nyx_client::{
     AudioFormat, Client, FrameCodec, Item, Kind, Name, Pattern, Samples, Subscription, Value, subscribe,
 };
 use nyx_protocol::control::Body;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 #[cfg(target_os = "linux")]
@@ -43,6 +45,41 @@ async fn an_idle_websocket_subscriber_takes_at_most_15_kb() {
     let each = (daemon.resident_bytes() - before) / SUBSCRIBERS as i64;
     println!("{each} bytes of resident memory for each of {SUBSCRIBERS} idle WebSocket subscribers");
     assert!(each <= EACH, "{each} bytes each");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_is_kept_once_however_many_event_sources_read_it() {
+    const READERS: usize = 40;
+    const LEAVES: i64 = 20_000;
+    const EACH: i64 = 500_000;
+    let _alone = alone().await;
+    let daemon = Daemon::start();
+    let publisher = daemon.client("publisher").await;
+    let world = publisher.state(name("world"), Options::default()).await.expect("the topic is accepted");
+    world.set(Value::list(0..LEAVES)).await.expect("a value is taken");
+    publisher.flush().await.expect("the hub took it in");
+    let mut readers = vec![event_source(&daemon).await];
+    let before = daemon.resident_bytes();
+    while readers.len() <= READERS {
+        readers.push(event_source(&daemon).await);
+    }
+    let each = (daemon.resident_bytes() - before) / READERS as i64;
+    println!("{each} bytes of resident memory for each of {READERS} event sources");
+    assert!(each <= EACH, "{each} bytes each");
+}
+
+/// Reads a document over HTTP, and stays.
+async fn event_source(daemon: &Daemon) -> TcpStream {
+    let mut stream = TcpStream::connect(daemon.http).await.expect("the daemon listens");
+    let request = format!("GET /v1/stream/world HTTP/1.1\r\nhost: {}\r\n\r\n", daemon.http);
+    stream.write_all(request.as_bytes()).await.expect("the daemon reads");
+    let mut read = Vec::new();
+    while !read.ends_with(b"]\n\n\r\n") {
+        let more = within(PATIENCE, "the document", stream.read_buf(&mut read)).await;
+        assert!(more.is_ok_and(|bytes| bytes > 0), "{}", String::from_utf8_lossy(&read));
+    }
+    stream
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -334,11 +334,16 @@ impl Hub {
         subscription: u32,
         pattern: &Pattern,
     ) -> Vec<Arc<Topic>> {
-        // Nobody creates a topic meanwhile, so none is missed and none comes twice.
-        let topics = self.inner.topics.read();
         let watch = Watch { session: session.clone(), subscription, pattern: pattern.clone() };
-        self.inner.watches.lock().push(watch);
-        topics.by_id.values().filter(|topic| pattern.matches(&topic.name)).cloned().collect()
+        let mut topics: Vec<_> = {
+            // Nobody creates a topic meanwhile, so none is missed and none comes twice.
+            let topics = self.inner.topics.read();
+            self.inner.watches.lock().push(watch);
+            topics.by_id.values().cloned().collect()
+        };
+        // Who creates one need not wait for this.
+        topics.retain(|topic| pattern.matches(&topic.name));
+        topics
     }
 
     /// Ends one subscription's watch, or all of the session's.

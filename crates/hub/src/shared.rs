@@ -155,6 +155,11 @@ impl Shared {
         was_full
     }
 
+    /// The topics that it was invited to and has not looked at.
+    pub(crate) fn take_invitations(&self) -> Vec<Arc<Topic>> {
+        std::mem::take(&mut self.mail.lock().created)
+    }
+
     pub(crate) fn wake(&self) {
         let mail = self.mail.lock();
         if let Some(waker) = &mail.waker {

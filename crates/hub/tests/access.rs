@@ -269,6 +269,38 @@ impl Supply for Share {
 }
 
 #[test]
+fn a_token_in_the_hello_pays_in_place_of_the_one_that_the_connection_came_with() {
+    let quota = Quota::per_second(10).unwrap();
+    let keyed = Arc::new(Keyed::new(&quota, Capacity::keys(100).unwrap()).unwrap());
+    let mut book = book();
+    for (_, permit) in &mut book.permits {
+        permit.permissions = Permissions::everything();
+        let key = if &*permit.subject == "camera" { "camera" } else { "others" };
+        permit.supplies = Supplies::new(Some(Arc::new(Share(keyed.clone(), key, quota.burst()))), None);
+    }
+    let (mut sim, book) = (Sim::new(Config::default()), Arc::new(book));
+    let reader = join(&mut sim, &book, "v");
+    sim[reader].subscribe("**", 0);
+    for (cookie, token, topic) in [(1, "c", "one"), (0, "c", "two"), (0, "", "three")] {
+        let mut entry = Entry::default();
+        entry.gatekeeper = Some(book.clone());
+        entry.permit = Some(book.permits[cookie].1.clone());
+        let session = sim.hub.session_with(sim.now, Peer::new("x", Transport::WebSocket), entry).unwrap();
+        let id = sim.attach(session, fast());
+        sim[id].send(Hello { version: 1, acknowledges: true, token: token.to_owned(), ..Default::default() });
+        sim[id].advertise(1, topic, Kind::Event);
+        (0..100).for_each(|_| sim[id].publish_numbered(1, Kind::Event, 8));
+        sim.settle();
+        let received = sim[reader].items.iter().filter(|item| item.topic == topic).count();
+        assert_eq!(received, 10, "{topic}");
+        assert!(keyed.check_n_at(sim.now, "others", 10).is_ok(), "nothing of it is taken");
+        keyed.refund("others", 10);
+        sim.cut(id);
+        sim.run_for(Duration::from_secs(2));
+    }
+}
+
+#[test]
 fn sessions_of_one_token_publish_from_one_quota_and_reconnecting_gains_nothing() {
     let quota = Quota::per_second(100).unwrap();
     let keyed = Arc::new(Keyed::new(&quota, Capacity::keys(100).unwrap()).unwrap());

@@ -232,6 +232,7 @@ fn what_does_not_decode_is_a_gap_that_says_so() {
     sim.run_for(ms(20));
     assert_eq!(sim[reader].numbers(), [0, 1, 2, 3, 4, 45, 46, 47, 48, 49]);
     assert_eq!(gaps(&sim[reader].control), [(5, Reason::Unreadable, 40)]);
+    assert_eq!(stats(&sim, "log").drops.get(nyx_stream::Reason::Unreadable), 40);
 }
 
 /// Frames of `len` bytes: random ones, of which each differs from the one before in a few places.

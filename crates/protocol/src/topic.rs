@@ -102,34 +102,54 @@ impl Pattern {
         &self.0
     }
 
-    /// Whether the pattern selects this topic. O(segments of the pattern × segments of the name).
+    /// Whether the pattern selects this topic. Of what lies between two `**` each segment of the name may be where it begins; anything else is looked at
+    /// once.
     pub fn matches(&self, name: &Name) -> bool {
         if name.is_reserved() && self.0.starts_with('*') {
             return false;
         }
-        // The classic glob walk: on a mismatch, let the last `**` swallow one segment more. Earlier ones need no retry.
-        let (mut pattern, mut name) = (self.0.split('/'), name.0.split('/'));
-        let mut retry = None;
-        loop {
-            let at_name = name.clone();
-            match (pattern.next(), name.next()) {
-                (Some("**"), _) => {
-                    retry = Some((pattern.clone(), at_name.clone()));
-                    name = at_name;
-                }
-                (Some(want), Some(have)) if want == "*" || want == have => {}
-                (None, None) => return true,
-                _ => {
-                    let Some((after, mut swallowed)) = retry.clone() else { return false };
-                    if swallowed.next().is_none() {
-                        return false;
-                    }
-                    (pattern, name) = (after.clone(), swallowed.clone());
-                    retry = Some((after, swallowed));
-                }
+        let name = name.as_str();
+        let Some((before, last)) = self.0.rsplit_once("**") else { return strip(&self.0, name) == Some("") };
+        let (mut between, last) = (before.split("**").map(trim), trim(last));
+        let Some(mut rest) = strip(between.next().unwrap_or_default(), name) else { return false };
+        if !last.is_empty() {
+            let start = rest.rmatch_indices('/').nth(last.matches('/').count());
+            let start = start.map_or(0, |(slash, _)| slash + 1);
+            if strip(last, &rest[start..]) != Some("") {
+                return false;
             }
+            rest = trim(&rest[..start]);
         }
+        // Each as far in front as it can be: the next ones have the more room.
+        between.all(|part| {
+            while strip(part, rest).is_none() {
+                let Some((_, after)) = rest.split_once('/') else { return false };
+                rest = after;
+            }
+            rest = strip(part, rest).unwrap_or_default();
+            true
+        })
     }
+}
+
+/// What is left of `name` behind the segments of `part`, which has no `**`, if it begins with these.
+fn strip<'a>(part: &str, name: &'a str) -> Option<&'a str> {
+    let mut rest = name;
+    for (place, text) in part.split('*').enumerate() {
+        if place > 0 {
+            let segment = rest.find('/').unwrap_or(rest.len());
+            rest = rest.get(segment..).filter(|_| segment > 0)?;
+        }
+        rest = rest.strip_prefix(text)?;
+    }
+    match rest.strip_prefix('/') {
+        Some(after) if !part.is_empty() => Some(after),
+        _ => Some(rest).filter(|rest| rest.is_empty() || part.is_empty()),
+    }
+}
+
+fn trim(part: &str) -> &str {
+    part.trim_matches('/')
 }
 
 impl Pattern {
@@ -304,8 +324,8 @@ mod tests {
     proptest! {
         #[test]
         fn matching_agrees_with_its_definition(
-            pattern in prop::collection::vec(prop::sample::select(vec!["a", "b", "*", "**"]), 1..7),
-            name in prop::collection::vec(prop::sample::select(vec!["a", "b"]), 1..7),
+            pattern in prop::collection::vec(prop::sample::select(vec!["a", "b", "ab", "*", "**"]), 1..8),
+            name in prop::collection::vec(prop::sample::select(vec!["a", "b", "ab"]), 1..8),
         ) {
             prop_assert_eq!(matches(&pattern.join("/"), &name.join("/")), by_recursion(&pattern, &name));
         }

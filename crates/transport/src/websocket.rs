@@ -22,6 +22,8 @@ pub struct Decoder {
     fragmented: bool,
     /// The payload of a control frame so far.
     control: Vec<u8>,
+    /// The client has closed: what it sends behind that means nothing.
+    is_closed: bool,
 }
 
 /// A header that has come in part.
@@ -90,7 +92,7 @@ impl Decoder {
     /// The client broke the protocol; nothing after this can be trusted.
     pub fn decode(&mut self, bytes: &mut [u8], mut said: impl FnMut(Control)) -> Result<usize, Refusal> {
         let (mut read, mut kept) = (0, 0);
-        while read < bytes.len() || self.frame.is_some_and(|frame| frame.left == 0) {
+        while !self.is_closed && (read < bytes.len() || self.frame.is_some_and(|frame| frame.left == 0)) {
             let Some(frame) = &mut self.frame else {
                 self.head.bytes[self.head.len] = bytes[read];
                 self.head.len += 1;
@@ -138,15 +140,33 @@ impl Decoder {
     fn end_frame(&mut self, said: &mut impl FnMut(Control)) -> Result<(), Refusal> {
         let Some(frame) = self.frame.take() else { return Ok(()) };
         let payload = std::mem::take(&mut self.control);
-        match (frame.opcode, &payload[..]) {
-            (PING, _) => said(Control::Ping(payload)),
-            // No code said: that it closes normally.
-            (CLOSE, []) => said(Control::Close(1000)),
-            (CLOSE, [_]) => return Err(Refusal::protocol("half a close code")),
-            (CLOSE, [high, low, ..]) => said(Control::Close(u16::from_be_bytes([*high, *low]))),
+        match frame.opcode {
+            PING => said(Control::Ping(payload)),
+            CLOSE => {
+                self.is_closed = true;
+                said(Control::Close(close_code(&payload)?));
+            }
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// What the payload of a close says: a code, and a reason, which is for people (RFC 6455, section 5.5.1).
+fn close_code(payload: &[u8]) -> Result<u16, Refusal> {
+    let (code, reason) = match payload {
+        // No code said: that it closes normally.
+        [] => return Ok(1000),
+        [_] => return Err(Refusal::protocol("half a close code")),
+        [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
+    };
+    // Those in between are said of connections, never on them, or are nobody's yet (section 7.4).
+    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+        return Err(Refusal::protocol("no close code that may be sent"));
+    }
+    match std::str::from_utf8(reason) {
+        Ok(_) => Ok(code),
+        Err(_) => Err(Refusal { code: 1007, reason: "the reason of a close is UTF-8" }),
     }
 }
 
@@ -255,6 +275,15 @@ mod tests {
     }
 
     #[test]
+    fn a_close_is_the_last_and_says_why_in_words() {
+        let stream = [frame(0x88, b"\x03\xe9bye"), frame(0x82, b"late"), frame(0x8f, b"")].concat();
+        let mut decoder = Decoder::default();
+        assert_eq!(decode(&mut decoder, &stream), Ok((Vec::new(), vec![Control::Close(1001)])));
+        assert_eq!(decode(&mut decoder, &frame(0x82, b"later")), Ok((Vec::new(), Vec::new())));
+        assert_eq!(refused(&frame(0x88, b"\x03\xe8\xff")), 1007);
+    }
+
+    #[test]
     fn text_is_refused_before_its_payload_comes() {
         assert_eq!(refused(&frame(0x81, b"hello")[..6]), 1003);
     }
@@ -272,6 +301,10 @@ mod tests {
             frame(0x09, b"half a ping"),
             frame(0x89, &[0; 126]),
             frame(0x88, &[3]),
+            frame(0x88, &999u16.to_be_bytes()),
+            frame(0x88, &1005u16.to_be_bytes()),
+            frame(0x88, &1015u16.to_be_bytes()),
+            frame(0x88, &5000u16.to_be_bytes()),
             frame(0x83, b""),
             frame(0x8b, b""),
         ] {

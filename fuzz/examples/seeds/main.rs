@@ -27,13 +27,15 @@ use nyx_protocol::wire::{self, Flags, Header, Kind, codec};
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let targets: [(&str, Seeds); 18] = [
+    let targets: [(&str, Seeds); 20] = [
         ("wire_decoder", wire_decoder()),
         ("control_decoder", control_decoder()),
         ("state_value", state_value()),
         ("state_patch", state_patch()),
         ("state_apply", state_apply()),
         ("hub_session", hub_session()),
+        ("client_stream", client_stream()),
+        ("http_fields", http_fields()),
         ("websocket_frames", websocket_frames()),
         ("wav_reader", media::wav_reader()?),
         ("pulse_inbox", media::pulse_inbox()),
@@ -361,6 +363,45 @@ fn hub_session() -> Seeds {
         ("subscribes", script(subscribes)),
         ("both", script(both)),
         ("wrong_version", script([(3, &raw[..]), read])),
+    ]
+}
+
+/// A byte that says over what, and a script of what a hub sends.
+fn client_stream() -> Seeds {
+    let announce = |kind: u8| [&[3 * kind][..], &[0; 8]].concat();
+    let item = |kind: u8, sequence: u32, payload: &[u8]| {
+        [&[3 * kind][..], &sequence.to_be_bytes(), payload].concat()
+    };
+    let (events, first, fourth) = (announce(4), item(3, 0, b"hello"), item(3, 3, b"there"));
+    let gap = [&[0][..], &1u64.to_be_bytes()].concat();
+    let read: (u8, &[u8]) = (0, &[]);
+    let items = [
+        (5, &events[..]),
+        (8, &first),
+        (6, &gap),
+        (8, &fourth),
+        read,
+        (1, &[]),
+        (5, &events),
+        (8, &fourth),
+        read,
+    ];
+    let (states, garbage) = (announce(1), item(0, 1, b"no document"));
+    let states = [(5, &states[..]), (8, &garbage), read, (2, &[]), (3, b"a/**"), (8, &garbage), read];
+    let over = |transport: u8, script: Vec<u8>| [vec![transport], script].concat();
+    vec![
+        ("items", over(0, script(items))),
+        ("items_out_of_order", over(1, script(items))),
+        ("states", over(0, script(states))),
+    ]
+}
+
+/// An origin or the id of an event, and a host.
+fn http_fields() -> Seeds {
+    vec![
+        ("own_page", b"http://localhost:6991\nlocalhost:6991".to_vec()),
+        ("address", b"https://[::1]\n[::1]:443".to_vec()),
+        ("event", b"ab12-42\nnyx.example".to_vec()),
     ]
 }
 

@@ -3,6 +3,8 @@
 mod datagrams;
 mod drain;
 mod handshake;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod hearer;
 mod keepalive;
 mod messages;
 pub(crate) mod packing;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{
-    CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+    CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
     SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use axum::http::{Response, StatusCode};
@@ -284,6 +284,13 @@ pub(super) fn data(content_type: HeaderValue, body: Body) -> Response<Body> {
     response
 }
 
+/// Whether who asks has what `tag` stands for (RFC 9110, section 13.1.2). A proxy that compresses makes the tag a weak one.
+pub(super) fn is_known(asked: &HeaderMap, tag: &str) -> bool {
+    let texts = asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = texts.flat_map(|text| text.split(',')).map(str::trim);
+    tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+}
+
 pub(super) fn no_sniffing(headers: &mut HeaderMap) {
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
 }
@@ -291,6 +298,20 @@ pub(super) fn no_sniffing(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_is_known_among_others_and_as_a_weak_one() {
+        let knows = |values: &[&str]| {
+            let headers = values.iter().map(|value| (IF_NONE_MATCH, value.parse().unwrap()));
+            is_known(&headers.collect(), "\"a-1\"")
+        };
+        for good in [&["\"a-1\""][..], &["W/\"a-1\""], &["\"x\", \"a-1\""], &["\"x\"", "\"a-1\""], &["*"]] {
+            assert!(knows(good), "{good:?}");
+        }
+        for bad in [&[][..], &["\"a-2\""], &["a-1"], &["\"x\",W/\"y\""], &[""]] {
+            assert!(!knows(bad), "{bad:?}");
+        }
+    }
 
     #[test]
     fn every_code_has_a_place_and_a_name_of_its_own() {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
+use axum::http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
@@ -10,6 +11,16 @@ use super::answer::{Code, Problem};
 
 /// What a body must bring per second, after a first grace: slower ones hold a connection for its own sake.
 const BYTES_PER_SECOND_MIN: u32 = 16 * 1024;
+
+/// Refuses a body that is encoded: as what it is not, it would be passed on.
+pub(super) fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        return Ok(());
+    }
+    let text = "bodies are taken as they are, and not compressed: send it without content-encoding";
+    Err(Problem::new(Code::UnsupportedMedia, text))
+}
 
 /// Reads a whole body.
 pub(super) async fn read(body: Body, limit: usize, grace: Duration) -> Result<Vec<u8>, Problem> {

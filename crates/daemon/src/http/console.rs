@@ -78,7 +78,7 @@ fn serve(name: &str, headers: &HeaderMap) -> Result<Response<Body>, Problem> {
     let Some((&(_, content_type, content), tag)) = found else {
         return Err(Problem::new(Code::NotFound, format!("the console has no file `{name}`: open /")));
     };
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let known = answer::is_known(headers, tag);
     let mut response = Response::new(if known { Body::empty() } else { Body::from(content) });
     if known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -5,14 +5,13 @@
 //! is no browser sends no `Origin` and passes. And a page whose name suddenly resolves to this machine (DNS rebinding) has the
 //! same origin as what it asks, so on loopback only names that nobody else can own are answered.
 
-use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
+use std::net::SocketAddr;
 
 use axum::http::header::{self, HeaderMap, HeaderValue};
-use axum::http::{Method, Request};
-use thiserror::Error;
+use axum::http::{Method, Request, Version};
 
 use super::answer::{Code, Problem};
+use super::origin::{Origin, is_ours, is_same};
 use crate::config::Text;
 
 /// A request that may be answered.
@@ -46,9 +45,21 @@ pub(super) fn admit<B>(
     allowed: &[Text<Origin>],
 ) -> Result<Admitted, Problem> {
     let headers = request.headers();
-    // RFC 9112, section 3.2. Whatever stands in front of this may have judged by another of them.
-    if headers.get_all(header::HOST).iter().nth(1).is_some() {
-        return Err(Problem::new(Code::BadRequest, "a request has one `Host`, and this has several"));
+    // RFC 9112, section 3.2. Whatever stands in front of this may have judged by another of several.
+    match headers.get_all(header::HOST).iter().count() {
+        0 if request.version() >= Version::HTTP_11 => {
+            return Err(Problem::new(Code::BadRequest, "a request has a `Host`, and this has none"));
+        }
+        0 | 1 => {}
+        _ => return Err(Problem::new(Code::BadRequest, "a request has one `Host`, and this has several")),
+    }
+    // Section 6.1. What else stands there would be passed on as it came, or be read differently by whatever stands in front.
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+    {
+        let text = "of transfer codings only `chunked` is known here, and once: send the body plainly";
+        return Err(Problem::new(Code::BadRequest, text));
     }
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     let host = request.uri().authority().map(|authority| authority.as_str()).or_else(|| text(header::HOST));
@@ -65,7 +76,7 @@ pub(super) fn admit<B>(
         ));
     }
     let Some(origin) = text(header::ORIGIN) else { return Ok(Admitted { reader: None }) };
-    if allowed.iter().any(|listed| listed.0.0.eq_ignore_ascii_case(origin)) {
+    if allowed.iter().any(|listed| listed.0.is(origin)) {
         return Ok(Admitted { reader: headers.get(header::ORIGIN).cloned() });
     }
     let changes =
@@ -79,67 +90,6 @@ pub(super) fn admit<B>(
         ));
     }
     Ok(Admitted { reader: None })
-}
-
-/// Where pages come from, as browsers tell it (RFC 6454, section 6.1).
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Origin(String);
-
-impl FromStr for Origin {
-    type Err = BadOrigin;
-
-    fn from_str(text: &str) -> Result<Self, BadOrigin> {
-        let text = text.strip_suffix('/').unwrap_or(text);
-        let (scheme, authority) = text.split_once("://").ok_or(BadOrigin)?;
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-        if scheme.is_empty() || authority.is_empty() || !authority.bytes().all(is_host) {
-            return Err(BadOrigin);
-        }
-        // Browsers leave it out.
-        let default = match scheme.to_ascii_lowercase().as_str() {
-            "http" => ":80",
-            "https" => ":443",
-            _ => "",
-        };
-        Ok(Self(format!("{scheme}://{}", authority.strip_suffix(default).unwrap_or(authority))))
-    }
-}
-
-/// A text that no browser tells as an origin. Whoever configured it erred.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error(
-    "an origin is a scheme, a host and perhaps a port, such as https://dash.example; each has to be listed"
-)]
-pub(crate) struct BadOrigin;
-
-/// Whether nobody else can make `host` resolve to this machine.
-fn is_ours(host: &str) -> bool {
-    let (name, _) = split_port(host);
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    bare.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost")
-}
-
-/// Whether the origin's host and port are those of the `Host` header.
-fn is_same(origin: &str, host: &str) -> bool {
-    let Some((scheme, authority)) = origin.split_once("://") else { return false };
-    let default = match scheme {
-        "http" => "80",
-        "https" => "443",
-        _ => return false,
-    };
-    let (there, port_there) = split_port(authority);
-    let (here, port_here) = split_port(host);
-    there.eq_ignore_ascii_case(here) && port_there.unwrap_or(default) == port_here.unwrap_or(default)
-}
-
-/// Name and port; the name of an IPv6 address keeps its brackets.
-fn split_port(authority: &str) -> (&str, Option<&str>) {
-    match authority.rsplit_once(':') {
-        Some((name, port)) if !name.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
-            (name, Some(port))
-        }
-        _ => (authority, None),
-    }
 }
 
 #[cfg(test)]
@@ -180,6 +130,24 @@ mod tests {
             let head = hosts.map(|host| ("host", host));
             assert_eq!(judge("GET", LOOPBACK, &head), Err(Code::BadRequest), "{hosts:?}");
         }
+        assert_eq!(judge("GET", LOOPBACK, &[]), Err(Code::BadRequest), "HTTP/1.1 has one");
+        let old = Request::builder().version(Version::HTTP_10).uri("/healthz").body(()).unwrap();
+        assert!(admit(&old, LOOPBACK.parse().unwrap(), &[]).is_ok(), "HTTP/1.0 need not");
+    }
+
+    #[test]
+    fn a_body_comes_in_chunks_or_whole_and_is_not_encoded_otherwise() {
+        let host = ("host", "localhost");
+        let judge = |codings: &[&'static str]| {
+            let codings = codings.iter().map(|coding| ("transfer-encoding", *coding));
+            judge("POST", LOOPBACK, &[host].into_iter().chain(codings).collect::<Vec<_>>())
+        };
+        assert_eq!((judge(&[]), judge(&["Chunked"])), (Ok(false), Ok(false)));
+        for codings in
+            [&["gzip, chunked"][..], &["chunked, chunked"], &["gzip", "chunked"], &["chunked", "chunked"]]
+        {
+            assert_eq!(judge(codings), Err(Code::BadRequest), "{codings:?}");
+        }
     }
 
     #[test]
@@ -201,40 +169,5 @@ mod tests {
         assert_eq!(judge("POST", LOOPBACK, &[host]), Ok(false));
         assert_eq!(judge("POST", LOOPBACK, &[host, ("origin", "http://localhost:6991")]), Ok(false));
         assert_eq!(judge("POST", LOOPBACK, &[host, ("origin", "https://DASH.example")]), Ok(true));
-    }
-
-    #[test]
-    fn what_no_browser_tells_is_no_origin() {
-        for text in [
-            "*",
-            "",
-            "null",
-            "dash.example",
-            "https://",
-            "://a",
-            "https://*.example",
-            "https://a/b",
-            "https://a b",
-            "https://é.example",
-        ] {
-            assert_eq!(text.parse::<Origin>(), Err(BadOrigin), "{text}");
-        }
-        for (text, told) in [
-            ("https://dash.example/", "https://dash.example"),
-            ("https://dash.example:443", "https://dash.example"),
-            ("http://[::1]:80", "http://[::1]"),
-            ("http://localhost:443", "http://localhost:443"),
-            ("chrome-extension://abc", "chrome-extension://abc"),
-        ] {
-            assert_eq!(text.parse::<Origin>(), Ok(Origin(told.to_owned())));
-        }
-    }
-
-    #[test]
-    fn default_ports_may_be_left_out() {
-        assert!(is_same("https://nyx.example", "nyx.example:443"));
-        assert!(is_same("http://nyx.example:80", "nyx.example"));
-        assert!(is_same("http://[::1]:6991", "[::1]:6991"));
-        assert!(!is_same("https://nyx.example", "nyx.example:80"));
     }
 }

@@ -128,6 +128,8 @@ pub(crate) struct App {
     /// Connections of HTTP: many of them are no sessions of the hub.
     pub(crate) http_connections: AtomicUsize,
     pub(crate) meters: Meters,
+    /// Documents that are read over HTTP.
+    pub(crate) documents: http::Documents,
     /// Becomes true when the server drains.
     pub(crate) stopping: watch::Receiver<bool>,
     /// When files are to be read again.
@@ -226,6 +228,7 @@ impl Server {
             started_ms,
             http_connections,
             meters,
+            documents: http::Documents::default(),
             stopping,
             hangups,
         });

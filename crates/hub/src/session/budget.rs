@@ -39,6 +39,12 @@ impl Budget {
         self.bytes.leases.extend(supplies.bytes.clone().map(Lease::new));
     }
 
+    /// It is paid from these no more: what was taken of them in advance goes back.
+    pub(super) fn leave(&mut self, supplies: &Supplies) {
+        self.messages.leave(supplies.messages.as_ref());
+        self.bytes.leave(supplies.bytes.as_ref());
+    }
+
     /// As much of the run at the front of `buffer` as may be published now.
     ///
     /// # Errors
@@ -71,6 +77,11 @@ impl Budget {
 }
 
 impl Purse {
+    fn leave(&mut self, supply: Option<&Arc<dyn Supply>>) {
+        let is_left = |lease: &Lease| supply.is_some_and(|supply| Arc::ptr_eq(supply, &lease.supply));
+        self.leases.retain(|lease| !is_left(lease));
+    }
+
     const fn is_unlimited(&self) -> bool {
         self.own.is_none() && self.leases.is_empty()
     }

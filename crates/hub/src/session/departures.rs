@@ -189,7 +189,7 @@ impl Session {
         } else if note.topic.is_gone() {
             // It was sent before the successor was announced, and is told of under the id that it had.
             let successor = self.hub.topic(&note.topic.name);
-            successor.into_iter().for_each(|successor| successor.inherit_drops(&drops));
+            successor.into_iter().for_each(|successor| successor.count_drops(&drops));
         } else {
             return;
         }

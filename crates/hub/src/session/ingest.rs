@@ -19,6 +19,9 @@ use crate::topic::{Author, Topic, Untaken};
 /// Output that may wait before no more input is taken: a peer that asks and does not read the answers waits for itself.
 const OUTBOX_MAX: usize = 64 * 1024;
 
+/// Topics that are compared with patterns in one turn: a few bytes may ask for as many comparisons as there are topics, and others wait meanwhile.
+const LOOKS_MAX: usize = 10_000;
+
 impl Session {
     /// Takes whole messages off the front of `buffer`. Data of size is split off without a copy.
     ///
@@ -54,6 +57,11 @@ impl Session {
                 Ok(Scan::Control { .. }) if self.calls.gathered() >= ROUND => {
                     // Whom they concern is woken first.
                     self.route_gathered(now);
+                    self.shared.wake();
+                    return Ok(Ingest::Paused);
+                }
+                Ok(Scan::Control { .. }) if self.looked > LOOKS_MAX => {
+                    self.looked = 0;
                     self.shared.wake();
                     return Ok(Ingest::Paused);
                 }

@@ -22,7 +22,7 @@ mod slots;
 mod standing;
 mod taking;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use nyx_core::Instant;
 use nyx_protocol::control::{self, ErrorCode};
-use nyx_protocol::topic::Pattern;
+use nyx_protocol::topic::{Name, Pattern};
 use nyx_protocol::trail::Trail;
 use nyx_stream::flight::{Flight, Mode};
 use nyx_stream::policy::Pull;
@@ -78,6 +78,8 @@ pub struct Session {
     calls: Calls,
     aliases: Vec<Option<Alias>>,
     subscriptions: Vec<Subscription>,
+    /// Topics that were compared with patterns since others had their turn.
+    looked: usize,
     slots: Slots,
     flight: Flight,
     /// Of a session over datagrams.
@@ -121,7 +123,8 @@ struct Subscription {
     id: u32,
     pattern: Pattern,
     max_age_ms: u32,
-    resume: Vec<control::Resume>,
+    /// Epoch and position, by topic.
+    resume: HashMap<Name, (u64, u64)>,
 }
 
 /// A ping that measures the path, or asks whether the peer is there.
@@ -205,6 +208,7 @@ impl Session {
             calls: Calls::default(),
             aliases: Vec::new(),
             subscriptions: Vec::new(),
+            looked: 0,
             slots: Slots::default(),
             flight: Flight::new(Mode::Window(window)),
             departures,

@@ -1,5 +1,6 @@
 //! What control messages do.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -243,22 +244,51 @@ impl Session {
             self.ping(now);
         }
         let mut topics = self.hub.watch(&self.shared, id, &pattern);
+        self.looked += topics.len();
         // What ages first: then the rest is acknowledged as promptly, and does not stand in its way unseen.
         topics.sort_by_key(|topic| !topic.is_fresh(topic.max_age));
+        let resume = self.resume(&pattern, resume);
         self.subscriptions.push(Subscription { id, pattern, max_age_ms, resume });
+        // What came into being before that, and was selected by others already, stands in the mail.
+        let invited = self.shared.take_invitations();
+        let is_new: HashSet<u32> = invited.iter().map(|topic| topic.id).collect();
+        invited.into_iter().for_each(|topic| self.join(topic, Start::Beginning));
         for topic in topics {
-            self.join(topic, Start::Now);
+            match self.slots.of_mut(&topic) {
+                Some(slot) if is_new.contains(&topic.id) => {
+                    slot.selected = count(&self.subscriptions, &topic.name);
+                }
+                Some(slot) => slot.selected += 1,
+                None => self.join_by(topic, Start::Now, self.subscriptions.len() - 1),
+            }
         }
     }
 
-    /// Begins to read a topic that a subscription matches, unless it does already.
+    /// Where a subscription goes on. No more is kept than there may be topics: that of others may be long in coming.
+    fn resume(&self, pattern: &Pattern, resume: Vec<control::Resume>) -> HashMap<Name, (u64, u64)> {
+        let kept: usize = self.subscriptions.iter().map(|present| present.resume.len()).sum();
+        let named = resume.into_iter().filter_map(|resume| {
+            let name = Name::new(&resume.topic).ok().filter(|name| pattern.matches(name))?;
+            Some((name, (resume.epoch, resume.position)))
+        });
+        named.take(self.hub.inner.config.topics.saturating_sub(kept)).collect()
+    }
+
+    /// Begins to read a topic that a subscription selects, unless it does already.
     pub(super) fn join(&mut self, topic: Arc<Topic>, start: Start) {
+        let selects = |present: &Subscription| present.pattern.matches(&topic.name);
+        if let Some(first) = self.subscriptions.iter().position(selects) {
+            self.join_by(topic, start, first);
+        }
+    }
+
+    /// The same of one that the subscription in place `first` selects, and none before it.
+    fn join_by(&mut self, topic: Arc<Topic>, start: Start, first: usize) {
         if self.slots.reads(&topic) || !self.standing.may_read(&topic.name) {
             return;
         }
-        let Some(subscription) =
-            self.subscriptions.iter().find(|present| present.pattern.matches(&topic.name))
-        else {
+        let Some(selecting) = self.subscriptions.get(first..) else { return };
+        let (Some(subscription), selected) = (selecting.first(), count(selecting, &topic.name)) else {
             return;
         };
         let asked = (subscription.max_age_ms > 0 && topic.spec.kind != Kind::State)
@@ -266,11 +296,10 @@ impl Session {
         let max_age = [asked, topic.max_age].into_iter().flatten().min();
         let resume = subscription
             .resume
-            .iter()
-            .find(|resume| resume.topic == topic.name.as_str())
+            .get(&topic.name)
             // Of another topic of this name it says nothing. A document knows its epoch itself, as that may have begun anew.
-            .filter(|resume| resume.epoch == topic.epoch || topic.spec.kind == Kind::State)
-            .map(|resume| Start::Resume { epoch: resume.epoch, position: resume.position });
+            .filter(|(epoch, _)| *epoch == topic.epoch || topic.spec.kind == Kind::State)
+            .map(|&(epoch, position)| Start::Resume { epoch, position });
         let follows = topic.begins.filter(|begins| self.leave_former(&topic, *begins)).map(Start::After);
         let start = follows.or(resume).unwrap_or(start);
         let prompt = topic.is_fresh(max_age) || self.slots.has_fresh();
@@ -297,6 +326,7 @@ impl Session {
         control::put(&mut self.outbox, announce);
         let mut slot = Slot::new(topic, joined.key, max_age, prompt, joined.rest);
         slot.passed = self.tells_passed.then(Trail::default);
+        slot.selected = selected;
         self.slots.add(slot);
         add(&self.shared.counters.topics, 1);
         self.set_mode();
@@ -311,23 +341,26 @@ impl Session {
         let (former, key) = (slot.topic.clone(), slot.key);
         let mut passed = Pull::default();
         former.leave_behind(key, begins, &mut passed);
-        successor.inherit_drops(&passed.drops);
+        successor.count_drops(&passed.drops);
         self.outbox.extend(self.report_gap(&former, &passed));
-        self.retain(|topic| topic.id != former.id);
+        self.retain(|slot| slot.topic.id != former.id);
         true
     }
 
     fn handle_unsubscribe(&mut self, id: u32) {
+        let Some(place) = self.subscriptions.iter().position(|present| present.id == id) else { return };
         self.hub.unwatch(&self.shared, Some(id));
-        self.subscriptions.retain(|subscription| subscription.id != id);
-        let left = std::mem::take(&mut self.subscriptions);
-        self.retain(|topic| left.iter().any(|subscription| subscription.pattern.matches(&topic.name)));
-        self.subscriptions = left;
+        let Subscription { pattern, .. } = self.subscriptions.remove(place);
+        self.looked += self.slots.len();
+        self.retain(|slot| {
+            slot.selected = slot.selected.saturating_sub(pattern.matches(&slot.topic.name).into());
+            slot.selected > 0
+        });
         self.set_mode();
     }
 
-    /// Stops reading the topics that `keep` does not want.
-    fn retain(&mut self, keep: impl Fn(&Topic) -> bool) {
+    /// Stops reading the slots that `keep` does not want.
+    fn retain(&mut self, keep: impl FnMut(&mut Slot) -> bool) {
         let (dictionaries, prefixes) = self.slots.retain(keep);
         if let Some(taking) = &mut self.taking {
             dictionaries.into_iter().for_each(|name| taking.retire(name, &mut self.outbox));
@@ -398,4 +431,9 @@ impl Session {
         }
         self.slots.enqueue(number);
     }
+}
+
+/// How many of these select a topic.
+fn count(subscriptions: &[Subscription], name: &Name) -> u32 {
+    subscriptions.iter().filter(|present| present.pattern.matches(name)).count() as u32
 }

@@ -17,6 +17,8 @@ use crate::topic::Topic;
 /// One topic that the session reads.
 pub(super) struct Slot {
     pub(super) topic: Arc<Topic>,
+    /// How many subscriptions select it. There is a slot as long as one does.
+    pub(super) selected: u32,
     /// Tells it from others that had its number before.
     pub(super) serial: u64,
     /// The reader's key in the topic.
@@ -50,6 +52,7 @@ impl Slot {
     ) -> Self {
         Self {
             topic,
+            selected: 1,
             serial: 0,
             key,
             max_age,
@@ -122,6 +125,11 @@ impl Slots {
         self.slots.get(number as usize).is_some_and(|slot| slot.serial == serial)
     }
 
+    /// The slot of this topic, if it is read.
+    pub(super) fn of_mut(&mut self, topic: &Topic) -> Option<&mut Slot> {
+        self.slots.get_mut(*self.by_topic.get(&topic.id)? as usize)
+    }
+
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Slot> {
         self.slots.get_mut(number as usize)
     }
@@ -157,12 +165,12 @@ impl Slots {
         self.lanes.is_empty()
     }
 
-    /// Stops reading the topics that `keep` does not want. Returns the dictionaries that are needed no more, and how many topics had prefixes.
-    pub(super) fn retain(&mut self, keep: impl Fn(&Topic) -> bool) -> (Vec<Name>, usize) {
+    /// Stops reading the slots that `keep` does not want. Returns the dictionaries that are needed no more, and how many topics had prefixes.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut Slot) -> bool) -> (Vec<Name>, usize) {
         let Self { slots, by_topic, lanes, fresh, .. } = self;
         let (mut retired, mut prefixes) = (Vec::new(), 0);
         slots.retain(|_, slot| {
-            if keep(&slot.topic) {
+            if keep(slot) {
                 return true;
             }
             slot.topic.leave(slot.key);

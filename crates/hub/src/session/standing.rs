@@ -29,6 +29,10 @@ impl Standing {
 
     fn take(&mut self, permit: Permit, shared: &Shared, budget: &mut Budget) {
         shared.admit(permit.subject.clone());
+        // A token in the hello takes the place of the one that the connection came with.
+        if let Some(former) = &self.permit {
+            budget.leave(&former.supplies);
+        }
         budget.share(&permit.supplies);
         self.permit = Some(permit);
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nyx_core::Instant;
+use nyx_stream::Drops;
 
 use super::{Store, Topic};
 use crate::audience::Place;
@@ -23,6 +24,11 @@ impl Topic {
     pub(crate) fn record_age(&self, now: Instant, born: Instant) {
         let mut inside = self.inside.lock();
         inside.tally.record_age(now, now.since(born));
+    }
+
+    /// Readers missed this, of this topic or of what had its name before.
+    pub(crate) fn count_drops(&self, drops: &Drops) {
+        self.inside.lock().tally.drops.merge(drops);
     }
 
     pub(crate) fn count(&self, now: Instant) -> Count {

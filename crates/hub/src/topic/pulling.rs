@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use nyx_protocol::trail::Trail;
 use nyx_protocol::wire::{self, Kind};
-use nyx_stream::Reason;
 use nyx_stream::policy::{self, Pull, Terms};
+use nyx_stream::{Drops, Reason};
 
 use super::{Inside, Store, Topic};
 use crate::audience::Place;
@@ -30,6 +30,9 @@ impl Topic {
             }
             // What follows comes with the next pull: of what that passes over the subscriber is told behind this.
             rest.pull(&self.plain, self.message_bytes, terms, pull);
+            if !pull.drops.is_empty() {
+                self.count_drops(&pull.drops);
+            }
             return true;
         }
         // What a block unpacks to is not known by what it takes here, and each entry has a trail of its own: one at a time.
@@ -56,7 +59,10 @@ impl Topic {
                 let items = nyx_protocol::compress::items(message.payload).into();
                 pull.bytes -= chunk.len();
                 pull.items -= items;
-                pull.drops.add(Reason::Unreadable, items);
+                let mut drops = Drops::default();
+                drops.add(Reason::Unreadable, items);
+                self.count_drops(&drops);
+                pull.drops.merge(&drops);
                 pull.first_dropped.get_or_insert(message.header.sequence.into());
                 pull.chunks.clear();
             }

@@ -12,7 +12,7 @@ use nyx_core::Instant;
 use nyx_protocol::control::AudioFormat;
 use nyx_protocol::wire::Kind;
 use nyx_stream::policy::Pull;
-use nyx_stream::{Drops, Reason, Ring, ring};
+use nyx_stream::{Reason, Ring, ring};
 use thiserror::Error;
 
 use super::{Store, Topic, Trails};
@@ -152,10 +152,5 @@ impl Topic {
             pull.first_dropped = Some(first);
             pull.drops.add(Reason::Expired, next - first);
         }
-    }
-
-    /// Counts what readers missed of what had its name before.
-    pub(crate) fn inherit_drops(&self, drops: &Drops) {
-        self.inside.lock().tally.drops.merge(drops);
     }
 }

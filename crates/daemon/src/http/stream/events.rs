@@ -1,4 +1,4 @@
-//! State and events as server-sent events.
+//! Events as server-sent events; `state` is what becomes of documents.
 //!
 //! | event | data | id |
 //! | --- | --- | --- |
@@ -14,44 +14,23 @@ use std::fmt::Write as _;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::http::HeaderValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use nyx_protocol::control::{self, Body as Control};
-use nyx_protocol::state::{Document, Limits};
 use nyx_protocol::topic::Name;
-use nyx_protocol::wire::{Flags, Header, Kind, codec};
+use nyx_protocol::wire::{Header, codec};
 
-use super::body;
+use super::place::Place;
+use super::{Opened, body};
 use crate::http::feed::{Feed, Item};
 
-/// Where a reader of events was: the id of the last that it got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    epoch: u64,
-    sequence: u64,
-}
-
-impl Place {
-    pub(super) fn parse(id: &str) -> Option<Self> {
-        let (epoch, sequence) = id.split_once('-')?;
-        Some(Self { epoch: u64::from_str_radix(epoch, 16).ok()?, sequence: sequence.parse().ok()? })
-    }
-}
-
-pub(super) fn stream(
-    mut feed: Feed,
-    name: &Name,
-    max_age: Option<Duration>,
-    last: Option<Place>,
-    limits: Limits,
-) -> (HeaderValue, Body) {
+pub(super) fn stream(mut feed: Feed, name: &Name, max_age: Option<Duration>, last: Option<Place>) -> Opened {
     let resume = last.map(|last| control::Resume {
         topic: name.as_str().to_owned(),
         epoch: last.epoch,
-        position: last.sequence.saturating_add(1),
+        position: last.next(),
     });
     feed.tell(control::Subscribe {
         id: 0,
@@ -59,56 +38,42 @@ pub(super) fn stream(
         max_age_ms: max_age.map_or(0, |age| u32::try_from(age.as_millis()).unwrap_or(u32::MAX)),
         resume: resume.into_iter().collect(),
     });
-    let mut writer = Writer { document: Document::new(0, limits), epoch: 0, next: 0 };
-    // The first bytes tell the browser that it is connected, and to come back soon if that ends.
-    let mut text = "retry: 1000\n\n".to_owned();
-    let body = body(move |cx| {
+    let (mut writer, mut text) = (Writer::default(), GREETING.to_owned());
+    let body = body(COMMENT, move |cx| {
         while text.is_empty() {
             let Some(items) = ready!(feed.poll(cx)) else { return Poll::Ready(None) };
-            for item in items {
-                if let Err(Lost(topic_id)) = writer.write(item, &mut text) {
-                    feed.tell(control::Resync { topic_id });
-                }
-            }
+            items.into_iter().for_each(|item| writer.write(item, &mut text));
         }
         Poll::Ready(Some(Bytes::from(std::mem::take(&mut text))))
     });
-    (HeaderValue::from_static("text/event-stream"), body)
+    (HeaderValue::from_static(EVENT_STREAM), body)
 }
 
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
+
+/// The first bytes tell the browser that it is connected, and to come back soon if that ends.
+pub(super) const GREETING: &str = "retry: 1000\n\n";
+
+/// What event sources pass over.
+pub(super) const COMMENT: &str = ":\n\n";
+
+/// Of the topic, and the full number of the next event.
+#[derive(Default)]
 struct Writer {
-    document: Document,
-    /// Of the topic, and the full number of the next event.
     epoch: u64,
     next: u64,
 }
 
-/// The document of this topic could not follow.
-#[derive(Debug, PartialEq)]
-struct Lost(u32);
-
 impl Writer {
-    fn write(&mut self, item: Item, out: &mut String) -> Result<(), Lost> {
+    fn write(&mut self, item: Item, out: &mut String) {
         match item {
             Item::Control(Control::Announce(announce)) => {
                 (self.epoch, self.next) = (announce.epoch, announce.position);
             }
             Item::Control(Control::Gap(gap)) => write_gap(&gap, out),
             Item::Control(_) => {}
-            Item::Data { header, payload, .. } if header.kind == Some(Kind::State) => {
-                return self.write_state(&header, &payload, out);
-            }
             Item::Data { header, payload, .. } => self.write_event(&header, &payload, out),
         }
-        Ok(())
-    }
-
-    fn write_state(&mut self, header: &Header, payload: &[u8], out: &mut String) -> Result<(), Lost> {
-        let snapshot = header.flags.contains(Flags::SNAPSHOT);
-        self.document.apply(payload, snapshot).map_err(|_| Lost(header.topic))?;
-        let value = serde_json::to_string(&self.document.value()).unwrap_or_default();
-        write(out, "state", format_args!("{}", self.document.version()), &value);
-        Ok(())
     }
 
     fn write_event(&mut self, header: &Header, payload: &[u8], out: &mut String) {
@@ -116,8 +81,8 @@ impl Writer {
         let ahead = header.sequence.wrapping_sub(self.next as u32);
         let sequence = self.next + u64::from(ahead);
         self.next = sequence + 1;
-        let epoch = self.epoch;
-        let id = format_args!("{epoch:x}-{sequence}");
+        let id = Place { epoch: self.epoch, sequence };
+        let id = format_args!("{id}");
         match std::str::from_utf8(payload) {
             Ok(text) if header.codec != codec::EVENT_BYTES => write(out, "message", id, text),
             _ => write(out, "binary", id, &BASE64.encode(payload)),
@@ -160,12 +125,13 @@ fn put_data(out: &mut String, data: &str) {
 
 #[cfg(test)]
 mod tests {
+    use nyx_protocol::wire::Kind;
+
     use super::*;
 
     fn written(items: impl IntoIterator<Item = Item>) -> String {
-        let mut writer = Writer { document: Document::new(0, Limits::default()), epoch: 0, next: 0 };
-        let mut out = String::new();
-        items.into_iter().for_each(|item| writer.write(item, &mut out).unwrap());
+        let (mut writer, mut out) = (Writer::default(), String::new());
+        items.into_iter().for_each(|item| writer.write(item, &mut out));
         out
     }
 
@@ -195,8 +161,6 @@ mod tests {
         ]);
         assert!(out.starts_with("event: message\nid: ab-4294967295\ndata: x\n\n"), "{out}");
         assert!(out.ends_with("event: message\nid: ab-4294967297\ndata: {}\n\n"), "{out}");
-        assert_eq!(Place::parse("ab-4294967297"), Some(Place { epoch: 0xab, sequence: start + 2 }));
-        assert_eq!(Place::parse("17"), None);
     }
 
     #[test]
@@ -206,13 +170,5 @@ mod tests {
                 .contains("event: binary\nid: 0-0\ndata: /wA=\n")
         );
         assert!(written([event(0, codec::EVENT_TEXT, b"\xff")]).contains("event: binary\n"));
-    }
-
-    #[test]
-    fn a_delta_that_does_not_fit_is_told() {
-        let mut writer = Writer { document: Document::new(0, Limits::default()), epoch: 0, next: 0 };
-        let header = Header { topic: 5, ..Header::data(Kind::State) };
-        let item = Item::Data { header, unix_micros: None, payload: Bytes::from_static(b"garbage") };
-        assert_eq!(writer.write(item, &mut String::new()), Err(Lost(5)));
     }
 }

@@ -2,16 +2,20 @@
 //!
 //! - Frames: `multipart/x-mixed-replace`, which an `<img>` shows.
 //! - Sound: a WAV file without end, which an `<audio>` plays, until the topic goes on in another format.
-//! - State and events: server-sent events, see [`events`].
+//! - State and events: server-sent events, see [`documents`] and [`events`].
 //!
 //! None can acknowledge, so what bounds staleness is the kernel's unsent bytes: the next part is asked for when the last
 //! has been written.
 
+mod documents;
 mod events;
 mod parts;
+mod place;
 mod sound;
 
 use std::convert::Infallible;
+use std::future::Future as _;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -28,6 +32,11 @@ use super::feed::Feed;
 use super::routes::{Params, Topic};
 use super::topics;
 use super::visitor::Asker;
+
+pub(crate) use documents::Documents;
+
+/// Content type and body of an answer.
+type Opened = (HeaderValue, Body);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,11 +75,11 @@ pub(super) async fn open(
     let feed = Feed::open(&asker, agent.unwrap_or("http"), Transport::Http)?;
     let (content_type, body) = match (live, topic.spec().kind) {
         (Some(live), _) => sound::stream(feed, &name, max_age, live),
+        (None, Kind::State) => documents::stream(feed, app, &name)?,
         (None, Kind::Frame) => parts::stream(feed, &name, max_age, topic.spec().content_type.clone()),
         _ => {
             let last = headers.get("last-event-id").and_then(|last| last.to_str().ok());
-            let limits = app.hub.config().document.clone();
-            events::stream(feed, &name, max_age, last.and_then(events::Place::parse), limits)
+            events::stream(feed, &name, max_age, last.and_then(place::Place::parse))
         }
     };
     let mut response = answer::data(content_type, body);
@@ -81,16 +90,47 @@ pub(super) async fn open(
     Ok(response)
 }
 
-/// A body of what `next` yields.
+/// How long a stream may have nothing to say. That its reader is gone shows when something is written to it, and proxies end what is silent for a
+/// minute.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// A body of what `next` yields, and of `idle`, which means nothing, where that is nothing for long.
 fn body(
-    mut next: impl FnMut(&mut std::task::Context<'_>) -> std::task::Poll<Option<Bytes>> + Send + 'static,
+    idle: &'static str,
+    mut next: impl FnMut(&mut Context<'_>) -> Poll<Option<Bytes>> + Send + 'static,
 ) -> Body {
-    Body::from_stream(stream::poll_fn(move |cx| next(cx).map(|bytes| bytes.map(Ok::<_, Infallible>))))
+    let mut alarm = Box::pin(tokio::time::sleep(IDLE));
+    Body::from_stream(stream::poll_fn(move |cx| {
+        let bytes = match next(cx) {
+            Poll::Ready(bytes) => bytes,
+            Poll::Pending => {
+                ready!(alarm.as_mut().poll(cx));
+                Some(Bytes::from_static(idle.as_bytes()))
+            }
+        };
+        alarm.as_mut().reset(tokio::time::Instant::now() + IDLE);
+        Poll::Ready(bytes.map(Ok::<_, Infallible>))
+    }))
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_has_nothing_to_say_says_so() {
+        let mut items = vec![Bytes::from_static(b"item")];
+        let mut body =
+            body(":\n\n", move |_| items.pop().map_or(Poll::Pending, |item| Poll::Ready(Some(item))))
+                .into_data_stream();
+        let start = tokio::time::Instant::now();
+        for (expected, after) in [("item", Duration::ZERO), (":\n\n", IDLE), (":\n\n", 2 * IDLE)] {
+            let bytes = body.next().await.unwrap().unwrap();
+            assert_eq!((&bytes[..], start.elapsed()), (expected.as_bytes(), after));
+        }
+    }
 
     #[test]
     fn max_age_is_a_time() {

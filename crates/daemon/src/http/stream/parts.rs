@@ -27,7 +27,7 @@ pub(super) fn stream(
         feed.subscribe(pattern, max_age);
     }
     let mut waiting = VecDeque::from([Bytes::from(format!("--{boundary}\r\n"))]);
-    let body = body(move |cx| {
+    let body = body(IDLE_HEADER, move |cx| {
         loop {
             if let Some(bytes) = waiting.pop_front() {
                 return Poll::Ready(Some(bytes));
@@ -47,6 +47,9 @@ pub(super) fn stream(
     });
     (content_type.unwrap_or(HeaderValue::from_static("multipart/x-mixed-replace")), body)
 }
+
+/// Between parts: it stands in the head of the next one, and no browser knows it.
+const IDLE_HEADER: &str = "x-nyx-idle: 1\r\n";
 
 fn head(header: &Header, unix_micros: Option<u64>, len: usize, topic_type: &str) -> String {
     let content_type = frame_type(header.codec, topic_type);

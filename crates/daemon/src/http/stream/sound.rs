@@ -63,7 +63,8 @@ pub(super) fn stream(
     }
     let mut has_ended = false;
     let mut alarm = Box::pin(tokio::time::sleep(Duration::ZERO));
-    let body = body(move |cx| {
+    // It is never idle: silence is sound.
+    let body = body("", move |cx| {
         loop {
             if let Some(bytes) = sound.next() {
                 return Poll::Ready(Some(bytes));

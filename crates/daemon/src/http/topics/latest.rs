@@ -53,7 +53,7 @@ fn item(started_ms: u64, kind: Kind, topic_type: &str, message: &Bytes, asked: &
     };
     // Sequences begin anew with the hub.
     let tag = format!("\"{started_ms:x}-{}\"", item.header.sequence);
-    let known = asked.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let known = answer::is_known(asked, &tag);
     let body = if known { Body::empty() } else { Body::from(item.owned_payload(message)) };
     let mut response = answer::data(content_type, body);
     if known {

@@ -59,6 +59,7 @@ pub(in crate::http) async fn post(
     body: Body,
 ) -> Result<Response<Body>, Problem> {
     let asker = asker.may_publish(&name)?;
+    body::check_coding(&headers)?;
     let app = &*asker.connection.app;
     let asked = options.kind.map(|kind| kind.parse::<Kind>());
     let asked = asked.transpose().map_err(|error| Problem::new(Code::BadRequest, error.to_string()))?;
@@ -105,6 +106,7 @@ async fn document(
     patch: fn(Value) -> Patch,
 ) -> Result<Response<Body>, Problem> {
     let asker = asker.may_publish(name)?;
+    body::check_coding(headers)?;
     if Media::of(headers) != Media::Json {
         let text = "documents are JSON here: say content-type application/json, or POST other things";
         return Err(Problem::new(Code::UnsupportedMedia, text));

@@ -16,7 +16,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Request};
 use axum::http::header::{self, HeaderMap, HeaderValue};
-use axum::http::{Response, StatusCode};
+use axum::http::{Method, Response, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::upgrade::OnUpgrade;
@@ -131,6 +131,9 @@ pub(super) async fn run(app: Arc<App>, peer: SocketAddr, upgrade: Upgrade) {
 
 /// The opening handshake, RFC 6455 section 4.2.
 fn accept(request: &mut Request) -> Result<(OnUpgrade, Response<Body>), Problem> {
+    if *request.method() != Method::GET {
+        return Err(Problem::new(Code::BadRequest, "a WebSocket is opened by GET"));
+    }
     let key = key(request.headers())?;
     let Some(stream) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(Problem::new(Code::UpgradeRequired, "this connection can't be upgraded: use HTTP/1.1"));
