@@ -108,100 +108,126 @@ impl<T> Gate<T> {
 #[cfg(test)]
 mod tests {
     use std::cmp::Reverse;
-    use std::collections::BinaryHeap;
+    use std::collections::{BinaryHeap, HashMap};
     use std::time::Duration;
 
     use nyx_core::Instant;
 
     use super::*;
 
-    /// A server in virtual time: refuses at once above `room` at a time, otherwise answers after a time of its own for each.
-    struct Server {
-        room: usize,
-        busy: BinaryHeap<Reverse<(Instant, usize, usize)>>,
-    }
-
-    /// What happened to each request: number, when it was sent and answered, and whether it was refused.
+    /// What happened to a request: when it was sent and answered, and how.
     struct Seen {
+        request: usize,
         sent: Instant,
         done: Instant,
-        refused: bool,
+        outcome: Outcome,
     }
 
-    /// Runs `requests`, of which `service` says how long each takes, through `gate`. Returns what happened to each, in the order of
-    /// the answers, and the most that were at the server at a time.
+    /// What comes, in which lane, if it is time for it.
+    type Next<'a> = &'a mut dyn FnMut(Instant) -> Option<(Lane, usize)>;
+
+    /// Runs what is in `gate`, and what comes then, in front of a server in virtual time: it takes `room` at a time, for as long as `service`
+    /// says of each, and refuses what is above that, of which the client knows after a round trip. Returns what happened to each, in the order
+    /// of the answers, and the most that the server had at a time.
     fn run(
         gate: &mut Gate<usize>,
         room: usize,
         service: impl Fn(usize) -> Duration,
-        mut more: impl FnMut(Instant) -> Option<usize>,
-    ) -> (Vec<(usize, Seen)>, usize) {
-        let mut server = Server { room, busy: BinaryHeap::new() };
-        let (mut tickets, mut seen, mut most) = (std::collections::HashMap::new(), Vec::new(), 0);
+        come: Next<'_>,
+    ) -> (Vec<Seen>, usize) {
+        let (mut events, mut under_way) = (BinaryHeap::new(), HashMap::new());
+        let (mut seen, mut busy, mut most) = (Vec::new(), 0, 0);
         let mut now = Instant::ZERO;
         loop {
-            while gate.queue.len() < 1_000
-                && let Some(request) = more(now)
-            {
-                gate.push(Lane::Medium, request).unwrap();
-            }
             while let Some((ticket, request)) = gate.next() {
-                if server.busy.len() < server.room {
-                    server.busy.push(Reverse((now + service(request), request, 0)));
-                    tickets.insert(request, (ticket, now));
-                    most = most.max(server.busy.len());
+                let is_taken = busy < room;
+                let (outcome, time) = if is_taken {
+                    (Outcome::Answered, service(request))
                 } else {
-                    gate.finish(ticket, Outcome::Refused);
-                    seen.push((request, Seen { sent: now, done: now, refused: true }));
-                }
+                    (Outcome::Refused, ROUND_TRIP)
+                };
+                busy += usize::from(is_taken);
+                most = most.max(busy);
+                events.push(Reverse((now + time, request)));
+                under_way.insert(request, (ticket, now, outcome));
             }
-            let Some(Reverse((done, request, _))) = server.busy.pop() else { return (seen, most) };
+            let mut came = false;
+            while gate.queue.len() < 1_000
+                && let Some((lane, request)) = come(now)
+            {
+                gate.push(lane, request).unwrap();
+                came = true;
+            }
+            if came {
+                continue;
+            }
+            let Some(Reverse((done, request))) = events.pop() else { return (seen, most) };
             now = done;
-            let (ticket, sent) = tickets.remove(&request).unwrap();
-            gate.finish(ticket, Outcome::Answered);
-            seen.push((request, Seen { sent, done, refused: false }));
+            let (ticket, sent, outcome) = under_way.remove(&request).unwrap();
+            busy -= usize::from(outcome == Outcome::Answered);
+            gate.finish(ticket, outcome);
+            seen.push(Seen { request, sent, done, outcome });
         }
+    }
+
+    const ROUND_TRIP: Duration = Duration::from_millis(1);
+
+    fn at(millis: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(millis)
     }
 
     #[test]
     fn never_more_are_under_way_than_the_cap_allows() {
         let mut gate = Gate::new(Cap::fixed(10), 1_000);
-        let mut left = 0..1_000;
+        let mut left = (0..1_000).map(|n| (Lane::Medium, n));
         let time = |n: usize| Duration::from_millis(10 + (n as u64 * 7919) % 190);
-        let (seen, most) = run(&mut gate, usize::MAX, time, |_| left.next());
-        assert_eq!((seen.len(), most), (1_000, 10));
+        let (mut seen, most) = run(&mut gate, usize::MAX, time, &mut |_| left.next());
+        assert_eq!(most, 10);
+        seen.sort_by_key(|seen| seen.request);
+        assert!(seen.iter().map(|seen| seen.request).eq(0..1_000), "each once");
     }
 
     #[test]
     fn urgent_requests_go_first_and_the_others_all_the_same() {
         let mut gate = Gate::new(Cap::fixed(2), 100);
         (0..50).for_each(|n| gate.push(Lane::Low, n).unwrap());
-        let two = [gate.next().unwrap(), gate.next().unwrap()];
-        (100..105).for_each(|n| gate.push(Lane::High, n).unwrap());
-        two.into_iter().for_each(|(ticket, _)| gate.finish(ticket, Outcome::Answered));
-        let (seen, _) = run(&mut gate, usize::MAX, |_| Duration::from_millis(50), |_| None);
-        let high: Vec<_> = seen.iter().filter(|(n, _)| *n >= 100).collect();
-        assert!(high.iter().all(|(_, seen)| seen.done <= Instant::ZERO + Duration::from_millis(150)));
-        assert_eq!((high.len(), seen.len()), (5, 53));
+        // They come when the first two of the others have gone.
+        let mut urgent = (100..105).map(|n| (Lane::High, n));
+        let (seen, _) = run(&mut gate, usize::MAX, |_| Duration::from_millis(50), &mut |_| urgent.next());
+        let (high, low): (Vec<_>, Vec<_>) = seen.iter().partition(|seen| seen.request >= 100);
+        assert_eq!((high.len(), low.len()), (5, 50));
+        assert!(
+            high.iter().all(|seen| seen.done <= at(230)),
+            "{:?}",
+            high.iter().map(|seen| seen.done).max()
+        );
+    }
+
+    /// How many were answered and how many refused of what was sent from one time to another, with a server that takes 8 at a time and refuses more.
+    fn tally(cap: Cap, windows: &[(Instant, Instant)]) -> Vec<(usize, usize)> {
+        let end = windows.iter().map(|(_, end)| *end).max().unwrap();
+        let mut requests = 0..;
+        let mut come = |now| requests.next().filter(|_| now < end).map(|n| (Lane::Medium, n));
+        let time = |n: usize| Duration::from_millis(10 + (n as u64 * 7919) % 81);
+        let (seen, most) = run(&mut Gate::new(cap, 100_000), 8, time, &mut come);
+        assert!(most <= 8);
+        let count = |outcome, &(start, end): &(Instant, Instant)| {
+            let is_counted = |seen: &&Seen| seen.outcome == outcome && (start..end).contains(&seen.sent);
+            seen.iter().filter(is_counted).count()
+        };
+        let both = |window| (count(Outcome::Answered, window), count(Outcome::Refused, window));
+        windows.iter().map(both).collect()
     }
 
     #[test]
     fn the_cap_finds_what_the_server_takes_and_seldom_tries_more() {
-        let mut gate = Gate::new(Cap::adaptive(1_000), 100_000);
-        let end = Instant::ZERO + Duration::from_secs(60);
-        let mut requests = 0..;
-        let time = |_| Duration::from_millis(50);
-        let (seen, most) = run(&mut gate, 8, time, |now| requests.next().filter(|_| now < end));
-        assert_eq!(most, 8);
-        let later = |seen: &&(usize, Seen)| {
-            seen.1.sent >= Instant::ZERO + Duration::from_secs(5) && seen.1.done < end
-        };
-        let (refused, answered): (Vec<_>, Vec<_>) =
-            seen.iter().filter(later).partition(|(_, seen)| seen.refused);
-        // Eight at a time, 50 ms each.
-        let best = 55.0 * 8.0 / 0.05;
-        assert!(answered.len() as f64 >= 0.8 * best, "{} of {best}", answered.len());
-        assert!(refused.len() * 50 <= refused.len() + answered.len(), "{} refused", refused.len());
+        let windows = [(at(5_000), at(6_000)), (at(5_000), at(30_000))];
+        let fixed: Vec<_> = (1..=10).map(|cap| tally(Cap::fixed(cap), &windows)).collect();
+        for (n, (answered, refused)) in tally(Cap::adaptive(1_000), &windows).into_iter().enumerate() {
+            let best = fixed.iter().map(|windows| windows[n].0).max().unwrap();
+            assert!(answered * 10 >= best * 8, "{answered} of {best}");
+            assert!(refused * 50 <= refused + answered, "{refused} refused, {answered} answered");
+        }
     }
 
     #[test]
