@@ -106,6 +106,40 @@ fn next(batch: &mut Batch) -> Poll<Option<(usize, Result<Bytes, RequestError>)>>
 const LATE: Result<Bytes, RequestError> = Err(RequestError::Deadline);
 
 #[test]
+fn of_fifteen_requests_twelve_answers_and_three_errors_are_there_in_order_soon_after_the_deadline_of_one_that_hangs()
+ {
+    let rig = Rig::connected(15, 15);
+    let mut batch = rig.ask([""; 15], ms(500), at(0));
+    let requests = rig.requests();
+    assert_eq!(requests.len(), 15);
+    for (n, request) in requests.iter().enumerate().filter(|(n, _)| *n != 11) {
+        let status = match n {
+            3 => Status::Failed,
+            7 => Status::ServerGone,
+            _ => Status::Ok,
+        };
+        rig.reply(request.id, status, at(20));
+    }
+    let mut now = at(20);
+    let results = loop {
+        if let Poll::Ready(results) = poll(&mut batch) {
+            break results;
+        }
+        now = rig.calls().next_deadline().expect("one hangs, and has a deadline");
+        rig.expire(now);
+    };
+    assert!(now <= at(600), "all is there at {now:?}");
+    let expected = |n| match n {
+        3 => Err(RequestError::Failed(String::new())),
+        7 => Err(RequestError::ServerGone),
+        11 => LATE,
+        _ => Ok(Bytes::new()),
+    };
+    assert_eq!(results, (0..15).map(expected).collect::<Vec<_>>());
+    assert_eq!(rig.sent(), [Body::Cancel(Cancel { id: requests[11].id })]);
+}
+
+#[test]
 fn what_waits_behind_a_full_cap_for_too_long_is_given_up_unsent_and_makes_room() {
     let rig = Rig::connected(1, 2);
     let mut hangs = rig.ask(["hangs"], None, at(0));
