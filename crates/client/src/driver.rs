@@ -1,9 +1,13 @@
 //! The client's one task: a connection, and after it the next.
 
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use nyx_core::Clock;
 use nyx_protocol::control::Body;
+use nyx_transport::alarm::Alarm;
 
 use crate::Refusal;
 use crate::backoff::Backoff;
@@ -68,7 +72,25 @@ async fn reconnect(shared: &Shared, backoff: &mut Backoff) -> Option<Link> {
     tokio::select! {
         link = attempts => Some(link),
         () = shared.closing() => None,
+        never = expire_calls(shared) => match never {},
     }
+}
+
+/// Gives up requests whose time passes while there is no connection.
+async fn expire_calls(shared: &Shared) -> Infallible {
+    let mut alarm = Alarm::default();
+    poll_fn(|cx| {
+        loop {
+            shared.expire_calls();
+            // There is nowhere to write to: only a poke counts, such as one that tells of an earlier deadline.
+            let is_poked = shared.outgoing.park(cx.waker(), true).is_none();
+            let deadline = shared.calls.next_deadline();
+            if !is_poked && alarm.poll(cx, shared.clock.now(), deadline).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
 }
 
 /// There is no new connection yet.

@@ -11,7 +11,7 @@ use nyx_client::requests::{Cap, Incoming, Options, Requests, SendOptions, ServeO
 use nyx_client::{Client, ErrorCode, Name, RequestError, ServeError};
 use nyx_core::Lane;
 use nyx_protocol::control::{self, Body, Cancel, Reply, Request, Serve, Served, Status, Unserve};
-use peer::{Link, Peer};
+use peer::{Link, Peer, flush_answered};
 
 fn name() -> Name {
     Name::new("svc").unwrap()
@@ -100,14 +100,18 @@ async fn of_fifteen_requests_three_fail_alone_and_twelve_are_answered_in_order()
 async fn a_thousand_requests_come_in_order_and_never_more_at_a_time_than_the_cap() {
     let peer = Peer::new().await;
     let (client, mut link) = peer.client().await;
-    let batch = capped(&client, 10).send_batch((0..1_000).map(|n| n.to_string()));
+    let mut options = SendOptions::default();
+    options.deadline = None;
+    let batch = capped(&client, 10).send_batch_with((0..1_000).map(|n| n.to_string()), options);
     let hub = async {
         let mut under_way: Vec<Request> = Vec::new();
         for answered in 0..1_000usize {
-            // Everything that may come has come before the next is answered.
             while under_way.len() < 10.min(1_000 - answered) {
                 under_way.push(request(&mut link).await);
             }
+            // The ping goes behind all that was sent, and is the next: no further request is under way.
+            let (flushed, ()) = tokio::join!(client.flush(), flush_answered(&mut link));
+            flushed.unwrap();
             let next = under_way.swap_remove(answered * 7 % under_way.len());
             reply(&mut link, next.id, Status::Ok, &text(&next)).await;
         }

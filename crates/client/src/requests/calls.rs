@@ -1,7 +1,6 @@
 //! The requests of a client that are under way.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -14,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::RequestError;
+use super::deadlines::{Deadlines, Watches};
 use super::line::Line;
 use crate::outgoing::Outgoing;
 
@@ -37,7 +37,7 @@ impl Waiter {
     }
 }
 
-/// Requests by number. Deadlines count here and at the hub; whoever notices first tells.
+/// Requests by number. Deadlines count here, from when a request is asked, and at the hub; whoever notices first tells.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     last: AtomicU64,
@@ -48,7 +48,10 @@ pub(crate) struct Calls {
 struct Inside {
     /// By numbers that are our own.
     sent: HashMap<u64, Sent, RandomState>,
-    deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
+    /// Of what was sent.
+    deadlines: Deadlines,
+    /// Of what was not.
+    watches: Watches,
     /// Where requests wait for a connection.
     blocked: Vec<Arc<Line>>,
 }
@@ -82,13 +85,16 @@ impl Calls {
         let inside = &mut *self.inside.lock();
         for (number, sent, deadline) in sent {
             inside.sent.insert(number, sent);
-            inside.deadlines.extend(deadline.map(|at| Reverse((at, number))));
+            inside.deadlines.add(deadline, number);
         }
-        // Those that were answered must not gather until their time has come.
-        if inside.deadlines.len() > 2 * inside.sent.len() + STALE_MAX {
-            let Inside { sent, deadlines, .. } = inside;
-            deadlines.retain(|Reverse((_, number))| sent.contains_key(number));
-        }
+        let Inside { sent, deadlines, .. } = inside;
+        deadlines.prune(sent.len(), |number| sent.contains_key(&number));
+    }
+
+    /// The first of a line's requests that wait is given up then; `before` was said before. Whether that is the first deadline of all.
+    pub(super) fn watch(&self, line: &Arc<Line>, before: Option<Instant>, at: Instant) -> bool {
+        let inside = &mut *self.inside.lock();
+        inside.watches.set(line, before, at) && inside.deadlines.first().is_none_or(|first| at < first)
     }
 
     /// Requests of this line wait for a connection. `false`: that was known.
@@ -145,22 +151,28 @@ impl Calls {
 
     /// The next deadline, which may be that of a request that was answered meanwhile.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.inside.lock().deadlines.peek().map(|Reverse((at, _))| *at)
+        let inside = self.inside.lock();
+        [inside.deadlines.first(), inside.watches.first()].into_iter().flatten().min()
     }
 
     /// Gives up the requests whose time has passed.
     pub(crate) fn expire(&self, now: Instant, outgoing: &Outgoing) {
-        loop {
-            let number = {
-                let deadlines = &mut self.inside.lock().deadlines;
-                let due = deadlines.peek().is_some_and(|Reverse((at, _))| *at <= now);
-                let Some(Reverse((_, number))) = due.then(|| deadlines.pop()).flatten() else { return };
-                number
-            };
+        while let Some(line) = self.pop_line(now) {
+            line.pump(outgoing, self, now);
+        }
+        while let Some(number) = self.pop_number(now) {
             if self.fail(number, RequestError::Deadline, outgoing, now) {
                 outgoing.put_control(Cancel { id: number });
             }
         }
+    }
+
+    fn pop_line(&self, now: Instant) -> Option<Arc<Line>> {
+        self.inside.lock().watches.pop_due(now)
+    }
+
+    fn pop_number(&self, now: Instant) -> Option<u64> {
+        self.inside.lock().deadlines.pop_due(now)
     }
 
     /// The connection is lost, or the client is closed.
@@ -175,6 +187,3 @@ impl Calls {
         }
     }
 }
-
-/// Deadlines that may be kept in vain.
-const STALE_MAX: usize = 64;

@@ -16,8 +16,8 @@ pub enum RequestError {
     /// Nobody serves this service now. It was not carried out.
     #[error("nobody serves this: start a server, or look at the name")]
     NoServer,
-    /// The deadline passed. It may have been carried out, or be still.
-    #[error("there was no answer in time: the server may have done it or not")]
+    /// The deadline passed. One that still waited on this side was not sent; another may have been carried out, or be still.
+    #[error("there was no answer in time: if it was sent, the server may have done it or not")]
     Deadline,
     /// Too many requests wait for this service. It was not carried out. Send fewer at a time, or add a server.
     #[error("too many requests wait for this service: send fewer at a time, or add a server")]

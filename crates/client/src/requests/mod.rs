@@ -30,10 +30,12 @@
 mod answer;
 mod batch;
 mod calls;
+mod deadlines;
 mod error;
 mod line;
 mod mail;
 mod requester;
+mod room;
 mod serve;
 
 pub use batch::Batch;

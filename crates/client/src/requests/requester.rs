@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use nyx_core::{Clock as _, Lane};
-use nyx_protocol::requests::{BODY_MAX, Cap, Gate};
+use nyx_core::{Clock as _, Instant, Lane};
+use nyx_protocol::requests::{BODY_MAX, Cap};
 use tokio::sync::{mpsc, oneshot};
 
 use super::RequestError;
 use super::batch::Batch;
 use super::calls::Waiter;
-use super::line::{Line, Waiting};
+use super::line::Line;
+use super::room::{Room, Waiting};
 use crate::Name;
 use crate::publish::Payload;
 use crate::shared::Open;
@@ -36,8 +37,9 @@ impl Default for Options {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SendOptions {
-    /// How long the answer may take from when the request is sent, not counting the time for which it waits on this side, in whole
-    /// milliseconds. `None`: for ever. Default 30 s.
+    /// How long the answer may take from when it is asked for: the time for which the request waits on this side, behind others or for a
+    /// connection, counts too. One that is still here then is not sent; one that is sent takes along what is left, in milliseconds,
+    /// rounded up. `None`: for ever. Default 30 s.
     pub deadline: Option<Duration>,
     /// Whom it goes before where requests wait, here and at the hub. None starves. Default medium.
     pub lane: Lane,
@@ -58,7 +60,7 @@ pub struct Requests {
 
 impl Requests {
     pub(crate) fn new(open: Arc<Open>, service: Name, options: Options) -> Self {
-        let line = Line::new(service, Gate::new(options.cap, options.waiting));
+        let line = Line::new(service, Room::new(options.cap, options.waiting));
         Self { open, line: Arc::new(line) }
     }
 
@@ -83,7 +85,7 @@ impl Requests {
         self.send_with(body, SendOptions::default()).await
     }
 
-    /// As [`send`](Self::send), with a deadline and a lane.
+    /// As [`send`](Self::send), with a deadline and a lane. It is asked when the future is first polled.
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
@@ -94,9 +96,10 @@ impl Requests {
         let (waiter, answer) = oneshot::channel();
         let number = self.open.shared.calls.numbers(1);
         let under_way = UnderWay { requests: self.clone(), numbers: number..number + 1 };
-        let waiting = waiting(number, body, options, Waiter::One(waiter));
+        let now = self.open.shared.clock.now();
+        let waiting = waiting(number, body, options, now, Waiter::One(waiter));
         self.line.push(waiting.into_iter());
-        self.pump();
+        self.pump(now);
         let answer = answer.await.unwrap_or(Err(RequestError::Closed));
         // It has its answer, so there is nothing to cancel.
         under_way.forget();
@@ -115,35 +118,46 @@ impl Requests {
         bodies: impl IntoIterator<Item = P>,
         options: SendOptions,
     ) -> Batch {
-        let (waiter, answers) = mpsc::unbounded_channel();
         let bodies: Vec<P> = bodies.into_iter().collect();
+        self.ask(bodies, options, self.open.shared.clock.now())
+    }
+
+    fn ask<P: Payload>(&self, bodies: Vec<P>, options: SendOptions, now: Instant) -> Batch {
+        let (waiter, answers) = mpsc::unbounded_channel();
         let count = bodies.len();
         let first = self.open.shared.calls.numbers(count as u64);
         let under_way = UnderWay { requests: self.clone(), numbers: first..first + count as u64 };
         let all = bodies.into_iter().enumerate().filter_map(|(place, body)| {
-            waiting(first + place as u64, body, options, Waiter::OfBatch(waiter.clone(), place))
+            waiting(first + place as u64, body, options, now, Waiter::OfBatch(waiter.clone(), place))
         });
         // What waits is made before the line is locked: bodies may be anybody's code.
         self.line.push(all.collect::<Vec<_>>().into_iter());
-        self.pump();
+        self.pump(now);
         Batch::new(count, answers, under_way)
     }
 
-    fn pump(&self) {
+    fn pump(&self, now: Instant) {
         let shared = &self.open.shared;
-        self.line.pump(&shared.outgoing, &shared.calls, shared.clock.now());
+        self.line.pump(&shared.outgoing, &shared.calls, now);
     }
 }
 
 /// A request that is to be sent; `None`: it is too large, and who waits for it has been told.
-fn waiting<P: Payload>(number: u64, body: P, options: SendOptions, waiter: Waiter) -> Option<Waiting> {
+fn waiting<P: Payload>(
+    number: u64,
+    body: P,
+    options: SendOptions,
+    now: Instant,
+    waiter: Waiter,
+) -> Option<Waiting> {
     let length = body.as_ref().len();
     if length > BODY_MAX {
         waiter.tell(Err(RequestError::TooLarge(length)));
         return None;
     }
     let SendOptions { deadline, lane } = options;
-    Some(Waiting { number, body: body.into_bytes(), lane, deadline, waiter })
+    let expires = deadline.map(|time| now + time);
+    Some(Waiting { number, body: body.into_bytes(), lane, expires, waiter })
 }
 
 /// Requests that are cancelled when this is dropped.
@@ -173,3 +187,6 @@ impl Drop for UnderWay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,11 @@ impl<T> Gate<T> {
         self.cap.limit()
     }
 
+    /// Requests that wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Whether any request waits.
     pub fn is_waiting(&self) -> bool {
         !self.queue.is_empty()
@@ -97,6 +102,11 @@ impl<T> Gate<T> {
             Outcome::Abandoned => {}
         }
         self.under_way = self.under_way.saturating_sub(1);
+    }
+
+    /// As [`Queue::skip`]: so that the [next](Self::next) is not one that is gone.
+    pub fn skip(&mut self, is_gone: impl FnMut(&T) -> bool) {
+        self.queue.skip(is_gone);
     }
 
     /// Those whom `keep` does not want wait no longer, and are handed out. O(those that wait).

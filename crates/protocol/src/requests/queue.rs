@@ -63,6 +63,13 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Those at the front of their lane who are gone wait no longer, which costs the lane none of its turns. O(those that are gone).
+    pub fn skip(&mut self, mut is_gone: impl FnMut(&T) -> bool) {
+        for queue in &mut self.lanes {
+            while queue.pop_front_if(|who| is_gone(who)).is_some() {}
+        }
+    }
+
     /// Those whom `keep` does not want wait no longer, and are handed out. O(those that wait).
     pub fn remove(&mut self, mut keep: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut removed = Vec::new();
@@ -83,6 +90,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn who_is_gone_costs_its_lane_no_turn() {
+        let mut queue = Queue::default();
+        (0..100).for_each(|n| queue.push(Lane::High, n));
+        (200..210).for_each(|n| queue.push(Lane::Medium, n));
+        queue.skip(|n| *n < 95);
+        let popped: Vec<_> = std::iter::from_fn(|| queue.pop()).take(6).collect();
+        assert_eq!(popped, [95, 96, 97, 98, 99, 200]);
+    }
 
     proptest! {
         #[test]
