@@ -5,6 +5,8 @@ mod authority;
 mod common;
 #[path = "sink/encrypted.rs"]
 mod encrypted;
+#[path = "sink/silent.rs"]
+mod silent;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
