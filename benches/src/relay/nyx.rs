@@ -50,10 +50,15 @@ impl Contender for Nyx {
 
 /// Starts `nyx serve` with its defaults: this binary, or the one beside this program.
 pub(crate) async fn serve(nyx: Option<PathBuf>) -> Result<Server, Error> {
+    Ok(serve_with_pages(nyx).await?.0)
+}
+
+/// The same, and where it serves HTTP.
+pub(crate) async fn serve_with_pages(nyx: Option<PathBuf>) -> Result<(Server, SocketAddr), Error> {
     let (native, http) = (free_address()?, free_address()?);
     let mut command = Command::new(nyx.map_or_else(beside_this_program, Ok)?);
     command.args(["serve", "--native", &native.to_string(), "--http", &http.to_string()]);
-    Server::program(command, native, "cargo build --release -p nyx-daemon").await
+    Ok((Server::program(command, native, "cargo build --release -p nyx-daemon").await?, http))
 }
 
 struct Publisher {

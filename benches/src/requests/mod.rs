@@ -13,6 +13,7 @@
 //! second in bursts of a millisecond, which shows what that costs of a core. A round trip counts from the call that sends a record to
 //! the result in its sender's hand.
 
+mod accepted;
 mod cpu;
 mod http;
 mod measure;
@@ -147,12 +148,12 @@ async fn through_nats(args: &Args) -> Result<Vec<Measured>, Error> {
 }
 
 async fn slow_requests(args: &Args) -> Result<(), Error> {
-    let hub = crate::relay::nyx::serve(args.nyx.clone()).await?;
+    let (hub, pages) = crate::relay::nyx::serve_with_pages(args.nyx.clone()).await?;
     let mut service = Worker::start("service", ["--reply", &hub.address.to_string()])?;
     service.report(STARTUP).await?;
     let http = Server::own(["--serve-http"]).await?;
     let time = Duration::from_millis(if args.smoke { 5 } else { 200 });
-    let run = slow::run(hub.address, http.address, time).await;
+    let run = slow::run(slow::Servers { hub: hub.address, pages, http: http.address }, time).await;
     http.end().await;
     service.end().await;
     hub.end().await;

@@ -10,33 +10,51 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::accepted::Accepted;
 use super::{Error, nyx};
 use crate::table::aligned;
 
-/// How long one run took, and what it opened.
+/// Where they are.
+#[derive(Clone, Copy)]
+pub(super) struct Servers {
+    /// The hub's native listener.
+    pub(super) hub: SocketAddr,
+    /// Its listener of HTTP.
+    pub(super) pages: SocketAddr,
+    /// The HTTP server.
+    pub(super) http: SocketAddr,
+}
+
+/// How long one run took, and how many connections its server accepted from before the client connected until the last answer.
 struct Row {
     contender: &'static str,
     requests: usize,
     at_a_time: usize,
     seconds: f64,
     ideal: f64,
-    connections: usize,
+    connections: u64,
 }
 
-/// Runs 9, 15 and 25 requests one by one, in chunks of 5 and all at once, through the hub at `hub` and against the HTTP server at `http`.
-pub(super) async fn run(hub: SocketAddr, http: SocketAddr, time: Duration) -> Result<(), Error> {
+/// Runs 9, 15 and 25 requests one by one, in chunks of 5 and all at once, through the hub and against the HTTP server.
+pub(super) async fn run(servers: Servers, time: Duration) -> Result<(), Error> {
     let mut rows = Vec::new();
-    let client = nyx::connect(hub).await?;
+    let accepted = Accepted::by_hub(servers.pages);
     for (requests, at_a_time) in loads() {
+        let before = accepted.look().await?;
+        let client = nyx::connect(servers.hub).await?;
         let mut options = requests::Options::default();
         options.cap = Cap::fixed(at_a_time);
         let asks = client.requests(nyx::slow_service()?, options);
         let seconds = timed(by_nyx(&asks, requests, time)).await?;
-        rows.push(Row::new("nyx", requests, at_a_time, seconds, time, 1));
+        let connections = accepted.look().await? - before;
+        rows.push(Row::new("nyx", requests, at_a_time, seconds, time, connections));
     }
+    let accepted = Accepted::by_http(servers.http);
     for (requests, at_a_time) in loads() {
-        let seconds = timed(by_connecting(http, requests, at_a_time, time)).await?;
-        rows.push(Row::new("http, connecting each time", requests, at_a_time, seconds, time, requests));
+        let before = accepted.look().await?;
+        let seconds = timed(by_connecting(servers.http, requests, at_a_time, time)).await?;
+        let connections = accepted.look().await? - before;
+        rows.push(Row::new("http, connecting each time", requests, at_a_time, seconds, time, connections));
     }
     print(&rows, time)?;
     Ok(())
@@ -107,7 +125,7 @@ impl Row {
         at_a_time: usize,
         seconds: f64,
         time: Duration,
-        connections: usize,
+        connections: u64,
     ) -> Self {
         let ideal = requests.div_ceil(at_a_time) as f64 * time.as_secs_f64();
         Self { contender, requests, at_a_time, seconds, ideal, connections }

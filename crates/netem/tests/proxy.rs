@@ -37,6 +37,13 @@ async fn connect(handle: &Handle, listener: &TcpListener) -> (TcpStream, TcpStre
     (client, listener.accept().await.unwrap().0)
 }
 
+/// Whether a client that comes now is reset.
+async fn is_reset(handle: &Handle) -> bool {
+    let Ok(mut client) = TcpStream::connect(handle.local_addr()).await else { return true };
+    let read = tokio::time::timeout(PATIENCE, client.read(&mut [0; 8])).await;
+    read.expect("it stays open").is_err()
+}
+
 async fn until(mut condition: impl FnMut() -> bool) {
     while !condition() {
         tokio::task::yield_now().await;
@@ -158,6 +165,33 @@ async fn a_cut_resets_present_connections_and_spares_new_ones() {
     let (client, server) = connect(&handle, &listener).await;
     let (at_client, _) = tokio::join!(exchange(client, vec![]), exchange(server, content(1000, 3)));
     assert_eq!(at_client, content(1000, 3));
+}
+
+#[tokio::test]
+async fn a_link_that_is_down_resets_what_comes_until_it_is_up_again() {
+    let (listener, upstream) = listener().await;
+    let handle = proxy(upstream, Impairment::default());
+    let (mut client, mut server) = connect(&handle, &listener).await;
+    client.write_all(b"before").await.unwrap();
+    server.read_exact(&mut [0; 6]).await.unwrap();
+    handle.down(true);
+    assert!(client.read(&mut [0; 8]).await.is_err());
+    assert!(server.read(&mut [0; 8]).await.is_err());
+    for _ in 0..3 {
+        assert!(is_reset(&handle).await);
+    }
+    until(|| handle.counters().open == 0).await;
+    let counters = handle.counters();
+    assert_eq!((counters.accepted, counters.cut), (4, 4));
+    assert_eq!((counters.over_limit, counters.unreachable, counters.reset), (0, 0, 0));
+
+    handle.down(false);
+    // Nobody who came meanwhile was let through to upstream: the next there is this one.
+    let (client, server) = connect(&handle, &listener).await;
+    let (at_client, at_server) =
+        tokio::join!(exchange(client, content(100_000, 9)), exchange(server, content(100_000, 10)));
+    assert!(at_client == content(100_000, 10) && at_server == content(100_000, 9));
+    assert_eq!(handle.counters().cut, 4);
 }
 
 #[tokio::test]

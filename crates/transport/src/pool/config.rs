@@ -33,6 +33,9 @@ pub struct Config {
     pub idle_min: usize,
     /// The kernel is asked about a connection that was last taken so long ago, before it is used again (400 ns); one that was
     /// used just now is judged by what the runtime's reactor knows (2 ns), which may be one turn of it late. Default 100 µs.
+    ///
+    /// In plain words: a connection that the peer closed less than that ago may be handed out, and whoever gets it finds out by the first read or
+    /// write that fails. With zero the kernel is asked each time, and so it is about encrypted connections, whatever stands here.
     pub verify_after: Duration,
     /// How long an address that could not be reached is left alone.
     pub backoff: backoff::Config,

@@ -3,8 +3,8 @@
 //! A [`Pool`] keeps connections to many addresses; a [`Target`] is one of them, for those who use it often. What
 //! [`Target::acquire`] gives is the caller's until it is [released](Lease::release), and closed if it is dropped before.
 //!
-//! - A connection that the peer closed while it rested is never handed out, nor one in which bytes lie that nobody asked
-//!   for ([`Config::verify_after`] says how that is seen).
+//! - A connection that the peer closed while it rested is not handed out, nor one in which bytes lie that nobody asked
+//!   for. [`Config::verify_after`] says how that is seen, and that what came less than so long ago, 100 µs by default, may not be.
 //! - The one used last is used first, so those that are not needed age and are closed.
 //! - Who waits is served in order of arrival, and nobody who comes later overtakes.
 //! - An address that can't be reached is left alone for a while that doubles ([`backoff`]); who asks meanwhile is told at

@@ -1,14 +1,18 @@
 //! Datagrams in batches.
 //!
-//! - [`Socket`] sends and receives many datagrams with one system call where the system can: segmentation offload (GSO, GRO)
-//!   and `recvmmsg` through `quinn-udp`, one by one elsewhere. It tells and sets ECN and the local address.
+//! - [`Socket`] sends and receives many datagrams with one system call where the system can, through `quinn-udp`, and one by one elsewhere.
+//!   On Linux a train of datagrams, neighbours of one size to one address, leaves by one `sendmsg` with segmentation offload (GSO), and one
+//!   `recvmmsg` takes what has come, trains that the kernel has put together (GRO) included. There is no `sendmmsg`: datagrams to different
+//!   addresses take a call each. It sets and tells the local address and the congestion mark (ECN) of each datagram.
 //! - [`Batch`] is what is to be sent, [`Inbox`] what has arrived: the batch is the caller's, not hidden in a buffer of the
 //!   socket's. What is kept of an inbox leaves as [`Received`], in memory from a pool.
 //! - [`fragment`] cuts items that are larger than a datagram and puts them together again, within bounds of memory and time.
 //! - [`mtu`] finds how large a datagram the path carries. Sockets forbid that one is cut on the way, where the system can.
 //! - [`arrivals`] tells from sequence numbers what was lost, reordered or doubled.
+//! - [`connection`] is a stream and items on top of these. It neither sets congestion marks nor acts on them: those are for who uses a
+//!   socket by itself.
 //!
-//! The last three are values that open no socket and take `now`. Nothing here is encrypted, nor is it known who sends: it is for
+//! The last four are values that open no socket and take `now`. Nothing here is encrypted, nor is it known who sends: it is for
 //! loopback and for networks whose members are trusted.
 //!
 //! ```
