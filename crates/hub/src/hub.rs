@@ -327,13 +327,13 @@ impl Hub {
         self.inner.draining.load(Ordering::Acquire)
     }
 
-    /// From now on the session is invited to topics that match. Returns those that exist and do.
+    /// From now on the session is invited to topics that match. Returns those that exist and do, and how many there are to compare with.
     pub(crate) fn watch(
         &self,
         session: &Arc<Shared>,
         subscription: u32,
         pattern: &Pattern,
-    ) -> Vec<Arc<Topic>> {
+    ) -> (Vec<Arc<Topic>>, usize) {
         let watch = Watch { session: session.clone(), subscription, pattern: pattern.clone() };
         let mut topics: Vec<_> = {
             // Nobody creates a topic meanwhile, so none is missed and none comes twice.
@@ -341,9 +341,10 @@ impl Hub {
             self.inner.watches.lock().push(watch);
             topics.by_id.values().cloned().collect()
         };
+        let compared = topics.len();
         // Who creates one need not wait for this.
         topics.retain(|topic| pattern.matches(&topic.name));
-        topics
+        (topics, compared)
     }
 
     /// Ends one subscription's watch, or all of the session's.

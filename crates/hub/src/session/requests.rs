@@ -243,8 +243,8 @@ impl Session {
         if self.acknowledges && self.probe.sent.is_none() {
             self.ping(now);
         }
-        let mut topics = self.hub.watch(&self.shared, id, &pattern);
-        self.looked += topics.len();
+        let (mut topics, compared) = self.hub.watch(&self.shared, id, &pattern);
+        self.looked += compared;
         // What ages first: then the rest is acknowledged as promptly, and does not stand in its way unseen.
         topics.sort_by_key(|topic| !topic.is_fresh(topic.max_age));
         let resume = self.resume(&pattern, resume);
