@@ -268,9 +268,9 @@ impl Supply for Share {
     }
 }
 
-#[test]
-fn a_token_in_the_hello_pays_in_place_of_the_one_that_the_connection_came_with() {
-    let quota = Quota::per_second(10).unwrap();
+/// A book whose tokens may publish anything, so many messages a second: the camera by itself, and all others together.
+fn rationed(per_second: u64) -> (Arc<Book>, Arc<Keyed>) {
+    let quota = Quota::per_second(per_second).unwrap();
     let keyed = Arc::new(Keyed::new(&quota, Capacity::keys(100).unwrap()).unwrap());
     let mut book = book();
     for (_, permit) in &mut book.permits {
@@ -278,7 +278,13 @@ fn a_token_in_the_hello_pays_in_place_of_the_one_that_the_connection_came_with()
         let key = if &*permit.subject == "camera" { "camera" } else { "others" };
         permit.supplies = Supplies::new(Some(Arc::new(Share(keyed.clone(), key, quota.burst()))), None);
     }
-    let (mut sim, book) = (Sim::new(Config::default()), Arc::new(book));
+    (Arc::new(book), keyed)
+}
+
+#[test]
+fn a_token_in_the_hello_pays_in_place_of_the_one_that_the_connection_came_with() {
+    let (book, keyed) = rationed(10);
+    let mut sim = Sim::new(Config::default());
     let reader = join(&mut sim, &book, "v");
     sim[reader].subscribe("**", 0);
     for (cookie, token, topic) in [(1, "c", "one"), (0, "c", "two"), (0, "", "three")] {
@@ -302,15 +308,8 @@ fn a_token_in_the_hello_pays_in_place_of_the_one_that_the_connection_came_with()
 
 #[test]
 fn sessions_of_one_token_publish_from_one_quota_and_reconnecting_gains_nothing() {
-    let quota = Quota::per_second(100).unwrap();
-    let keyed = Arc::new(Keyed::new(&quota, Capacity::keys(100).unwrap()).unwrap());
-    let mut book = book();
-    for (_, permit) in &mut book.permits {
-        permit.permissions = Permissions::everything();
-        let key = if &*permit.subject == "camera" { "camera" } else { "others" };
-        permit.supplies = Supplies::new(Some(Arc::new(Share(keyed.clone(), key, quota.burst()))), None);
-    }
-    let (mut sim, book) = (Sim::new(Config::default()), Arc::new(book));
+    let (book, _) = rationed(100);
+    let mut sim = Sim::new(Config::default());
     let reader = join(&mut sim, &book, "v");
     sim[reader].subscribe("**", 0);
     sim.settle();
