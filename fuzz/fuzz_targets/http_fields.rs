@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use libfuzzer_sys::fuzz_target;
 
 // The daemon is a program and no library; these parts of it stand alone.
-#[allow(dead_code, missing_docs)]
+#[allow(dead_code, missing_docs, reason = "a part of the daemon, of which this uses a part")]
 #[path = "../../crates/daemon/src/http/origin.rs"]
 mod origin;
-#[allow(dead_code, missing_docs)]
+#[allow(dead_code, missing_docs, reason = "a part of the daemon, of which this uses a part")]
 #[path = "../../crates/daemon/src/http/stream/place.rs"]
 mod place;
 
