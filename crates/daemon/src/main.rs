@@ -34,6 +34,7 @@ mod record;
 mod requests;
 mod serve;
 mod sound;
+mod sparing;
 mod stdio;
 mod stuck;
 mod subscribe;

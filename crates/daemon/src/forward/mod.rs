@@ -28,8 +28,8 @@ pub(crate) use settings::Forward;
 
 use crate::config::Config;
 use crate::exit::Outcome;
-use crate::serve::audit::Sparing;
 use crate::serve::{App, Hangups};
+use crate::sparing::Sparing;
 use meters::Meters;
 use parcel::Parcel;
 use sink::{Failed, LeftOut, Outlet};

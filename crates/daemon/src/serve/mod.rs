@@ -1,7 +1,7 @@
 //! `nyx serve`: listeners, connections, and an orderly end.
 
 pub(crate) mod access;
-pub(crate) mod audit;
+mod audit;
 mod datagrams;
 pub(crate) mod doorstep;
 mod driver;
